@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * Content-defined chunking: FastCDC (W. Xia et al., "FastCDC: a Fast and Efficient
+ * Content-Defined Chunking Approach for Data Deduplication", USENIX ATC 2016, and the two
+ * bytes a step of their 2020 paper): a gear hash, cut points below the minimum
+ * skipped, normalised chunking with a stricter mask before the average size and a
+ * looser one behind it.  All clients must cut alike, so the gear table is part of the format
+ * (docs/formats.md).
+ */
+#ifndef SX_CODEC_CHUNK_H
+#define SX_CODEC_CHUNK_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct sx_chunker {
+    size_t min, avg, max; /* avg a power of two */
+    uint64_t mask_strict, mask_loose;
+};
+
+#define SX_CHUNK_MIN (256u << 10)
+#define SX_CHUNK_AVG (1u << 20)
+#define SX_CHUNK_MAX (4u << 20)
+
+void sx_chunker_init(struct sx_chunker *c, size_t min, size_t avg, size_t max);
+
+/* Length of the chunk at the start of data[0 … n).  If no cut point is found and n < max, the
+ * result is n: the caller passes at least max bytes, or all that is left of the stream. */
+size_t sx_chunk_next(const struct sx_chunker *c, const uint8_t *data, size_t n);
+
+#endif
