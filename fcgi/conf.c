@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * See conf.h.
+ */
+#include "fcgi/conf.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "libsx/base/log.h"
+#include "libsx/base/mem.h"
+#include "libsx/base/text.h"
+#include "libsx/io/io.h"
+
+#define CONF_FILE_MAX 65536u
+#define NODE_ID_MAX INT64_MAX
+
+static const char *const members[] = { "cluster", "name",      "node",    "address",
+                                       "port",    "peer_port", "zone",    "capacity",
+                                       "workers", "reserved_workers", "user", "log_level" };
+static const char *const levels[] = { "error", "warn", "info", "debug" };
+
+#define COUNT(a) (sizeof(a) / sizeof *(a))
+
+char *sx_node_id_text(char *out, uint64_t id)
+{
+    snprintf(out, SX_NODE_HEX + 1, "%016" PRIx64, id);
+    return out;
+}
+
+int sx_node_id_parse(const char *text, uint64_t *id)
+{
+    char again[SX_NODE_HEX + 1];
+    uint8_t raw[8];
+    uint64_t v = 0;
+
+    if (sx_unhex(raw, sizeof raw, text))
+        return -1;
+    for (size_t i = 0; i < sizeof raw; i++)
+        v = v << 8 | raw[i];
+    if (v == 0 || v > NODE_ID_MAX || strcmp(sx_node_id_text(again, v), text) != 0)
+        return -1;
+    *id = v;
+    return 0;
+}
+
+static bool uuid_valid(const char *s)
+{
+    if (strlen(s) != SX_CLUSTER_UUID)
+        return false;
+    for (size_t i = 0; i < SX_CLUSTER_UUID; i++) {
+        bool dash = i == 8 || i == 13 || i == 18 || i == 23;
+
+        if (dash ? s[i] != '-' : !strchr("0123456789abcdef", s[i]))
+            return false;
+    }
+    return true;
+}
+
+static int known_members(const json_t *j, struct sx_err *e)
+{
+    const char *key;
+    json_t *v;
+
+    json_object_foreach((json_t *)j, key, v) {
+        size_t i = 0;
+
+        while (i < COUNT(members) && strcmp(members[i], key) != 0)
+            i++;
+        if (i == COUNT(members))
+            return sx_err_set(e, SX_EINVAL, "'%s' is not a setting", key);
+    }
+    return 0;
+}
+
+/* Copies a text member of `min` to `max` bytes of UTF-8 without control characters. */
+static int text(const json_t *j, const char *name, char *out, size_t min, size_t max,
+                struct sx_err *e)
+{
+    const char *s;
+    size_t n;
+
+    if (sx_json_str(j, name, "", &s, e))
+        return -1;
+    n = strlen(s);
+    if (n < min || n > max)
+        return sx_err_set(e, SX_EINVAL, "'%s' must have %zu to %zu bytes", name, min, max);
+    for (size_t i = 0; i < n; i++)
+        if ((unsigned char)s[i] < ' ' || s[i] == 0x7f)
+            return sx_err_set(e, SX_EINVAL, "'%s' has a control character", name);
+    memcpy(out, s, n + 1);
+    return 0;
+}
+
+static int number(const json_t *j, const char *name, uint64_t dflt, uint64_t min, uint64_t max,
+                  uint64_t *out, struct sx_err *e)
+{
+    if (sx_json_u64(j, name, dflt, max, out, e))
+        return -1;
+    if (*out < min)
+        return sx_err_set(e, SX_EINVAL, "'%s' must be a number from %" PRIu64 " to %" PRIu64, name,
+                          min, max);
+    return 0;
+}
+
+static int identity(struct sx_node_conf *c, const json_t *j, struct sx_err *e)
+{
+    if (text(j, "cluster", c->cluster, SX_CLUSTER_UUID, SX_CLUSTER_UUID, e) ||
+        text(j, "name", c->name, 1, SX_NODE_NAME_MAX, e) ||
+        text(j, "node", c->node_hex, SX_NODE_HEX, SX_NODE_HEX, e) ||
+        text(j, "address", c->address, 1, SX_ADDRESS_MAX, e) ||
+        text(j, "zone", c->zone, 0, SX_ZONE_MAX, e) || text(j, "user", c->user, 0, SX_USER_MAX, e))
+        return -1;
+    if (!uuid_valid(c->cluster))
+        return sx_err_set(e, SX_EINVAL, "'cluster' is not a UUID");
+    if (sx_node_id_parse(c->node_hex, &c->node))
+        return sx_err_set(e, SX_EINVAL, "'node' must be 16 hex digits, at most 7fffffffffffffff");
+    return 0;
+}
+
+static int numbers(struct sx_node_conf *c, const json_t *j, struct sx_err *e)
+{
+    long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+    uint64_t workers = cpus > 0 ? 2 * (uint64_t)cpus : 2;
+    uint64_t port, peer_port, reserved;
+
+    if (workers > SX_WORKERS_MAX)
+        workers = SX_WORKERS_MAX;
+    if (number(j, "port", 0, 1, UINT16_MAX, &port, e) ||
+        number(j, "peer_port", 0, 1, UINT16_MAX, &peer_port, e) ||
+        sx_json_need_u64(j, "capacity", INT64_MAX, &c->capacity, e) ||
+        number(j, "workers", workers, 1, SX_WORKERS_MAX, &workers, e) ||
+        number(j, "reserved_workers", (workers + 1) / 2, 1, SX_WORKERS_MAX, &reserved, e))
+        return -1;
+    if (port == peer_port)
+        return sx_err_set(e, SX_EINVAL, "'port' and 'peer_port' must differ");
+    c->port = (uint16_t)port;
+    c->peer_port = (uint16_t)peer_port;
+    c->workers = (unsigned)workers;
+    c->reserved_workers = (unsigned)reserved;
+    return 0;
+}
+
+static int level(struct sx_node_conf *c, const json_t *j, struct sx_err *e)
+{
+    const char *s;
+
+    if (sx_json_str(j, "log_level", levels[SX_LOG_INFO], &s, e))
+        return -1;
+    for (size_t i = 0; i < COUNT(levels); i++)
+        if (strcmp(s, levels[i]) == 0) {
+            c->log_level = (int)i;
+            return 0;
+        }
+    return sx_err_set(e, SX_EINVAL, "'log_level' must be error, warn, info or debug");
+}
+
+int sx_node_conf_from_json(struct sx_node_conf *c, const char *dir, const json_t *j,
+                           struct sx_err *e)
+{
+    struct sx_node_conf n = { 0 };
+
+    if (known_members(j, e) || identity(&n, j, e) || numbers(&n, j, e) || level(&n, j, e))
+        return -1;
+    n.dir = sx_strdup(dir);
+    *c = n;
+    return 0;
+}
+
+int sx_node_conf_load(struct sx_node_conf *c, const char *dir, struct sx_err *e)
+{
+    SX_AUTO_FREE char *path = sx_asprintf("%s/node.json", dir);
+    SX_AUTO(sx_buf) struct sx_buf b = SX_BUF_INIT;
+    SX_AUTO_JSON json_t *j = NULL;
+
+    if (sx_io_read_file(&sx_io_posix, path, CONF_FILE_MAX, &b, e))
+        return sx_err_wrap(e, "settings %s", path);
+    j = sx_json_parse(b.data, b.len, e);
+    if (!j || sx_node_conf_from_json(c, dir, j, e)) {
+        if (e)
+            e->code = SX_ECONFIG;
+        return sx_err_wrap(e, "settings %s", path);
+    }
+    return 0;
+}
+
+json_t *sx_node_conf_to_json(const struct sx_node_conf *c)
+{
+    return json_pack("{s:s, s:s, s:s, s:s, s:i, s:i, s:s, s:I, s:i, s:i, s:s, s:s}", "cluster",
+                     c->cluster, "name", c->name, "node", c->node_hex, "address", c->address,
+                     "port", (int)c->port, "peer_port", (int)c->peer_port, "zone", c->zone,
+                     "capacity", (json_int_t)c->capacity, "workers", (int)c->workers,
+                     "reserved_workers", (int)c->reserved_workers, "user", c->user, "log_level",
+                     levels[c->log_level]);
+}
+
+void sx_node_conf_fini(struct sx_node_conf *c)
+{
+    free(c->dir);
+    c->dir = NULL;
+}
