@@ -110,8 +110,8 @@ static int identity(struct sx_node_conf *c, const json_t *j, struct sx_err *e)
     if (text(j, "cluster", c->cluster, SX_CLUSTER_UUID, SX_CLUSTER_UUID, e) ||
         text(j, "name", c->name, 1, SX_NODE_NAME_MAX, e) ||
         text(j, "node", c->node_hex, SX_NODE_HEX, SX_NODE_HEX, e) ||
-        text(j, "address", c->address, 1, SX_ADDRESS_MAX, e) ||
-        text(j, "zone", c->zone, 0, SX_ZONE_MAX, e) || text(j, "user", c->user, 0, SX_USER_MAX, e))
+        text(j, "address", c->address, 1, SX_CONF_ADDRESS_MAX, e) ||
+        text(j, "zone", c->zone, 0, SX_CONF_ZONE_MAX, e) || text(j, "user", c->user, 0, SX_USER_MAX, e))
         return -1;
     if (!uuid_valid(c->cluster))
         return sx_err_set(e, SX_EINVAL, "'cluster' is not a UUID");

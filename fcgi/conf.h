@@ -14,8 +14,8 @@
 
 #define SX_CLUSTER_UUID 36  /* text: 8-4-4-4-12 lower-case hex digits */
 #define SX_NODE_NAME_MAX 64
-#define SX_ADDRESS_MAX 253  /* a DNS name's limit; also holds any IP address */
-#define SX_ZONE_MAX 64
+#define SX_CONF_ADDRESS_MAX 253  /* a DNS name's limit; also holds any IP address */
+#define SX_CONF_ZONE_MAX 64
 #define SX_USER_MAX 32      /* a system account's name */
 #define SX_WORKERS_MAX 256
 #define SX_NODE_HEX 16      /* a node's id as text: 16 lower-case hex digits */
@@ -26,10 +26,10 @@ struct sx_node_conf {
     char name[SX_NODE_NAME_MAX + 1];       /* the cluster's name */
     char node_hex[SX_NODE_HEX + 1];        /* this node's id, as text */
     uint64_t node;                         /* and as a number: 1 … 2^63 - 1 */
-    char address[SX_ADDRESS_MAX + 1];      /* where clients and other nodes reach it: IP or DNS name */
+    char address[SX_CONF_ADDRESS_MAX + 1];      /* where clients and other nodes reach it: IP or DNS name */
     uint16_t port;                         /* HTTPS */
     uint16_t peer_port;                    /* links of the group managers */
-    char zone[SX_ZONE_MAX + 1];            /* empty: none */
+    char zone[SX_CONF_ZONE_MAX + 1];            /* empty: none */
     uint64_t capacity;                     /* bytes of blocks it may hold; 0: takes none */
     unsigned workers;                      /* for client.sock */
     unsigned reserved_workers;             /* for node.sock */
