@@ -9,6 +9,29 @@ libsxcore_la_SOURCES = \
 	libsx/base/wire.h libsx/base/clock.h \
 	libsx/base/text.h libsx/base/text.c \
 	libsx/base/json.h libsx/base/json.c \
-	libsx/io/io.h libsx/io/io.c
+	libsx/io/io.h libsx/io/io.c \
+	libsx/crypt/crypt.h libsx/crypt/crypt.c \
+	libsx/crypt/context.h libsx/crypt/context.c \
+	libsx/codec/id.h libsx/codec/block.h libsx/codec/block.c \
+	libsx/codec/compress.h libsx/codec/compress.c \
+	libsx/codec/record.h libsx/codec/record.c \
+	libsx/codec/chunk.h libsx/codec/chunk.c \
+	libsx/place/place.h libsx/place/place.c \
+	libsx/auth/sigv4.h libsx/auth/sigv4.c
 libsxcore_la_LIBADD = $(CRYPTO_LIBS) $(CURL_LIBS) $(JANSSON_LIBS) $(ZSTD_LIBS) $(LZ4_LIBS) \
 	$(ZLIB_LIBS) $(ISAL_LIBS) -lpthread -lm
+
+if HAVE_CMOCKA
+sx_core_tests = tests/unit/test_crypt tests/unit/test_codec tests/unit/test_chunk
+check_PROGRAMS += $(sx_core_tests)
+TESTS += $(sx_core_tests)
+tests_unit_test_crypt_SOURCES = tests/unit/test_crypt.c tests/unit/unit.h
+tests_unit_test_crypt_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_crypt_LDADD = libsxcore.la $(CMOCKA_LIBS)
+tests_unit_test_codec_SOURCES = tests/unit/test_codec.c
+tests_unit_test_codec_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_codec_LDADD = libsxcore.la $(CMOCKA_LIBS)
+tests_unit_test_chunk_SOURCES = tests/unit/test_chunk.c
+tests_unit_test_chunk_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_chunk_LDADD = libsxcore.la $(CMOCKA_LIBS)
+endif
