@@ -17,7 +17,8 @@ libsxcore_la_SOURCES = \
 	libsx/codec/record.h libsx/codec/record.c \
 	libsx/codec/chunk.h libsx/codec/chunk.c \
 	libsx/place/place.h libsx/place/place.c \
-	libsx/auth/sigv4.h libsx/auth/sigv4.c
+	libsx/auth/sigv4.h libsx/auth/sigv4.c \
+	libsx/http/http.h libsx/http/message.h libsx/http/message.c
 libsxcore_la_LIBADD = $(CRYPTO_LIBS) $(CURL_LIBS) $(JANSSON_LIBS) $(ZSTD_LIBS) $(LZ4_LIBS) \
 	$(ZLIB_LIBS) $(ISAL_LIBS) -lpthread -lm
 
