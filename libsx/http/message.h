@@ -14,7 +14,7 @@
 #include "libsx/base/json.h"
 
 #define SX_MESSAGE_JSON_MAX 65536u
-#define SX_MESSAGE_MAX (16u << 20)       /* of a request */
+#define SX_MESSAGE_REQUEST_MAX (16u << 20)       /* of a request */
 #define SX_MESSAGE_ANSWER_MAX (33u << 20) /* of an answer: 32 MiB of records and the head */
 
 /* Appends length and JSON; the binary part may be appended behind.  SX_ETOOBIG if the JSON is longer
