@@ -26,6 +26,6 @@ struct sx_entry {
  * need not be cut in the middle. */
 #define SX_ENTRY_FILL (1u << 20)
 #define SX_ENTRY_COMMAND_MAX (1u << 20)
-#define SX_ENTRY_MAX (SX_ENTRY_FILL + SX_ENTRY_COMMAND_MAX)
+#define SX_LOG_ENTRY_MAX (SX_ENTRY_FILL + SX_ENTRY_COMMAND_MAX)
 
 #endif

@@ -131,7 +131,7 @@ struct sx_group_config {
 #define SX_GROUP_APPLY_BYTES (32u << 20)   /* given to `apply`, not yet applied */
 #define SX_GROUP_MESSAGE_ENTRIES 256u      /* of one message */
 #define SX_GROUP_MESSAGE_FILL (1u << 20)   /* bytes of entries of one message, unless it is one entry */
-#define SX_GROUP_MESSAGE_MAX (SX_ENTRY_MAX + (64u << 10) + SX_MEMBERS_BYTES_MAX)
+#define SX_GROUP_MESSAGE_MAX (SX_LOG_ENTRY_MAX + (64u << 10) + SX_MEMBERS_BYTES_MAX)
 #define SX_GROUP_READS_MAX 65536u          /* reads that wait for an index */
 
 /* What was found on disk. */
@@ -176,7 +176,7 @@ int sx_group_persisted(struct sx_group *g, uint64_t now_ms, uint64_t seq,
 int sx_group_applied(struct sx_group *g, uint64_t now_ms, uint64_t index,
                      struct sx_err *e) SX_MUST_CHECK;
 
-/* [event] One SX_ENTRY_COMMAND entry, at most SX_ENTRY_MAX bytes, at least 1.  SX_ENOTLEADER; SX_EUNAVAIL (try again soon) while
+/* [event] One SX_ENTRY_COMMAND entry, at most SX_LOG_ENTRY_MAX bytes, at least 1.  SX_ENOTLEADER; SX_EUNAVAIL (try again soon) while
  * leadership is being handed over, before the leader's first own entry is committed, or while too much is in flight. */
 int sx_group_submit(struct sx_group *g, uint64_t now_ms, const void *data, size_t n,
                     uint64_t *index, uint64_t *term, struct sx_err *e) SX_MUST_CHECK;

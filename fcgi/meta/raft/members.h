@@ -12,7 +12,7 @@
 #include "libsx/base/buf.h"
 #include "libsx/base/err.h"
 
-enum sx_role {
+enum sx_member_role {
     SX_ROLE_STANDBY = 0, /* gets the log, has no vote */
     SX_ROLE_VOTER = 1,
     SX_ROLE_SPARE = 2 /* listed only */
@@ -20,7 +20,7 @@ enum sx_role {
 
 struct sx_member {
     uint64_t id; /* random, never 0, never used again */
-    enum sx_role role;
+    enum sx_member_role role;
     char *address; /* "host:port", text for the manager's links */
 };
 
@@ -39,7 +39,7 @@ struct sx_members {
 void sx_members_fini(struct sx_members *m);
 /* SX_EEXIST if the id or the address is listed already, SX_EINVAL for id 0, an empty or too
  * long address, SX_ETOOMANY beyond SX_MEMBERS_MAX.  Copies the address. */
-int sx_members_add(struct sx_members *m, uint64_t id, const char *address, enum sx_role role,
+int sx_members_add(struct sx_members *m, uint64_t id, const char *address, enum sx_member_role role,
                    struct sx_err *e) SX_MUST_CHECK;
 void sx_members_remove(struct sx_members *m, uint64_t id);
 struct sx_member *sx_members_find(const struct sx_members *m, uint64_t id); /* NULL: not there */
