@@ -13,15 +13,17 @@
 
 #include "libsx/base/mem.h"
 
+static EVP_MD *sha256;
 static EVP_MAC *hmac;
 static EVP_CIPHER *aes_gcm;
 static pthread_once_t fetched = PTHREAD_ONCE_INIT;
 
 static void fetch(void)
 {
+    sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
     hmac = EVP_MAC_fetch(NULL, "HMAC", NULL);
     aes_gcm = EVP_CIPHER_fetch(NULL, "AES-256-GCM", NULL);
-    sx_assert(hmac && aes_gcm);
+    sx_assert(sha256 && hmac && aes_gcm);
 }
 
 struct sx_mac {
@@ -65,6 +67,38 @@ void sx_mac_end(struct sx_mac *m, uint8_t out[SX_SHA256])
     size_t n = 0;
 
     sx_assert(EVP_MAC_final(m->ctx, out, &n, SX_SHA256) && n == SX_SHA256);
+}
+
+struct sx_sha {
+    EVP_MD_CTX *ctx;
+};
+
+struct sx_sha *sx_sha_new(void)
+{
+    struct sx_sha *s = sx_calloc(1, sizeof *s);
+
+    pthread_once(&fetched, fetch);
+    s->ctx = EVP_MD_CTX_new();
+    sx_assert(s->ctx && EVP_DigestInit_ex2(s->ctx, sha256, NULL));
+    return s;
+}
+
+void sx_sha_free(struct sx_sha *s)
+{
+    if (!s)
+        return;
+    EVP_MD_CTX_free(s->ctx);
+    free(s);
+}
+
+void sx_sha_add(struct sx_sha *s, const void *p, size_t n)
+{
+    sx_assert(EVP_DigestUpdate(s->ctx, p, n));
+}
+
+void sx_sha_end(struct sx_sha *s, uint8_t out[SX_SHA256])
+{
+    sx_assert(EVP_DigestFinal_ex(s->ctx, out, NULL) && EVP_DigestInit_ex2(s->ctx, NULL, NULL));
 }
 
 struct sx_gcm {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * Reusable contexts for what is done once for every block: HMAC-SHA-256 with a fixed key and
+ * Reusable contexts for what is done once for every block: SHA-256, HMAC-SHA-256 with a fixed key and
  * AES-256-GCM.  Making such a context costs more than using it, so keep it.  One thread at a time.
  * As in crypt.h, failure inside libcrypto ends the process.
  */
@@ -21,6 +21,14 @@ void sx_mac_free(struct sx_mac *m);
 void sx_mac_start(struct sx_mac *m);
 void sx_mac_add(struct sx_mac *m, const void *p, size_t n);
 void sx_mac_end(struct sx_mac *m, uint8_t out[SX_SHA256]);
+
+/* SHA-256 of data in pieces: ready after _new and again after each end. */
+struct sx_sha;
+
+struct sx_sha *sx_sha_new(void);
+void sx_sha_free(struct sx_sha *s);
+void sx_sha_add(struct sx_sha *s, const void *p, size_t n);
+void sx_sha_end(struct sx_sha *s, uint8_t out[SX_SHA256]);
 
 #define SX_GCM_NONCE 12
 #define SX_GCM_TAG 16

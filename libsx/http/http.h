@@ -83,9 +83,10 @@ struct sx_http_request {
     const char *content_type; /* SX_HTTP_JSON (the body's hash is signed), SX_HTTP_MESSAGE; NULL: no body */
     const struct iovec *body;
     size_t n_body;
-    struct sx_buf *answer; /* emptied, then filled; its memory is reused */
+    struct sx_buf *answer; /* emptied, then filled; its memory is reused.  NULL: thrown away */
     size_t answer_max;     /* a longer one is SX_ETOOBIG */
     unsigned timeout_ms;   /* for the whole request from when it gets a connection; 0: none */
+    unsigned stall_timeout_ms; /* 0: that of the engine.  For requests at which the server waits */
     sx_http_done_fn *done; /* may start further requests; must not run or free the engine */
     void *arg;
 };
