@@ -14,8 +14,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
-#include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -78,24 +76,9 @@ static int take_lock(const char *dir, int *out, struct sx_err *e)
 
 /* ---- in the new process -------------------------------------------------------------------- */
 
-static void become(const char *user)
-{
-    struct passwd *pw;
-
-    if (geteuid() != 0 || !user[0])
-        return;
-    errno = 0;
-    pw = getpwnam(user);
-    if (!pw || initgroups(user, pw->pw_gid) != 0 || setgid(pw->pw_gid) != 0 || setuid(pw->pw_uid) != 0) {
-        sx_error("cannot run as user '%s': %s", user, errno ? strerror(errno) : "no such user");
-        _exit(1);
-    }
-}
-
 static void exec_daemon(const struct sx_node_conf *c)
 {
-    become(c->user);
-    execl(sx_httpd_daemon(), "sx.fcgi", "--dir", c->dir, (char *)NULL);
+    execl(sx_httpd_daemon(), "sx.fcgi", "--foreground", "--dir", c->dir, (char *)NULL);
     sx_error("start %s: %s", sx_httpd_daemon(), strerror(errno));
 }
 

@@ -1,3 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Unit tests (tests/unit/test_*.c) are named in the local.mk of the folder they test; this file
-# names what tests the whole.
+# names what tests the whole: real clusters of the build tree (tests/cluster, tests/fault; Python and
+# bash, on tests/lib), and the style of the tree.
+TEST_EXTENSIONS = .py .sh
+PY_LOG_COMPILER = python3 -B
+SH_LOG_COMPILER = bash
+AM_TESTS_ENVIRONMENT = SX_SRCDIR='$(abs_top_srcdir)' SX_BUILDDIR='$(abs_top_builddir)' SX_NGINX='$(NGINX)'; \
+	export SX_SRCDIR SX_BUILDDIR SX_NGINX;
+
+sx_test_lib = tests/lib/cluster.py tests/lib/sxhttp.py tests/lib/cluster.sh
+sx_style_tests = tests/style/tree.py tests/style/headers.py tests/style/tools.py
+sx_cluster_tests =
+dist_check_SCRIPTS += $(sx_style_tests) $(sx_cluster_tests)
+TESTS += $(sx_style_tests) $(sx_cluster_tests)
+EXTRA_DIST += $(sx_test_lib)

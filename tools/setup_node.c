@@ -175,7 +175,7 @@ int setup_plan_complete(struct setup_plan *p, struct sx_err *e)
     if (p->port > 65535 || p->peer_port > 65535 || p->port == p->peer_port)
         return sx_err_set(e, SX_EINVAL, "ports %u and %u: two different ones up to 65535 are needed", p->port,
                           p->peer_port);
-    if (strlen(p->address) > SX_ADDRESS_MAX || strlen(p->zone) > SX_ZONE_MAX)
+    if (strlen(p->address) > SX_CONF_ADDRESS_MAX || strlen(p->zone) > SX_CONF_ZONE_MAX)
         return sx_err_set(e, SX_ENAMETOOLONG, "the address or the zone is too long");
     if (check_name(p->name, e) != 0 || check_user(p->user, e) != 0 || check_dir(p->dir, e) != 0 ||
         check_space(p, e) != 0)

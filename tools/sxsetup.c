@@ -158,7 +158,7 @@ static void print_text(const struct setup_plan *p, const struct setup_result *r)
     printf("CA fingerprint:     %s\n", r->fingerprint);
     printf("Key of the admin:   %s   (keep it secret)\n", r->key_file);
     printf("\nNext steps\n");
-    printf("  use it here:      sxinit --key-file %s sx://admin@%s @%s\n", r->key_file, c->name, c->name);
+    printf("  use it here:      sxinit --key-file %s --alias @%s\n", r->key_file, c->name);
     printf("  a first volume:   sxvol create @%s/files\n", c->name);
     printf("  a first copy:     sxcp -r /usr/share/doc @%s/files/\n", c->name);
     printf("  another node:     sxadm cluster token @%s\n", c->name);
