@@ -19,7 +19,8 @@
 
 static const char *const members[] = { "cluster", "name",      "node",    "address",
                                        "port",    "peer_port", "zone",    "capacity",
-                                       "workers", "reserved_workers", "user", "log_level" };
+                                       "workers", "reserved_workers", "user", "log_level",
+                                       "lease_s", "collect_interval_s" };
 static const char *const levels[] = { "error", "warn", "info", "debug" };
 
 #define COUNT(a) (sizeof(a) / sizeof *(a))
@@ -124,7 +125,7 @@ static int numbers(struct sx_node_conf *c, const json_t *j, struct sx_err *e)
 {
     long cpus = sysconf(_SC_NPROCESSORS_ONLN);
     uint64_t workers = cpus > 0 ? 2 * (uint64_t)cpus : 2;
-    uint64_t port, peer_port, reserved;
+    uint64_t port, peer_port, reserved, lease, collect;
 
     if (workers > SX_WORKERS_MAX)
         workers = SX_WORKERS_MAX;
@@ -132,7 +133,9 @@ static int numbers(struct sx_node_conf *c, const json_t *j, struct sx_err *e)
         number(j, "peer_port", 0, 1, UINT16_MAX, &peer_port, e) ||
         sx_json_need_u64(j, "capacity", INT64_MAX, &c->capacity, e) ||
         number(j, "workers", workers, 1, SX_WORKERS_MAX, &workers, e) ||
-        number(j, "reserved_workers", (workers + 1) / 2, 1, SX_WORKERS_MAX, &reserved, e))
+        number(j, "reserved_workers", (workers + 1) / 2, 1, SX_WORKERS_MAX, &reserved, e) ||
+        number(j, "lease_s", SX_LEASE_S, 1, SX_PERIOD_MAX_S, &lease, e) ||
+        number(j, "collect_interval_s", SX_COLLECT_INTERVAL_S, 1, SX_PERIOD_MAX_S, &collect, e))
         return -1;
     if (port == peer_port)
         return sx_err_set(e, SX_EINVAL, "'port' and 'peer_port' must differ");
@@ -140,6 +143,8 @@ static int numbers(struct sx_node_conf *c, const json_t *j, struct sx_err *e)
     c->peer_port = (uint16_t)peer_port;
     c->workers = (unsigned)workers;
     c->reserved_workers = (unsigned)reserved;
+    c->lease_s = (unsigned)lease;
+    c->collect_interval_s = (unsigned)collect;
     return 0;
 }
 
@@ -188,12 +193,16 @@ int sx_node_conf_load(struct sx_node_conf *c, const char *dir, struct sx_err *e)
 
 json_t *sx_node_conf_to_json(const struct sx_node_conf *c)
 {
-    return json_pack("{s:s, s:s, s:s, s:s, s:i, s:i, s:s, s:I, s:i, s:i, s:s, s:s}", "cluster",
+    unsigned lease = c->lease_s ? c->lease_s : SX_LEASE_S;
+    unsigned collect = c->collect_interval_s ? c->collect_interval_s : SX_COLLECT_INTERVAL_S;
+
+    return json_pack("{s:s, s:s, s:s, s:s, s:i, s:i, s:s, s:I, s:i, s:i, s:s, s:s, s:i, s:i}", "cluster",
                      c->cluster, "name", c->name, "node", c->node_hex, "address", c->address,
                      "port", (int)c->port, "peer_port", (int)c->peer_port, "zone", c->zone,
                      "capacity", (json_int_t)c->capacity, "workers", (int)c->workers,
                      "reserved_workers", (int)c->reserved_workers, "user", c->user, "log_level",
-                     levels[c->log_level]);
+                     levels[c->log_level], "lease_s", (int)lease, "collect_interval_s",
+                     (int)collect);
 }
 
 void sx_node_conf_fini(struct sx_node_conf *c)

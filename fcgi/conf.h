@@ -18,6 +18,9 @@
 #define SX_CONF_ZONE_MAX 64
 #define SX_USER_MAX 32      /* a system account's name */
 #define SX_WORKERS_MAX 256
+#define SX_LEASE_S 3600u           /* default of lease_s */
+#define SX_COLLECT_INTERVAL_S 60u  /* default of collect_interval_s */
+#define SX_PERIOD_MAX_S 86400u     /* largest value of both */
 #define SX_NODE_HEX 16      /* a node's id as text: 16 lower-case hex digits */
 
 struct sx_node_conf {
@@ -35,10 +38,13 @@ struct sx_node_conf {
     unsigned reserved_workers;             /* for node.sock */
     char user[SX_USER_MAX + 1];            /* account the daemon runs as; empty: who starts it */
     int log_level;                         /* enum sx_log_level */
+    unsigned lease_s;                      /* how long a block is kept for an upload, seconds */
+    unsigned collect_interval_s;           /* between two sweeps of the garbage collector */
 };
 
-/* Reads DIR/node.json.  `zone`, `user`, `log_level`, `workers` and `reserved_workers` may be missing
- * (empty, empty, "info", twice the processors, half of that).  SX_ECONFIG names the file and the member. */
+/* Reads DIR/node.json.  `zone`, `user`, `log_level`, `workers`, `reserved_workers`, `lease_s` and
+ * `collect_interval_s` may be missing (empty, empty, "info", twice the processors, half of that, 3600, 60).
+ * SX_ECONFIG names the file and the member. */
 int sx_node_conf_load(struct sx_node_conf *c, const char *dir, struct sx_err *e) SX_MUST_CHECK;
 /* The same from a parsed object; `dir` is copied. */
 int sx_node_conf_from_json(struct sx_node_conf *c, const char *dir, const json_t *j,

@@ -1,3 +1,25 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # The block store of a node: packs and their index.
-noinst_HEADERS += fcgi/store/store.h
+noinst_LTLIBRARIES += libsxstore.la
+libsxstore_la_SOURCES = \
+	fcgi/store/store.h fcgi/store/store_int.h fcgi/store/store.c \
+	fcgi/store/db.h fcgi/store/db.c \
+	fcgi/store/shard.c fcgi/store/packs.c fcgi/store/packfile.c fcgi/store/scan.c \
+	fcgi/store/ops.c fcgi/store/recover.c fcgi/store/compact.c fcgi/store/check.c fcgi/store/node.c \
+	fcgi/jobs/queue.h fcgi/jobs/queue.c
+libsxstore_la_LIBADD = $(SQLITE_LIBS)
+
+if HAVE_CMOCKA
+sx_store_tests = tests/unit/test_store tests/unit/test_store_crash tests/unit/test_queue
+check_PROGRAMS += $(sx_store_tests)
+TESTS += $(sx_store_tests)
+tests_unit_test_store_SOURCES = tests/unit/test_store.c tests/unit/store_util.h
+tests_unit_test_store_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_store_LDADD = libsxstore.la libsxcore.la $(CMOCKA_LIBS)
+tests_unit_test_store_crash_SOURCES = tests/unit/test_store_crash.c tests/unit/store_util.h
+tests_unit_test_store_crash_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_store_crash_LDADD = libsxstore.la libsxcore.la $(CMOCKA_LIBS)
+tests_unit_test_queue_SOURCES = tests/unit/test_queue.c tests/unit/store_util.h
+tests_unit_test_queue_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_queue_LDADD = libsxstore.la libsxcore.la $(CMOCKA_LIBS)
+endif

@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Recovery after an unclean stop, by the only process that has the store open:
+ *
+ *   1. packs on disk without a row get one (nothing of them is known to be indexed);
+ *   2. rows of packs that are gone go, with the index rows that point there;
+ *   3. of each pack the part behind `durable` is synced, then read, and records that the index
+ *      does not know get a row.  What lies behind the last valid record is cut off (a torn write);
+ *      bad packs are read only as far as their good part goes, and are not cut;
+ *   4. the index is made durable, and all blocks count as leased for a full period, because leases may
+ *      be lost.
+ *
+ * It can be repeated after a crash at any place.  Blocks deleted a short time before the stop may be back:
+ * the collector deletes them again.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "fcgi/store/store_int.h"
+#include "libsx/base/log.h"
+#include "libsx/base/mem.h"
+
+#define RECOVER_BATCH 1024u
+
+/* ---- which packs there are ---- */
+
+static bool pack_number(const char *name, uint64_t *number)
+{
+    unsigned long long v;
+    int end = 0;
+
+    if (strlen(name) < 15 || sscanf(name, "%20llu.pack%n", &v, &end) != 1 || end == 0 || name[end])
+        return false;
+    *number = v;
+    return v > 0 && v <= INT64_MAX;
+}
+
+static int register_packs(struct sx_store *s, struct sx_err *e)
+{
+    SX_AUTO_FREE char *dir = sx_asprintf("%s/packs", s->dir);
+    DIR *d = opendir(dir);
+    struct dirent *de;
+    uint64_t number;
+    int r = 0;
+
+    if (!d)
+        return sx_err_errno(e, errno, "open %s", dir);
+    while (!r && (de = readdir(d)) != NULL)
+        if (pack_number(de->d_name, &number))
+            r = sx_packs_add(&s->packs, number, e);
+    closedir(d);
+    return r;
+}
+
+static int drop_pack(struct sx_store *s, uint64_t number, struct sx_err *e)
+{
+    for (unsigned i = 0; i < SX_SHARDS; i++) {
+        struct sx_usage u;
+
+        if (sx_shard_usage(&s->shard[i], number, &u, e))
+            return -1;
+        if (u.blocks)
+            sx_error("pack %llu is gone, with %llu blocks of shard %u", (unsigned long long)number,
+                     (unsigned long long)u.blocks, i);
+        if (sx_shard_lose_pack(&s->shard[i], number, true, e))
+            return -1;
+    }
+    return sx_packs_drop(&s->packs, number, e);
+}
+
+/* ---- one pack ---- */
+
+struct found {
+    struct sx_id id[RECOVER_BATCH];
+    uint64_t at[RECOVER_BATCH];
+    uint32_t len[RECOVER_BATCH];
+    size_t n;
+    uint64_t added;
+};
+
+static int add_missing(struct sx_store *s, uint64_t pack, struct found *f, const uint32_t *order,
+                       size_t n, struct sx_err *e)
+{
+    struct sx_shard *sh = &s->shard[sx_shard_of(&f->id[order[0]])];
+    int r = 0;
+
+    if (sx_shard_begin(sh, e))
+        return -1;
+    for (size_t i = 0; i < n && !r; i++) {
+        uint32_t k = order[i];
+        struct sx_row row = { pack, f->at[k], 0, f->len[k], SX_BLOCK_GOOD }, old;
+        bool have;
+
+        r = sx_shard_find(sh, &f->id[k], &old, &have, e);
+        if (r || (have && old.state == SX_BLOCK_GOOD))
+            continue;
+        if (have && old.pack)
+            r = sx_shard_use(sh, old.pack, -(int64_t)old.len, -1, e);
+        if (!r)
+            r = sx_shard_use(sh, pack, row.len, 1, e);
+        if (!r)
+            r = sx_shard_put(sh, &f->id[k], &row, e);
+        f->added++;
+    }
+    return sx_shard_end(sh, r, e);
+}
+
+static int flush(struct sx_store *s, uint64_t pack, struct found *f, struct sx_err *e)
+{
+    SX_AUTO_FREE uint32_t *order = sx_store_order(f->id, f->n);
+
+    for (size_t i = 0, end; i < f->n; i = end) {
+        for (end = i; end < f->n && sx_shard_of(&f->id[order[end]]) == sx_shard_of(&f->id[order[i]]);)
+            end++;
+        if (add_missing(s, pack, f, order + i, end - i, e))
+            return -1;
+    }
+    f->n = 0;
+    return 0;
+}
+
+static int scan_tail(struct sx_store *s, uint64_t pack, struct sx_scan *sc, struct sx_err *e)
+{
+    SX_AUTO_FREE struct found *f = sx_calloc(1, sizeof *f);
+    struct sx_record r;
+    uint64_t at;
+
+    while (sx_scan_next(sc, &r, &at)) {
+        f->id[f->n] = r.id;
+        f->at[f->n] = at;
+        f->len[f->n] = SX_RECORD_HEADER + r.len;
+        if (++f->n == RECOVER_BATCH && flush(s, pack, f, e))
+            return -1;
+    }
+    if (flush(s, pack, f, e))
+        return -1;
+    if (f->added || sc->skipped)
+        sx_info("pack %llu: %llu blocks put back into the index, %llu bytes are no record",
+                (unsigned long long)pack, (unsigned long long)f->added,
+                (unsigned long long)sc->skipped);
+    return 0;
+}
+
+static int cut(struct sx_store *s, const struct sx_claim *c, uint64_t end, struct sx_err *e)
+{
+    if (s->io->ftruncate(s->io, c->fd, (off_t)end))
+        return sx_err_errno(e, errno, "cut to %llu bytes", (unsigned long long)end);
+    if (s->io->fdatasync(s->io, c->fd))
+        return sx_err_errno(e, errno, "fdatasync");
+    return 0;
+}
+
+static bool header_good(struct sx_store *s, const struct sx_claim *c)
+{
+    struct sx_err why = SX_ERR_INIT;
+    uint8_t h[SX_PACK_HEADER];
+
+    if (sx_io_pread_all(s->io, c->fd, h, sizeof h, 0, &why) == 0 &&
+        sx_pack_header_check(h, s, c->number, &why) == 0)
+        return true;
+    sx_error("pack %llu: %s; its records are used", (unsigned long long)c->number, why.msg);
+    return false;
+}
+
+/* Reads the tail; gives the state and the size that the table shall have. */
+static int recover_tail(struct sx_store *s, struct sx_claim *c, struct sx_pack_row *row,
+                        struct sx_err *e)
+{
+    uint64_t from = sx_max_u64(row->durable, SX_PACK_HEADER);
+    uint64_t to = row->state == SX_PACK_BAD && row->size ? row->size : c->size;
+    struct sx_scan sc;
+    int r = 0;
+
+    if (to > c->size)
+        to = c->size;
+    if (from >= to) {
+        row->size = row->state == SX_PACK_BAD ? to : c->size;
+        return 0;
+    }
+    if (s->io->fdatasync(s->io, c->fd))
+        return sx_err_errno(e, errno, "fdatasync");
+    sx_scan_init(&sc, s->io, c->fd, from, to);
+    r = scan_tail(s, c->number, &sc, e);
+    row->size = to;
+    if (!r && sc.valid_end < to && row->state != SX_PACK_BAD) {
+        r = cut(s, c, sc.valid_end, e);
+        row->size = sc.valid_end;
+    }
+    sx_scan_fini(&sc);
+    return r;
+}
+
+static int recover_pack(struct sx_store *s, struct sx_pack_row *row, struct sx_err *e)
+{
+    struct sx_claim c = { 0 };
+    int state = row->state, r;
+    bool got;
+
+    if (sx_pack_try(s, row->number, &c, &got, e))
+        return -1;
+    if (!got)
+        return drop_pack(s, row->number, e);
+    if (c.size < row->size)
+        sx_error("pack %llu: %llu bytes, %llu expected", (unsigned long long)row->number,
+                 (unsigned long long)c.size, (unsigned long long)row->size);
+    if (c.size < SX_PACK_HEADER || (c.size > row->durable && !header_good(s, &c)))
+        state = state == SX_PACK_BAD ? state : SX_PACK_SEALED;
+    r = recover_tail(s, &c, row, e);
+    if (!r)
+        r = sx_packs_set(&s->packs, row->number, state, row->size, false, e);
+    sx_pack_release(s, &c);
+    return r ? sx_err_wrap(e, "pack %llu", (unsigned long long)row->number) : 0;
+}
+
+/* Usage rows of packs that the table does not know: their blocks are lost. */
+static int drop_unknown(struct sx_store *s, struct sx_err *e)
+{
+    for (unsigned i = 0; i < SX_SHARDS; i++) {
+        SX_AUTO_FREE uint64_t *gone = NULL;
+        size_t n = 0, room = 0;
+        int r;
+
+        while ((r = sx_db_step(s->shard[i].q[SX_Q_USAGE_ALL], e)) == 1) {
+            uint64_t pack = (uint64_t)sqlite3_column_int64(s->shard[i].q[SX_Q_USAGE_ALL], 0);
+            struct sx_pack_row row;
+            bool found;
+
+            if (sx_packs_get(&s->packs, pack, &row, &found, e))
+                return -1;
+            if (found)
+                continue;
+            if (n == room) {
+                room = room ? 2 * room : 16;
+                gone = sx_realloc(gone, room * sizeof *gone);
+            }
+            gone[n++] = pack;
+        }
+        for (size_t k = 0; k < n && !r; k++)
+            r = drop_pack(s, gone[k], e);
+        if (r)
+            return -1;
+    }
+    return 0;
+}
+
+int sx_store_recover(struct sx_store *s, bool whole, struct sx_err *e)
+{
+    SX_AUTO_FREE struct sx_pack_row *rows = NULL;
+    size_t n;
+    bool synced;
+
+    sx_info("block store %s was not closed: reading the ends of its packs", s->dir);
+    if (register_packs(s, e) || drop_unknown(s, e) || sx_packs_list(&s->packs, false, &rows, &n, e))
+        return -1;
+    for (size_t i = 0; i < n; i++) {
+        if (whole)
+            rows[i].durable = 0;
+        if (recover_pack(s, &rows[i], e))
+            return -1;
+    }
+    if (sx_store_checkpoint(s, &synced, e))
+        return -1;
+    if (whole && !synced)
+        return sx_err_set(e, SX_EUNAVAIL, "the new index could not be synced");
+    return sx_store_set_floor(s, sx_store_now_ms(s) + sx_store_lease_period_ms(s), e);
+}

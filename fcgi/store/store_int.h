@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Inside of the store: what its files share.  Who knows what:
+ *
+ *   store.c    opening and closing, who is first and last, options, statistics
+ *   shard.c    the index: statements on one shard
+ *   packs.c    the table of packs (index/packs.db)
+ *   packfile.c pack files: header, claiming one to append to, appending, reading
+ *   scan.c     walking the records of a pack
+ *   ops.c      put, have, exists, get, list, delete
+ *   recover.c  bringing the index up to date from the packs
+ *   compact.c  giving dead space back
+ *   check.c    checking all of it
+ *
+ * Order of locks: the door (store.c), a pack's lock, one shard's or the pack table's transaction.
+ */
+#ifndef SX_FCGI_STORE_STORE_INT_H
+#define SX_FCGI_STORE_STORE_INT_H
+
+#include "fcgi/store/db.h"
+#include "fcgi/store/store.h"
+
+#define SX_STORE_MAGIC 0x53585354u
+#define SX_SHARDS 8u
+#define SX_SHARD_BITS 3
+#define SX_FD_CACHE 32u                     /* packs that a process keeps open for reading */
+#define SX_CHECKPOINT_BYTES (64ull << 20)   /* a process notes the index durable after that many bytes put */
+#define SX_LEASE_SLACK_DIV 4u               /* a lease is only extended when this part of it has passed */
+#define SX_PACK_HEADER 64u
+#define SX_OPEN_PACKS_MAX 64u               /* open packs that claiming looks at */
+
+/* ---- the index ---- */
+
+enum sx_shard_stmt {
+    SX_Q_FIND,
+    SX_Q_LEASE,
+    SX_Q_PUT,
+    SX_Q_DELETE,
+    SX_Q_MOVE,
+    SX_Q_MARK,
+    SX_Q_LIST,
+    SX_Q_LIST_BAD,
+    SX_Q_USE,
+    SX_Q_USAGE,
+    SX_Q_USAGE_ALL,
+    SX_Q_USAGE_DROP,
+    SX_Q_LOSE_PACK,
+    SX_Q_DROP_PACK,
+    SX_Q_TOTAL,
+    SX_Q_RECOUNT,
+    SX_Q_COUNT
+};
+
+struct sx_shard {
+    sqlite3 *db;
+    sqlite3_stmt *q[SX_Q_COUNT];
+};
+
+enum sx_block_state { SX_BLOCK_GOOD = 0, SX_BLOCK_BAD = 1 };
+
+/* A row of the index.  pack = 0: the place is lost (only with state bad). */
+struct sx_row {
+    uint64_t pack, at, lease_ms;
+    uint32_t len;
+    int state;
+};
+
+static inline unsigned sx_shard_of(const struct sx_id *id)
+{
+    return id->b[0] >> (8 - SX_SHARD_BITS);
+}
+
+int sx_shard_open(struct sx_shard *sh, const char *dir, unsigned number, bool *fresh,
+                  struct sx_err *e) SX_MUST_CHECK;
+void sx_shard_close(struct sx_shard *sh);
+
+int sx_shard_begin(struct sx_shard *sh, struct sx_err *e) SX_MUST_CHECK; /* takes the write lock */
+/* Commits if r is 0, else rolls back; gives r, or the error of the commit. */
+int sx_shard_end(struct sx_shard *sh, int r, struct sx_err *e) SX_MUST_CHECK;
+
+int sx_shard_find(struct sx_shard *sh, const struct sx_id *id, struct sx_row *row, bool *found,
+                  struct sx_err *e) SX_MUST_CHECK;
+/* Raises the lease of a good row; *hit false if there is none. */
+int sx_shard_lease(struct sx_shard *sh, const struct sx_id *id, uint64_t until_ms, bool *hit,
+                   struct sx_err *e) SX_MUST_CHECK;
+/* Inside a transaction: */
+int sx_shard_put(struct sx_shard *sh, const struct sx_id *id, const struct sx_row *row,
+                 struct sx_err *e) SX_MUST_CHECK;
+int sx_shard_delete(struct sx_shard *sh, const struct sx_id *id, struct sx_err *e) SX_MUST_CHECK;
+/* Changes place if the row still is where `from` says. */
+int sx_shard_move(struct sx_shard *sh, const struct sx_id *id, const struct sx_row *from,
+                  uint64_t pack, uint64_t at, bool *moved, struct sx_err *e) SX_MUST_CHECK;
+/* Adds to the live bytes and blocks of a pack. */
+int sx_shard_use(struct sx_shard *sh, uint64_t pack, int64_t bytes, int64_t blocks,
+                 struct sx_err *e) SX_MUST_CHECK;
+/* Own transactions: */
+/* Marks the row bad if it still is where `at` says. */
+int sx_shard_mark_bad(struct sx_shard *sh, const struct sx_id *id, const struct sx_row *at,
+                      struct sx_err *e) SX_MUST_CHECK;
+/* All rows that still point into a pack that is gone: bad, place lost (`forget`: removed). */
+int sx_shard_lose_pack(struct sx_shard *sh, uint64_t pack, bool forget, struct sx_err *e) SX_MUST_CHECK;
+
+struct sx_usage {
+    uint64_t pack, live, blocks;
+};
+
+int sx_shard_usage(struct sx_shard *sh, uint64_t pack, struct sx_usage *u, struct sx_err *e) SX_MUST_CHECK;
+
+/* ---- the table of packs ---- */
+
+enum sx_pack_state {
+    SX_PACK_OPEN = 0,   /* whoever holds its lock may append */
+    SX_PACK_SEALED = 1, /* full, or left with a tail of unknown worth: never appended to */
+    SX_PACK_BAD = 2     /* a write or fsync failed; what lies behind `size` is not to be trusted */
+};
+
+struct sx_pack_row {
+    uint64_t number;
+    int state;
+    uint64_t size;    /* of the file, as far as the index knows its records */
+    uint64_t durable; /* up to here the index is known to be on disk */
+};
+
+enum sx_packs_stmt {
+    SX_P_NEW,
+    SX_P_GET,
+    SX_P_SET,
+    SX_P_ADD,
+    SX_P_DROP,
+    SX_P_LIST,
+    SX_P_LIST_OPEN,
+    SX_P_DURABLE,
+    SX_P_SUM,
+    SX_P_COUNT
+};
+
+struct sx_packs {
+    sqlite3 *db;
+    sqlite3_stmt *q[SX_P_COUNT];
+};
+
+int sx_packs_open(struct sx_packs *p, const char *dir, bool *fresh, struct sx_err *e) SX_MUST_CHECK;
+void sx_packs_close(struct sx_packs *p);
+int sx_packs_new(struct sx_packs *p, uint64_t *number, struct sx_err *e) SX_MUST_CHECK;
+int sx_packs_get(struct sx_packs *p, uint64_t number, struct sx_pack_row *row, bool *found,
+                 struct sx_err *e) SX_MUST_CHECK;
+/* Sets state and size.  `synced`: durable on return (used for bad packs). */
+int sx_packs_set(struct sx_packs *p, uint64_t number, int state, uint64_t size, bool synced,
+                 struct sx_err *e) SX_MUST_CHECK;
+/* A pack found on disk without a row. */
+int sx_packs_add(struct sx_packs *p, uint64_t number, struct sx_err *e) SX_MUST_CHECK;
+int sx_packs_drop(struct sx_packs *p, uint64_t number, struct sx_err *e) SX_MUST_CHECK;
+/* All rows, or only open ones (at most SX_OPEN_PACKS_MAX); *rows for the caller to free. */
+int sx_packs_list(struct sx_packs *p, bool open_only, struct sx_pack_row **rows, size_t *n,
+                  struct sx_err *e) SX_MUST_CHECK;
+int sx_packs_set_durable(struct sx_packs *p, const struct sx_pack_row *rows, size_t n,
+                         struct sx_err *e) SX_MUST_CHECK;
+int sx_packs_sum(struct sx_packs *p, uint64_t *count, uint64_t *bytes, struct sx_err *e) SX_MUST_CHECK;
+
+/* ---- the store ---- */
+
+struct sx_fd_slot {
+    uint64_t pack; /* 0: free */
+    int fd;
+    uint64_t used;
+};
+
+/* A pack that this process holds the lock of. */
+struct sx_claim {
+    uint64_t number; /* 0: none */
+    int fd;
+    uint64_t size;
+};
+
+struct sx_store {
+    uint32_t magic;
+    char *dir;
+    const struct sx_io *io;
+    struct sx_store_options o;
+    int lock_fd;
+    uint64_t floor_ms; /* all blocks count as leased until then */
+    struct sx_shard shard[SX_SHARDS];
+    struct sx_packs packs;
+    struct sx_fd_slot fds[SX_FD_CACHE];
+    uint64_t tick;            /* for the age of the slots */
+    uint64_t last_pack;       /* appended to last; tried first */
+    uint64_t since_checkpoint; /* bytes appended */
+};
+
+static inline uint64_t sx_max_u64(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
+/* Notes how far the index of each pack is durable.  *whole: all of it is. */
+int sx_store_checkpoint(struct sx_store *s, bool *whole, struct sx_err *e) SX_MUST_CHECK;
+/* SX_ENOSPACE if `bytes` more would pass the capacity or reach into the reserve. */
+int sx_store_check_space(struct sx_store *s, uint64_t bytes, struct sx_err *e) SX_MUST_CHECK;
+/* Writes the floor file and uses it. */
+int sx_store_set_floor(struct sx_store *s, uint64_t floor_ms, struct sx_err *e) SX_MUST_CHECK;
+
+/* ---- pack files ---- */
+
+char *sx_pack_path(const struct sx_store *s, uint64_t number); /* to free */
+/* Finds an open pack with room for `need` bytes, or makes one, and locks it. */
+int sx_pack_claim(struct sx_store *s, uint64_t need, struct sx_claim *c, struct sx_err *e) SX_MUST_CHECK;
+/* Takes the lock of one pack if it is free: *got.  For compaction. */
+int sx_pack_try(struct sx_store *s, uint64_t number, struct sx_claim *c, bool *got,
+                struct sx_err *e) SX_MUST_CHECK;
+void sx_pack_release(struct sx_store *s, struct sx_claim *c);
+
+struct sx_piece {
+    const void *p;
+    uint32_t len;
+};
+/* Appends n pieces and syncs.  After a failure the pack is bad for ever. */
+int sx_pack_append(struct sx_store *s, struct sx_claim *c, const struct sx_piece *pieces, size_t n,
+                   struct sx_err *e) SX_MUST_CHECK;
+/* Notes the new end of the pack, when the index has all its records. */
+int sx_pack_advance(struct sx_store *s, struct sx_claim *c, struct sx_err *e) SX_MUST_CHECK;
+/* Reads a record's bytes behind `out`; not verified.  SX_ENOTFOUND, SX_ECORRUPT if it is not there whole. */
+int sx_pack_read(struct sx_store *s, const struct sx_row *row, struct sx_buf *out,
+                 struct sx_err *e) SX_MUST_CHECK;
+/* Reads and verifies: magic, length, checksum and id. */
+int sx_pack_read_record(struct sx_store *s, const struct sx_id *id, const struct sx_row *row,
+                        struct sx_buf *out, struct sx_err *e) SX_MUST_CHECK;
+/* Closes a cached descriptor of the pack. */
+void sx_pack_forget(struct sx_store *s, uint64_t number);
+void sx_pack_header(uint8_t h[SX_PACK_HEADER], const struct sx_store *s, uint64_t number);
+int sx_pack_header_check(const uint8_t h[SX_PACK_HEADER], const struct sx_store *s, uint64_t number,
+                         struct sx_err *e) SX_MUST_CHECK;
+/* Opens a pack for reading; its size. */
+int sx_pack_open_read(struct sx_store *s, uint64_t number, int *fd, uint64_t *size,
+                      struct sx_err *e) SX_MUST_CHECK;
+
+/* ---- walking a pack ---- */
+
+/* Gives each valid record between two offsets.  What is no record is passed over to the next
+ * one that is, so that one damaged record hides no other.  Memory: two records. */
+struct sx_scan {
+    const struct sx_io *io;
+    int fd;
+    uint64_t at, end;      /* where it looks, and where it stops */
+    struct sx_buf buf;     /* bytes of the file from `base` on */
+    uint64_t base;
+    uint64_t valid_end;    /* behind the last valid record */
+    uint64_t skipped;      /* bytes that belong to none */
+};
+
+void sx_scan_init(struct sx_scan *sc, const struct sx_io *io, int fd, uint64_t from, uint64_t to);
+void sx_scan_fini(struct sx_scan *sc);
+/* 1: a record (its place in *at; r points into the scan's buffer until the next call); 0: the end. */
+int sx_scan_next(struct sx_scan *sc, struct sx_record *r, uint64_t *at);
+
+/* ---- recovery ---- */
+
+/* Under the exclusive lock: registers packs, drops rows of packs that are gone, reads tails
+ * (`whole`: every pack from its start). */
+int sx_store_recover(struct sx_store *s, bool whole, struct sx_err *e) SX_MUST_CHECK;
+
+/* Indexes of ids in order: shards one behind the other, each in the order of its tree.  To free. */
+uint32_t *sx_store_order(const struct sx_id *ids, size_t n);
+
+#endif
