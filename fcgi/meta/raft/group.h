@@ -217,7 +217,7 @@ struct sx_group_status {
     uint64_t commit, applied, stored;     /* stored: last entry on this node's disk */
     uint64_t first, last;                 /* of the log, last = first - 1: empty */
     uint64_t snapshot;                    /* index of the last one */
-    uint64_t since_entries, since_bytes;  /* in the log after it (bytes: since the start only) */
+    uint64_t since_entries, since_bytes;  /* in the log after it */
     bool ready;      /* leader, and an entry of its own term is committed */
     bool installing;
     bool handing_over; /* leadership is being transferred */
