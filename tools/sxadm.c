@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * sxadm: looks at a cluster, admits and removes nodes, checks a node's store.  Here: options and the table of
+ * commands; the commands are in sxadm_cluster.c and sxadm_node.c.
+ */
+#include "tools/sxadm.h"
+
+#include <string.h>
+
+#include "libsx/base/text.h"
+
+#define TTL_S_DEFAULT 900
+#define TIMEOUT_S_DEFAULT 60
+
+enum { OPT_TTL = 256, OPT_TIMEOUT, OPT_FORCE, OPT_DEEP, OPT_DIR };
+
+static const struct cli_option options[] = {
+    { OPT_TTL, "ttl", "TIME", "token: how long it may be used, like 15m (default) or 2h" },
+    { OPT_TIMEOUT, "timeout", "TIME", "wait: give up after this time (default: 60s)" },
+    { OPT_FORCE, "force", NULL, "remove-node: also if the node is up" },
+    { OPT_DEEP, "deep", NULL, "check: read every block, not only the index" },
+    { OPT_DIR, "dir", "DIR", "node commands: the node's directory (default: $SX_DIR or /var/lib/sx)" },
+    { 0 }
+};
+
+static int take_option(void *arg, int id, const char *value, struct sx_err *e)
+{
+    struct sxadm *a = arg;
+
+    switch (id) {
+    case OPT_TTL: return sx_duration_parse(value, &a->ttl_s, e);
+    case OPT_TIMEOUT: return sx_duration_parse(value, &a->timeout_s, e);
+    case OPT_FORCE: a->force = true; return 0;
+    case OPT_DEEP: a->deep = true; return 0;
+    default: a->dir = value; return 0;
+    }
+}
+
+static const struct {
+    const char *group; /* first word */
+    const char *name;  /* second word; NULL: the group is the command */
+    sxadm_fn *run;
+} commands[] = {
+    { "cluster", "info", sxadm_cluster_info },
+    { "cluster", "status", sxadm_cluster_status },
+    { "cluster", "nodes", sxadm_cluster_nodes },
+    { "cluster", "token", sxadm_cluster_token },
+    { "cluster", "remove-node", sxadm_cluster_remove_node },
+    { "cluster", "wait", sxadm_cluster_wait },
+    { "job", "cancel", sxadm_job_cancel },
+    { "jobs", NULL, sxadm_jobs },
+    { "node", "info", sxadm_node_info },
+    { "node", "check", sxadm_node_check },
+    { "node", "rebuild-index", sxadm_node_rebuild_index },
+};
+
+static const struct cli_command command = {
+    .name = "sxadm",
+    .synopsis = "cluster info|status|nodes|wait [URI]\n"
+                "cluster token [--ttl TIME] [URI]\n"
+                "cluster remove-node [--force] ID [URI]\n"
+                "jobs [URI]\n"
+                "job cancel ID [URI]\n"
+                "node info|check|rebuild-index [--dir DIR] [--deep]",
+    .about = "Looks at a cluster and changes its nodes; needs an administrator's key (sxinit).  URI is "
+             "sx://[user@]cluster or @alias; it may be left out if only one cluster is set up.  The node commands "
+             "work on the directory of a node of this machine.",
+    .options = options,
+    .option = take_option,
+};
+
+int main(int argc, char **argv)
+{
+    struct sxadm a = { .ttl_s = TTL_S_DEFAULT, .timeout_s = TIMEOUT_S_DEFAULT };
+    struct cli_command c = command;
+    struct sx_err e = SX_ERR_INIT;
+    int words;
+
+    c.arg = &a;
+    cli_start(&a.cli, &c, &argc, &argv);
+    for (size_t i = 0; argc > 0 && i < sizeof commands / sizeof commands[0]; i++) {
+        if (strcmp(commands[i].group, argv[0]) != 0)
+            continue;
+        words = commands[i].name ? 2 : 1;
+        if (words == 2 && (argc < 2 || strcmp(commands[i].name, argv[1]) != 0))
+            continue;
+        if (commands[i].run(&a, argc - words, argv + words, &e) != 0)
+            cli_fail(&a.cli, &e);
+        else
+            a.cli.done++;
+        return cli_end(&a.cli);
+    }
+    cli_usage("sxadm", argc == 0 ? "a command is wanted" : "unknown command '%s%s%s'", argc > 0 ? argv[0] : "",
+              argc > 1 ? " " : "", argc > 1 ? argv[1] : "");
+}

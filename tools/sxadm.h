@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The parts of sxadm: what the commands share.
+ */
+#ifndef SX_TOOLS_SXADM_H
+#define SX_TOOLS_SXADM_H
+
+#include "client/cli.h"
+
+struct sxadm {
+    struct cli cli;
+    uint64_t ttl_s;
+    uint64_t timeout_s;
+    bool force;
+    bool deep;
+    const char *dir;
+};
+
+/* What a command does with the operands behind its name.  0, or -1 with e set. */
+typedef int sxadm_fn(struct sxadm *a, int argc, char **argv, struct sx_err *e);
+
+/* Commands that ask a cluster; the last operand is its URI or alias, and may be left out if only one is set up. */
+sxadm_fn sxadm_cluster_info, sxadm_cluster_status, sxadm_cluster_nodes, sxadm_cluster_token,
+    sxadm_cluster_remove_node, sxadm_cluster_wait, sxadm_jobs, sxadm_job_cancel;
+
+/* Commands on a node's directory. */
+sxadm_fn sxadm_node_info, sxadm_node_check, sxadm_node_rebuild_index;
+
+#endif
