@@ -1,1 +1,20 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
+# The commands.  Each is linked with the shared client library and with a frame of their own.
+noinst_LTLIBRARIES += libcli.la
+libcli_la_SOURCES = client/cli.h client/cli.c client/ask.c client/show.h client/show.c
+libcli_la_LIBADD = libsxcore.la
+
+sx_commands_LDADD = libcli.la libsx.la
+bin_PROGRAMS += sxinit sxls sxrm sxmv sxvol sxacl
+sxinit_SOURCES = client/sxinit.c
+sxinit_LDADD = $(sx_commands_LDADD)
+sxls_SOURCES = client/sxls.c
+sxls_LDADD = $(sx_commands_LDADD)
+sxrm_SOURCES = client/sxrm.c
+sxrm_LDADD = $(sx_commands_LDADD)
+sxmv_SOURCES = client/sxmv.c
+sxmv_LDADD = $(sx_commands_LDADD)
+sxvol_SOURCES = client/sxvol.c
+sxvol_LDADD = $(sx_commands_LDADD)
+sxacl_SOURCES = client/sxacl.c
+sxacl_LDADD = $(sx_commands_LDADD)

@@ -1,1 +1,20 @@
-# SPDX-License-Identifier: GPL-2.0-or-later
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# The client library.  libsxclient is all of it with every symbol, for unit tests; libsx.la is what is
+# installed and shows only the names of libsx.sym.
+noinst_LTLIBRARIES += libsxclient.la
+libsxclient_la_SOURCES = \
+	libsx/client/sx.h libsx/client/internal.h libsx/client/call.h libsx/client/ops.h \
+	libsx/client/list.h \
+	libsx/client/name.c libsx/client/uri.c libsx/client/config.c libsx/client/access.c \
+	libsx/client/trust.c libsx/client/cluster.c libsx/client/call.c \
+	libsx/client/volume.c libsx/client/user.c libsx/client/file.c libsx/client/list.c
+libsxclient_la_LIBADD = libsxcore.la
+
+lib_LTLIBRARIES += libsx.la
+include_HEADERS += libsx/client/sx.h
+EXTRA_DIST += libsx/client/libsx.sym
+libsx_la_SOURCES =
+libsx_la_LIBADD = libsxclient.la
+libsx_la_LDFLAGS = $(AM_LDFLAGS) -version-info 0:0:0 -export-symbols $(srcdir)/libsx/client/libsx.sym \
+	-no-undefined
+libsx_la_DEPENDENCIES = libsxclient.la libsx/client/libsx.sym
