@@ -20,13 +20,14 @@ libsxcore_la_SOURCES = \
 	libsx/auth/sigv4.h libsx/auth/sigv4.c \
 	libsx/http/http.h libsx/http/http.c \
 	libsx/http/transfer.h libsx/http/transfer.c libsx/http/failure.h libsx/http/failure.c \
+	libsx/http/limit.h libsx/http/limit.c \
 	libsx/http/message.h libsx/http/message.c
 libsxcore_la_LIBADD = $(CRYPTO_LIBS) $(CURL_LIBS) $(JANSSON_LIBS) $(ZSTD_LIBS) $(LZ4_LIBS) \
 	$(ZLIB_LIBS) $(ISAL_LIBS) -lpthread -lm
 
 if HAVE_CMOCKA
 sx_core_tests = tests/unit/test_crypt tests/unit/test_codec tests/unit/test_chunk \
-	tests/unit/test_http
+	tests/unit/test_http tests/unit/test_sigv4 tests/unit/test_place
 check_PROGRAMS += $(sx_core_tests)
 TESTS += $(sx_core_tests)
 tests_unit_test_crypt_SOURCES = tests/unit/test_crypt.c tests/unit/unit.h
@@ -41,4 +42,10 @@ tests_unit_test_chunk_LDADD = libsxcore.la $(CMOCKA_LIBS)
 tests_unit_test_http_SOURCES = tests/unit/test_http.c tests/unit/tls_server.h tests/unit/tls_server.c
 tests_unit_test_http_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS) $(SSL_CFLAGS)
 tests_unit_test_http_LDADD = libsxcore.la $(CMOCKA_LIBS) $(SSL_LIBS)
+tests_unit_test_sigv4_SOURCES = tests/unit/test_sigv4.c
+tests_unit_test_sigv4_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_sigv4_LDADD = libsxcore.la $(CMOCKA_LIBS)
+tests_unit_test_place_SOURCES = tests/unit/test_place.c
+tests_unit_test_place_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_place_LDADD = libsxcore.la $(CMOCKA_LIBS)
 endif

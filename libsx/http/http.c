@@ -35,7 +35,6 @@ struct sx_http {
     CURLM *multi;
     CURLSH *share; /* TLS sessions */
     struct sx_http_settings settings;
-    uint64_t limit;
     struct node **nodes;
     size_t n_nodes;
     struct call_list active;
@@ -124,23 +123,24 @@ void sx_http_clock(struct sx_http *h, int64_t offset_ms)
     h->settings.clock_offset_ms = offset_ms;
 }
 
-/* Each active transfer may use an even part of the whole. */
-static void share_limit(struct sx_http *h)
+/* Lets paused transfers go on; each time another one is the first to draw on the bucket. */
+static void resume(struct sx_http *h)
 {
-    uint64_t each = h->n_active ? h->limit / h->n_active : 0;
-    struct sx_http_transfer *t;
+    struct sx_http_transfer *t = TAILQ_FIRST(&h->active);
 
-    if (h->limit && !each)
-        each = 1;
+    sx_http_limit_fill(&h->settings.limit);
+    if (!t)
+        return;
+    TAILQ_REMOVE(&h->active, t, link);
+    TAILQ_INSERT_TAIL(&h->active, t, link);
     TAILQ_FOREACH(t, &h->active, link)
-        sx_http_transfer_limit(t, each);
+        sx_http_transfer_resume(t);
 }
 
 void sx_http_limit(struct sx_http *h, uint64_t bytes_per_s)
 {
-    h->limit = bytes_per_s;
-    h->settings.limited = bytes_per_s != 0;
-    share_limit(h);
+    sx_http_limit_set(&h->settings.limit, bytes_per_s);
+    resume(h);
 }
 
 size_t sx_http_in_flight(const struct sx_http *h)
@@ -198,8 +198,6 @@ static void node_feed(struct sx_http *h, struct node *n)
         n->active++;
         h->n_active++;
         sx_assert(curl_multi_add_handle(h->multi, t->easy) == CURLM_OK);
-        if (h->limit)
-            share_limit(h);
     }
 }
 
@@ -247,8 +245,6 @@ static void detach(struct sx_http *h, struct sx_http_transfer *t)
     h->n_active--;
     if (!h->stopping)
         node_feed(h, n);
-    if (h->limit)
-        share_limit(h);
 }
 
 static size_t complete_all(struct sx_http *h)
@@ -283,13 +279,18 @@ size_t sx_http_run(struct sx_http *h, unsigned timeout_ms)
 
     sx_assert(!h->in_callback);
     for (;;) {
+        bool limited = h->settings.limit.rate != 0;
         size_t completed;
+        uint64_t wait;
 
+        if (limited)
+            resume(h);
         sx_assert(curl_multi_perform(h->multi, &running) == CURLM_OK);
         completed = complete_all(h);
         if (completed || !h->in_flight || now >= end || atomic_exchange(&h->woken, false))
             return completed;
-        sx_assert(curl_multi_poll(h->multi, NULL, 0, (int)(end - now), NULL) == CURLM_OK);
+        wait = limited && end - now > SX_HTTP_LIMIT_STEP_MS ? SX_HTTP_LIMIT_STEP_MS : end - now;
+        sx_assert(curl_multi_poll(h->multi, NULL, 0, (int)wait, NULL) == CURLM_OK);
         now = sx_mono_ms();
     }
 }

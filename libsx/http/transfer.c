@@ -78,6 +78,10 @@ static size_t read_body(char *to, size_t size, size_t count, void *arg)
     struct sx_http_transfer *t = arg;
     size_t room = size * count, done = 0;
 
+    if (t->limit->rate && t->limit->send <= 0) {
+        t->paused = true;
+        return CURL_READFUNC_PAUSE;
+    }
     while (done < room && t->piece < t->r.n_body) {
         const struct iovec *v = &t->r.body[t->piece];
         size_t n = v->iov_len - t->piece_at;
@@ -93,6 +97,7 @@ static size_t read_body(char *to, size_t size, size_t count, void *arg)
             t->piece_at = 0;
         }
     }
+    t->limit->send -= (int64_t)done;
     return done;
 }
 
@@ -129,6 +134,10 @@ static size_t write_answer(char *p, size_t size, size_t count, void *arg)
     size_t n = size * count, max = good && t->r.answer ? t->r.answer_max : SX_HTTP_ERROR_BODY_MAX;
     curl_off_t whole = 0;
 
+    if (t->limit->rate && t->limit->receive <= 0) {
+        t->paused = true;
+        return CURL_WRITEFUNC_PAUSE;
+    }
     if (!out->len) {
         sx_assert(curl_easy_getinfo(t->easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &whole) == CURLE_OK);
         if (whole > 0 && (uint64_t)whole <= max)
@@ -139,6 +148,7 @@ static size_t write_answer(char *p, size_t size, size_t count, void *arg)
         return CURL_WRITEFUNC_ERROR;
     }
     sx_buf_add(out, p, n);
+    t->limit->receive -= (int64_t)n;
     return n;
 }
 
@@ -203,12 +213,14 @@ static void set_times(struct sx_http_transfer *t, const struct sx_http_settings 
     unsigned stall = t->r.stall_timeout_ms ? t->r.stall_timeout_ms : s->stall_timeout_ms;
 
     SET(t->easy, CURLOPT_CONNECTTIMEOUT_MS, (long)s->connect_timeout_ms);
-    SET(t->easy, CURLOPT_LOW_SPEED_LIMIT, 1L);
-    SET(t->easy, CURLOPT_LOW_SPEED_TIME, (long)(stall + 999) / 1000);
+    if (!s->limit.rate) { /* one that waits for its share has not stalled */
+        SET(t->easy, CURLOPT_LOW_SPEED_LIMIT, 1L);
+        SET(t->easy, CURLOPT_LOW_SPEED_TIME, (long)(stall + 999) / 1000);
+    }
     SET(t->easy, CURLOPT_TIMEOUT_MS, (long)t->r.timeout_ms);
 }
 
-/* A limited transfer gets the least: a large buffer would be filled at once, whatever the limit. */
+/* A limited transfer gets the least, so that many of them share the limit evenly. */
 static long buffer_size(size_t want, bool limited, long min, long max)
 {
     return limited || want <= (size_t)min ? min : want >= (size_t)max ? max : (long)want;
@@ -249,12 +261,13 @@ static void set_headers(struct sx_http_transfer *t, const struct sx_http_setting
     SET(t->easy, CURLOPT_USERAGENT, s->user_agent);
 }
 
-void sx_http_transfer_begin(struct sx_http_transfer *t, CURL *easy, const struct sx_http_settings *s)
+void sx_http_transfer_begin(struct sx_http_transfer *t, CURL *easy, struct sx_http_settings *s)
 {
     SX_AUTO_FREE char *url = sx_asprintf("https://%s%s%s%s", t->node, t->r.path, t->r.query ? "?" : "",
                                          t->r.query ? t->r.query : "");
 
     t->easy = easy;
+    t->limit = &s->limit;
     SET(easy, CURLOPT_URL, url);
     SET(easy, CURLOPT_PATH_AS_IS, 1L);
     SET(easy, CURLOPT_PROTOCOLS_STR, "https");
@@ -266,14 +279,17 @@ void sx_http_transfer_begin(struct sx_http_transfer *t, CURL *easy, const struct
     SET(easy, CURLOPT_ERRORBUFFER, t->detail);
     set_tls(easy, s);
     set_times(t, s);
-    set_method(t, s->limited);
+    set_method(t, s->limit.rate != 0);
     set_headers(t, s);
 }
 
-void sx_http_transfer_limit(struct sx_http_transfer *t, uint64_t bytes_per_s)
+void sx_http_transfer_resume(struct sx_http_transfer *t)
 {
-    SET(t->easy, CURLOPT_MAX_SEND_SPEED_LARGE, (curl_off_t)bytes_per_s);
-    SET(t->easy, CURLOPT_MAX_RECV_SPEED_LARGE, (curl_off_t)bytes_per_s);
+    if (!t->paused)
+        return;
+    t->paused = false;
+    /* an error is found again, and told, by curl_multi_perform() */
+    (void)curl_easy_pause(t->easy, CURLPAUSE_CONT);
 }
 
 static const char *header(CURL *easy, const char *name)

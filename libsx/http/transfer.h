@@ -10,6 +10,7 @@
 #include <sys/queue.h>
 
 #include "libsx/http/http.h"
+#include "libsx/http/limit.h"
 
 /* The engine's configuration with the defaults filled in. */
 struct sx_http_settings {
@@ -23,7 +24,7 @@ struct sx_http_settings {
     unsigned connect_timeout_ms;
     unsigned stall_timeout_ms;
     int64_t clock_offset_ms;
-    bool limited; /* a bandwidth limit is set */
+    struct sx_http_limit limit;
     CURLSH *share;
 };
 
@@ -36,6 +37,8 @@ struct sx_http_transfer {
     CURL *easy; /* NULL while waiting */
     size_t body_len;
     size_t piece, piece_at; /* next byte of the body */
+    struct sx_http_limit *limit;
+    bool paused; /* by the limit */
     bool too_big;
     struct sx_buf own; /* the answer, if the caller wants none */
     char detail[CURL_ERROR_SIZE];
@@ -45,10 +48,11 @@ struct sx_http_transfer *sx_http_transfer_new(const struct sx_http_request *r);
 void sx_http_transfer_free(struct sx_http_transfer *t);
 
 /* Signs the request and prepares `easy`, which is fresh or reset. */
-void sx_http_transfer_begin(struct sx_http_transfer *t, CURL *easy, const struct sx_http_settings *s);
+void sx_http_transfer_begin(struct sx_http_transfer *t, CURL *easy, struct sx_http_settings *s);
 /* What came of it; all but answer->body. */
 void sx_http_transfer_end(struct sx_http_transfer *t, CURLcode code, struct sx_http_answer *answer);
-void sx_http_transfer_limit(struct sx_http_transfer *t, uint64_t bytes_per_s);
+/* Goes on if the limit has stopped it. */
+void sx_http_transfer_resume(struct sx_http_transfer *t);
 /* Replaces `pem` by the last certificate of the server's chain, if there is one. */
 void sx_http_transfer_chain_ca(struct sx_http_transfer *t, struct sx_buf *pem);
 

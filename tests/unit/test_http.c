@@ -304,28 +304,39 @@ static void test_stop(void **state)
     sx_http_free(h);
 }
 
+/* 20 requests of 100,000 bytes each way at 4 MB a second, on four connections. */
 static void test_limit(void **state)
 {
-    struct sx_buf out[2] = { SX_BUF_INIT, SX_BUF_INIT };
+    enum { N = 20 };
+    SX_AUTO_FREE uint8_t *data = sx_malloc(100000);
+    struct iovec body = { data, 100000 };
+    struct sx_buf out[N] = { SX_BUF_INIT };
     struct sx_http *h = engine();
     uint64_t start = sx_mono_ms();
-    int status[2];
+    int status[N];
 
     completed = 0;
-    sx_http_limit(h, 4 << 20);
-    for (int i = 0; i < 2; i++) {
-        struct sx_http_request r = request("/zero/4000000", &out[i]);
+    unit_fill(data, body.iov_len, 3);
+    sx_http_limit(h, 4000000);
+    for (int i = 0; i < N; i++) {
+        struct sx_http_request r = request("/echo", &out[i]);
 
+        r.method = "PUT";
+        r.content_type = SX_HTTP_MESSAGE;
+        r.body = &body;
+        r.n_body = 1;
         r.done = count;
         r.arg = &status[i];
         assert_done(sx_http_start(h, &r, &e), &e);
     }
     while (sx_http_run(h, 1000) || sx_http_in_flight(h))
         ;
-    assert_int_equal(completed, 2);
-    assert_in_range(sx_mono_ms() - start, 600, 10000);
-    for (int i = 0; i < 2; i++) {
-        assert_int_equal(out[i].len, 4000000);
+    assert_int_equal(completed, N);
+    assert_in_range(sx_mono_ms() - start, 450, 10000);
+    for (int i = 0; i < N; i++) {
+        assert_int_equal(status[i], 200);
+        assert_int_equal(out[i].len, body.iov_len);
+        assert_memory_equal(out[i].data, data, body.iov_len);
         sx_buf_fini(&out[i]);
     }
     sx_http_free(h);
