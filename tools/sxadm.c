@@ -62,9 +62,9 @@ static const struct cli_command command = {
                 "jobs [URI]\n"
                 "job cancel ID [URI]\n"
                 "node info|check|rebuild-index [--dir DIR] [--deep]",
-    .about = "Looks at a cluster and changes its nodes; needs an administrator's key (sxinit).  URI is "
-             "sx://[user@]cluster or @alias; it may be left out if only one cluster is set up.  The node commands "
-             "work on the directory of a node of this machine.",
+    .about = "Looks at a cluster and changes its nodes; needs an administrator's key (sxinit).\n"
+             "URI is sx://[user@]cluster or @alias; it may be left out if only one cluster is set up.\n"
+             "The node commands work on the directory of a node of this machine.",
     .options = options,
     .option = take_option,
 };
