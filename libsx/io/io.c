@@ -207,6 +207,17 @@ int sx_io_read_file(const struct sx_io *io, const char *path, size_t max, struct
     return r;
 }
 
+/* Keeps errno. */
+static bool is_dir(const char *path)
+{
+    struct stat st;
+    int saved = errno;
+    bool is = stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+
+    errno = saved;
+    return is;
+}
+
 int sx_io_mkdirs(const char *path, struct sx_err *e)
 {
     SX_AUTO_FREE char *p = sx_strdup(path);
@@ -217,7 +228,7 @@ int sx_io_mkdirs(const char *path, struct sx_err *e)
         if (c != '/' && c)
             continue;
         *s = '\0';
-        if (mkdir(p, 0750) && errno != EEXIST)
+        if (mkdir(p, 0750) && (errno != EEXIST || !is_dir(p)))
             return sx_err_errno(e, errno, "create directory %s", p);
         *s = c;
         if (!c)
