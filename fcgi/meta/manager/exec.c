@@ -13,23 +13,23 @@ struct sx_exec {
     pthread_t thread;
     pthread_mutex_t lock; /* of all below */
     pthread_cond_t wake;
-    struct sx_job *head, **tail;
+    struct sx_task *head, **tail;
     bool stop;
 };
 
 static void job_done(void *ctx)
 {
-    struct sx_job *j = ctx;
+    struct sx_task *j = ctx;
 
     j->busy = false;
     j->done(j->ctx);
 }
 
 /* The next job, or NULL when the thread shall end. */
-static struct sx_job *next_job(struct sx_exec *x)
+static struct sx_task *next_job(struct sx_exec *x)
 {
     SX_AUTO_LOCK(&x->lock);
-    struct sx_job *j;
+    struct sx_task *j;
 
     while (!x->head && !x->stop)
         pthread_cond_wait(&x->wake, &x->lock);
@@ -45,7 +45,7 @@ static struct sx_job *next_job(struct sx_exec *x)
 static void *thread_main(void *ctx)
 {
     struct sx_exec *x = ctx;
-    struct sx_job *j;
+    struct sx_task *j;
 
     while ((j = next_job(x))) {
         j->run(j->ctx);
@@ -87,7 +87,7 @@ void sx_exec_free(struct sx_exec *x)
     free(x);
 }
 
-void sx_exec_run(struct sx_exec *x, struct sx_job *j)
+void sx_exec_run(struct sx_exec *x, struct sx_task *j)
 {
     SX_AUTO_LOCK(&x->lock);
 

@@ -12,13 +12,13 @@
 struct sx_exec;
 
 /* Lives in its owner's struct until done() was called. */
-struct sx_job {
+struct sx_task {
     void (*run)(void *ctx);  /* in the thread */
     void (*done)(void *ctx); /* in the loop */
     void *ctx;
     bool busy;               /* from sx_exec_run() to the call of done() */
     struct sx_call call;     /* private */
-    struct sx_job *next;     /* private */
+    struct sx_task *next;     /* private */
 };
 
 /* `name` (at most 15 bytes) is shown by ps -T. */
@@ -27,6 +27,6 @@ struct sx_exec *sx_exec_new(struct sx_loop *l, const char *name, struct sx_err *
 void sx_exec_free(struct sx_exec *x);
 
 /* Queues a job that is not busy. */
-void sx_exec_run(struct sx_exec *x, struct sx_job *j);
+void sx_exec_run(struct sx_exec *x, struct sx_task *j);
 
 #endif

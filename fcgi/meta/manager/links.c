@@ -47,7 +47,7 @@ struct peer {
     bool complained; /* the reason of the failure was logged once */
     uint64_t heard_ms;
     /* Name resolution, in its own thread. */
-    struct sx_job resolve;
+    struct sx_task resolve;
     char resolving[SX_HELLO_ADDRESS_MAX + 1];
     struct sockaddr_storage to;
     socklen_t to_len; /* 0: not found */
@@ -276,7 +276,7 @@ static struct peer *add_peer(struct sx_links *l, uint64_t id)
     p->id = id;
     p->backoff_ms = BACKOFF_MIN_MS;
     p->timer = (struct sx_timer){ .fn = peer_timer, .ctx = p };
-    p->resolve = (struct sx_job){ .run = resolve_run, .done = resolve_done, .ctx = p };
+    p->resolve = (struct sx_task){ .run = resolve_run, .done = resolve_done, .ctx = p };
     p->next = l->peers;
     l->peers = p;
     l->n_peers++;

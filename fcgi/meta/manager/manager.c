@@ -1,0 +1,672 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * See manager.h.  Here the parts are put together:
+ *
+ *   local   ── requests of this node's processes ──┐
+ *   links   ── frames of other nodes ──────────────┤
+ *                                 submits, reads ◄─┴─► drive (group, log, vote) ──► apply (database)
+ *
+ * and here is what concerns the node as a whole: the first commands of a new cluster, changes of membership, free space, copies of the
+ * database for other nodes, and the end.  All callbacks run in the loop's thread.
+ */
+#include "fcgi/meta/manager/manager.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/signalfd.h>
+#include <sys/statvfs.h>
+
+#include "fcgi/meta/manager/copy.h"
+#include "fcgi/meta/manager/drive.h"
+#include "fcgi/meta/manager/exec.h"
+#include "fcgi/meta/manager/links.h"
+#include "fcgi/meta/manager/local.h"
+#include "fcgi/meta/manager/reads.h"
+#include "fcgi/meta/manager/roster.h"
+#include "fcgi/meta/manager/status.h"
+#include "fcgi/meta/manager/submits.h"
+#include "fcgi/meta/manager/tls.h"
+#include "libsx/base/log.h"
+#include "libsx/base/mem.h"
+#include "libsx/io/io.h"
+
+#define GROUP SX_META_GROUP_CLUSTER
+#define ROSTER_MS 200u          /* between two looks at the membership */
+#define ROSTER_RETRY_MS 1000u   /* after a change that failed */
+#define SPACE_MS 1000u
+#define SPACE_RESERVE (192u << 20) /* two segments of the log, and as much again for the database */
+#define HAND_OVER_MS 1500u      /* at the end: for another node to take the lead */
+#define SERVE_MAX 2u            /* copies for other nodes at a time */
+#define BOOTSTRAP_MAX (4u << 20)
+
+enum { EXIT_DONE = 0, EXIT_AGAIN = 1, EXIT_NEVER = 2 };
+
+struct serving {
+    struct sx_exec *thread;
+    struct sx_task job;
+    struct sx_manager *m;
+    char *temp;
+    int fd;
+    SSL *ssl;
+    uint64_t to, min_index;
+    struct sx_err err;
+};
+
+struct sx_manager {
+    const struct sx_node_conf *conf;
+    struct sx_loop *loop;
+    SSL_CTX *tls;
+    struct sx_links *links;
+    struct sx_drive *drive;
+    struct sx_submits *submits;
+    struct sx_reads *reads;
+    struct sx_local *local;
+    struct sx_watch stop, signals;
+    int status;
+    bool stopping;
+    struct sx_timer stop_timer;
+    /* Membership. */
+    struct sx_node *nodes;
+    size_t n_nodes;
+    struct sx_timer roster;
+    uint64_t change_tag; /* of the change under way; 0: none */
+    uint64_t last_tag;
+    bool removed;
+    /* Free space. */
+    struct sx_timer space;
+    bool space_low;
+    /* First commands. */
+    char *bootstrap_path;
+    bool bootstrap; /* the file is there */
+    uint64_t bootstrap_term; /* in which they were submitted */
+    uint8_t bootstrap_op[SX_OP_ID]; /* the last one's */
+    struct serving serving[SERVE_MAX];
+};
+
+/* ---- the end ---- */
+
+static void end(struct sx_manager *m, int status)
+{
+    if (status > m->status)
+        m->status = status;
+    sx_loop_stop(m->loop);
+}
+
+static int status_of(const struct sx_err *e)
+{
+    return e->code == SX_ECORRUPT || e->code == SX_EBUG || e->code == SX_ECONFIG ? EXIT_NEVER :
+                                                                                   EXIT_AGAIN;
+}
+
+static void on_fatal(void *ctx, const struct sx_err *e)
+{
+    sx_error("the group manager must end: %s (%s)", e->msg, sx_err_name(e->code));
+    end(ctx, status_of(e));
+}
+
+static void stop_timer(void *ctx)
+{
+    end(ctx, EXIT_DONE);
+}
+
+static bool leads(const struct sx_manager *m)
+{
+    struct sx_group_status s;
+
+    sx_drive_status(m->drive, &s);
+    return s.state == SX_GROUP_LEADER;
+}
+
+static void stop(struct sx_manager *m)
+{
+    struct sx_err e = SX_ERR_INIT;
+
+    if (m->stopping)
+        return;
+    m->stopping = true;
+    if (!leads(m) || sx_members_voters(sx_drive_members(m->drive)) < 2) {
+        end(m, EXIT_DONE);
+        return;
+    }
+    if (sx_drive_transfer(m->drive, &e))
+        sx_info("leadership is not handed over: %s", e.msg);
+    sx_loop_arm(m->loop, &m->stop_timer, sx_loop_now_ms(m->loop) + HAND_OVER_MS);
+}
+
+static void stop_ready(void *ctx, uint32_t events)
+{
+    struct sx_manager *m = ctx;
+
+    sx_loop_unwatch(m->loop, &m->stop);
+    stop(m);
+}
+
+static void signal_ready(void *ctx, uint32_t events)
+{
+    struct sx_manager *m = ctx;
+    struct signalfd_siginfo info;
+
+    if (read(m->signals.fd, &info, sizeof info) == sizeof info)
+        stop(m);
+}
+
+/* ---- the first commands of a new cluster ---- */
+
+static int last_op(const struct sx_buf *entry, uint8_t op[SX_OP_ID], struct sx_err *e)
+{
+    struct sx_entry_iter it;
+    struct sx_cmd cmd;
+    const uint8_t *p;
+    size_t n;
+
+    if (sx_entry_open(entry->data, entry->len, &it, e))
+        return -1;
+    while (sx_entry_next(&it, &p, &n)) {
+        if (sx_cmd_parse(p, n, &cmd, e))
+            return -1;
+        memcpy(op, cmd.op, SX_OP_ID);
+    }
+    return 0;
+}
+
+static int submit_bootstrap(struct sx_manager *m, struct sx_err *e)
+{
+    SX_AUTO(sx_buf) struct sx_buf file = SX_BUF_INIT, entry = SX_BUF_INIT;
+
+    if (sx_io_read_file(&sx_io_posix, m->bootstrap_path, BOOTSTRAP_MAX, &file, e) ||
+        sx_bootstrap_entry(file.data, file.len, &entry, e) || last_op(&entry, m->bootstrap_op, e))
+        return -1;
+    return sx_drive_submit(m->drive, &entry, e);
+}
+
+static void maybe_bootstrap(struct sx_manager *m)
+{
+    struct sx_group_status s;
+    struct sx_err e = SX_ERR_INIT;
+
+    sx_drive_status(m->drive, &s);
+    if (!m->bootstrap || s.state != SX_GROUP_LEADER || !s.ready || m->bootstrap_term == s.term)
+        return;
+    if (submit_bootstrap(m, &e) == 0) {
+        m->bootstrap_term = s.term;
+    } else if (e.code != SX_EUNAVAIL && e.code != SX_ENOTLEADER) {
+        sx_error("first commands of the cluster, %s: %s", m->bootstrap_path, e.msg);
+        end(m, EXIT_NEVER);
+    }
+}
+
+static void bootstrap_result(struct sx_manager *m, const uint8_t op[SX_OP_ID], int code,
+                             const void *p, size_t n)
+{
+    SX_AUTO_FREE char *meta = sx_asprintf("%s/meta", m->conf->dir);
+    struct sx_err e = SX_ERR_INIT;
+
+    if (!m->bootstrap || !m->bootstrap_term || memcmp(op, m->bootstrap_op, SX_OP_ID) != 0)
+        return;
+    if (code != SX_OK)
+        sx_error("the first commands of the cluster were refused: %.*s", (int)n, (const char *)p);
+    m->bootstrap = false;
+    /* The applied commands may be lost from the database by a power failure, but not from the log. */
+    if (unlink(m->bootstrap_path) || sx_io_sync_dir(&sx_io_posix, meta, &e))
+        sx_warn("removing %s: errno %d", m->bootstrap_path, errno);
+}
+
+/* ---- membership ---- */
+
+static const struct sx_node *find_node(const struct sx_manager *m, uint64_t id)
+{
+    for (size_t i = 0; i < m->n_nodes; i++)
+        if (m->nodes[i].id == id)
+            return &m->nodes[i];
+    return NULL;
+}
+
+static bool is_known(void *ctx, uint64_t id)
+{
+    struct sx_manager *m = ctx;
+
+    return find_node(m, id) || sx_members_find(sx_drive_members(m->drive), id);
+}
+
+static bool is_alive(void *ctx, uint64_t id)
+{
+    struct sx_manager *m = ctx;
+    struct sx_link_info info;
+
+    for (unsigned i = 0; sx_links_info(m->links, i, &info); i++)
+        if (info.id == id)
+            return info.connected;
+    return false;
+}
+
+static uint64_t match(void *ctx, uint64_t id)
+{
+    struct sx_manager *m = ctx;
+
+    return sx_drive_match(m->drive, id);
+}
+
+static int take_step(struct sx_manager *m, const struct sx_roster_step *step, struct sx_err *e)
+{
+    if (step->what == SX_ROSTER_HAND_OVER)
+        return sx_drive_transfer(m->drive, e);
+    m->change_tag = ++m->last_tag;
+    if (sx_drive_change(m->drive, step->change, step->id,
+                        step->change == SX_CHANGE_ADD ? step->address : NULL, m->change_tag, e)) {
+        m->change_tag = 0;
+        return -1;
+    }
+    return 0;
+}
+
+static void roster(void *ctx)
+{
+    struct sx_manager *m = ctx;
+    struct sx_roster_facts facts = { is_alive, match, m };
+    struct sx_group_status s;
+    struct sx_roster_step step = { .what = SX_ROSTER_NOTHING };
+    struct sx_err e = SX_ERR_INIT;
+    uint64_t next_ms = sx_loop_now_ms(m->loop) + ROSTER_MS;
+
+    sx_drive_status(m->drive, &s);
+    if (s.state == SX_GROUP_LEADER && s.ready && !m->change_tag && !s.handing_over && !m->stopping)
+        step = sx_roster_next(sx_drive_members(m->drive), m->nodes, m->n_nodes, m->conf->node,
+                              &facts);
+    if (step.what != SX_ROSTER_NOTHING && take_step(m, &step, &e)) {
+        sx_debug("membership: change %d of node %016" PRIx64 ": %s", (int)step.change, step.id,
+                 e.msg);
+        next_ms += ROSTER_RETRY_MS;
+    } else if (step.what == SX_ROSTER_CHANGE) {
+        sx_info("membership: change %d of node %016" PRIx64 " begins", (int)step.change, step.id);
+    }
+    sx_links_prune(m->links, is_known, m);
+    sx_loop_arm(m->loop, &m->roster, next_ms);
+}
+
+static void on_changed(void *ctx, uint64_t tag, int code)
+{
+    struct sx_manager *m = ctx;
+
+    if (tag != m->change_tag)
+        return;
+    m->change_tag = 0;
+    sx_loop_arm(m->loop, &m->roster,
+                sx_loop_now_ms(m->loop) + (code == SX_OK ? 0 : ROSTER_RETRY_MS));
+    if (code != SX_OK)
+        sx_info("membership: the change did not end well: %s", sx_err_text(code));
+}
+
+static void on_nodes(void *ctx, const struct sx_node *nodes, size_t n)
+{
+    struct sx_manager *m = ctx;
+    char address[SX_HELLO_ADDRESS_MAX + 1];
+
+    free(m->nodes);
+    m->nodes = n ? sx_malloc(n * sizeof *nodes) : NULL;
+    if (n)
+        memcpy(m->nodes, nodes, n * sizeof *nodes);
+    m->n_nodes = n;
+    for (size_t i = 0; i < n; i++) {
+        sx_roster_address(&nodes[i], address);
+        sx_links_need(m->links, nodes[i].id, address);
+    }
+}
+
+static void refuse_or_not(struct sx_manager *m)
+{
+    struct sx_err e = SX_ERR_INIT;
+
+    if (m->removed)
+        sx_err_set(&e, SX_EUNAVAIL, "this node was removed from the cluster");
+    else if (m->space_low)
+        sx_err_set(&e, SX_ENOSPACE, "less than %u MiB are free for metadata",
+                   SPACE_RESERVE >> 20);
+    sx_submits_refuse(m->submits, &e);
+}
+
+static void on_removed(void *ctx)
+{
+    struct sx_manager *m = ctx;
+
+    if (m->removed)
+        return;
+    sx_warn("this node was removed from the cluster");
+    m->removed = true;
+    refuse_or_not(m);
+}
+
+/* ---- free space ---- */
+
+static void space(void *ctx)
+{
+    struct sx_manager *m = ctx;
+    SX_AUTO_FREE char *meta = sx_asprintf("%s/meta", m->conf->dir);
+    struct statvfs v;
+    struct sx_err e = SX_ERR_INIT;
+    bool low = false;
+
+    if (statvfs(meta, &v) == 0)
+        low = (uint64_t)v.f_bavail * v.f_frsize < SPACE_RESERVE;
+    if (low != m->space_low) {
+        sx_warn("free space for metadata is %s", low ? "low: commands are refused" : "enough again");
+        m->space_low = low;
+        refuse_or_not(m);
+    }
+    if (low && leads(m) && sx_members_voters(sx_drive_members(m->drive)) > 1 &&
+        sx_drive_transfer(m->drive, &e))
+        sx_debug("handing leadership over: %s", e.msg);
+    sx_loop_arm(m->loop, &m->space, sx_loop_now_ms(m->loop) + SPACE_MS);
+}
+
+/* ---- copies for other nodes ---- */
+
+static void serve_run(void *ctx)
+{
+    struct serving *s = ctx;
+
+    if (sx_copy_serve(s->fd, s->ssl, s->m->conf->node, sx_drive_db_path(s->m->drive), s->temp,
+                      s->min_index, &s->err) == 0)
+        sx_err_clear(&s->err);
+}
+
+static void serve_done(void *ctx)
+{
+    struct serving *s = ctx;
+
+    if (s->err.code != SX_OK)
+        sx_warn("database for node %016" PRIx64 ": %s", s->to, s->err.msg);
+    else
+        sx_info("database sent to node %016" PRIx64, s->to);
+}
+
+static void on_fetch(void *ctx, uint64_t from, const struct sx_frame *f, int fd, SSL *ssl)
+{
+    struct sx_manager *m = ctx;
+    struct sx_err e = SX_ERR_INIT;
+    uint64_t min_index;
+
+    for (unsigned i = 0; i < SERVE_MAX; i++) {
+        struct serving *s = &m->serving[i];
+
+        if (s->job.busy || !is_known(m, from) || f->group != GROUP ||
+            sx_copy_request(f->body, f->len, &min_index, &e))
+            continue;
+        s->fd = fd;
+        s->ssl = ssl;
+        s->to = from;
+        s->min_index = min_index;
+        sx_exec_run(s->thread, &s->job);
+        return;
+    }
+    sx_warn("node %016" PRIx64 " gets no database now %s", from, e.msg);
+    SSL_free(ssl);
+    close(fd);
+}
+
+static int serving_init(struct sx_manager *m, struct sx_err *e)
+{
+    for (unsigned i = 0; i < SERVE_MAX; i++) {
+        struct serving *s = &m->serving[i];
+
+        s->m = m;
+        s->temp = sx_asprintf("%s/meta/send-%u.tmp", m->conf->dir, i);
+        s->job = (struct sx_task){ .run = serve_run, .done = serve_done, .ctx = s };
+        s->thread = sx_exec_new(m->loop, "sx-serve", e);
+        if (!s->thread)
+            return -1;
+    }
+    return 0;
+}
+
+/* ---- what the drive says ---- */
+
+static void on_send(void *ctx, uint64_t to, const char *address, const void *msg, size_t n)
+{
+    struct sx_manager *m = ctx;
+
+    /* The address in the list of nodes is newer than the one in the group's configuration. */
+    if (!find_node(m, to))
+        sx_links_need(m->links, to, address);
+    sx_links_send(m->links, to, SX_FRAME_RAFT, GROUP, msg, n);
+}
+
+static void on_state(void *ctx)
+{
+    struct sx_manager *m = ctx;
+
+    sx_submits_state(m->submits);
+    sx_reads_state(m->reads);
+    if (!m->drive)
+        return;
+    if (m->bootstrap)
+        sx_loop_arm(m->loop, &m->roster, sx_loop_now_ms(m->loop));
+    if (m->stopping && !leads(m))
+        end(m, EXIT_DONE);
+}
+
+static void on_read(void *ctx, uint64_t tag, int code, uint64_t index)
+{
+    struct sx_manager *m = ctx;
+
+    sx_reads_done(m->reads, tag, code, index);
+}
+
+static void on_result(void *ctx, const uint8_t op[SX_OP_ID], int code, const void *p, size_t n)
+{
+    struct sx_manager *m = ctx;
+
+    sx_submits_result(m->submits, op, code, p, n);
+    bootstrap_result(m, op, code, p, n);
+}
+
+static void on_applied(void *ctx, uint64_t index)
+{
+    struct sx_manager *m = ctx;
+
+    sx_reads_applied(m->reads, index);
+    if (m->removed && sx_members_find(sx_drive_members(m->drive), m->conf->node)) {
+        m->removed = false;
+        refuse_or_not(m);
+    }
+}
+
+static const struct sx_drive_ops drive_ops = { .on_send = on_send,
+                                               .on_state = on_state,
+                                               .on_read = on_read,
+                                               .on_changed = on_changed,
+                                               .on_removed = on_removed,
+                                               .on_result = on_result,
+                                               .on_applied = on_applied,
+                                               .on_nodes = on_nodes,
+                                               .on_fatal = on_fatal };
+
+/* ---- what other nodes and local processes say ---- */
+
+static void on_frame(void *ctx, uint64_t from, const struct sx_frame *f)
+{
+    struct sx_manager *m = ctx;
+
+    if (f->group != GROUP)
+        return;
+    if (f->type == SX_FRAME_RAFT) {
+        sx_drive_receive(m->drive, from, f->body, f->len);
+        return;
+    }
+    /* Only members may change or ask anything; a removed node's certificate is still good. */
+    if (!is_known(m, from)) {
+        sx_debug("frame of type %u from node %016" PRIx64 ", which is no member", f->type, from);
+        return;
+    }
+    switch (f->type) {
+    case SX_FRAME_FORWARD:
+        sx_submits_forward(m->submits, from, f);
+        break;
+    case SX_FRAME_REFUSED:
+        sx_submits_refused(m->submits, from, f);
+        break;
+    case SX_FRAME_READ:
+        sx_reads_read(m->reads, from, f);
+        break;
+    case SX_FRAME_READ_INDEX:
+        sx_reads_index(m->reads, from, f);
+        break;
+    default:
+        sx_warn("frame of unknown type %u from node %016" PRIx64, f->type, from);
+    }
+}
+
+static void on_link(void *ctx, uint64_t peer, bool up)
+{
+    struct sx_manager *m = ctx;
+
+    sx_submits_link(m->submits, peer, up);
+    sx_reads_link(m->reads, peer, up);
+}
+
+static const struct sx_links_ops links_ops = { on_frame, on_link, on_fetch };
+
+static void answer_status(struct sx_manager *m, struct sx_asker who)
+{
+    SX_AUTO_JSON json_t *j = sx_manager_status(m->drive, m->links, GROUP);
+    SX_AUTO(sx_buf) struct sx_buf b = SX_BUF_INIT;
+
+    sx_json_dump(&b, j);
+    sx_local_answer(who, SX_OK, b.data, b.len);
+}
+
+static void on_request(void *ctx, struct sx_asker who, const struct sx_frame *f)
+{
+    static const char no_group[] = "there is no such group";
+    struct sx_manager *m = ctx;
+    uint8_t leader;
+
+    if (f->group != GROUP) {
+        sx_local_answer(who, SX_EINVAL, no_group, sizeof no_group - 1);
+        return;
+    }
+    switch (f->type) {
+    case SX_FRAME_SUBMIT:
+        sx_submits_local(m->submits, who, f);
+        break;
+    case SX_FRAME_SYNC:
+        sx_reads_local(m->reads, who, f);
+        break;
+    case SX_FRAME_STATUS:
+        answer_status(m, who);
+        break;
+    default:
+        leader = leads(m);
+        sx_local_answer(who, SX_OK, &leader, 1);
+    }
+}
+
+/* ---- start ---- */
+
+static int watch_end(struct sx_manager *m, int stop_fd, struct sx_err *e)
+{
+    sigset_t set;
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    signal(SIGPIPE, SIG_IGN);
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+    m->stop = (struct sx_watch){ .fd = stop_fd, .fn = stop_ready, .ctx = m };
+    m->signals = (struct sx_watch){ .fn = signal_ready, .ctx = m };
+    m->signals.fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (m->signals.fd < 0)
+        return sx_err_errno(e, errno, "making a descriptor for signals");
+    return sx_loop_watch(m->loop, &m->signals, EPOLLIN, e) ||
+                   sx_loop_watch(m->loop, &m->stop, EPOLLIN, e) ?
+               -1 :
+               0;
+}
+
+static int start_drive(struct sx_manager *m, struct sx_err *e)
+{
+    struct sx_drive_params p = { .loop = m->loop,
+                                 .conf = m->conf,
+                                 .tls = m->tls,
+                                 .address = sx_links_address(m->links),
+                                 .group = GROUP,
+                                 .ops = &drive_ops,
+                                 .ctx = m };
+
+    m->bootstrap_path = sx_asprintf("%s/meta/bootstrap.bin", m->conf->dir);
+    m->bootstrap = access(m->bootstrap_path, F_OK) == 0;
+    m->drive = sx_drive_new(&p, m->bootstrap, e);
+    if (!m->drive)
+        return -1;
+    sx_submits_set_drive(m->submits, m->drive);
+    sx_reads_set_drive(m->reads, m->drive);
+    return 0;
+}
+
+static void roster_timer(void *ctx)
+{
+    maybe_bootstrap(ctx);
+    roster(ctx);
+}
+
+static int start(struct sx_manager *m, int stop_fd, struct sx_err *e)
+{
+    SX_AUTO_FREE char *meta = sx_asprintf("%s/meta", m->conf->dir);
+    SX_AUTO_FREE char *run = sx_asprintf("%s/run", m->conf->dir);
+    SX_AUTO_FREE char *sock = sx_asprintf("%s/manager.sock", run);
+
+    m->stop_timer = (struct sx_timer){ .fn = stop_timer, .ctx = m };
+    m->roster = (struct sx_timer){ .fn = roster_timer, .ctx = m };
+    m->space = (struct sx_timer){ .fn = space, .ctx = m };
+    if (!(m->loop = sx_loop_new(e)) || watch_end(m, stop_fd, e) || sx_io_mkdirs(meta, e) ||
+        sx_io_mkdirs(run, e) || !(m->tls = sx_tls_context(m->conf->dir, e)))
+        return -1;
+    m->links = sx_links_new(m->loop, m->conf, m->tls, &links_ops, m, e);
+    if (!m->links || serving_init(m, e))
+        return -1;
+    m->submits = sx_submits_new(m->loop, m->links, GROUP);
+    m->reads = sx_reads_new(m->loop, m->links, GROUP);
+    if (start_drive(m, e) || !(m->local = sx_local_new(m->loop, sock, on_request, m, e)))
+        return -1;
+    sx_loop_arm(m->loop, &m->roster, 0);
+    sx_loop_arm(m->loop, &m->space, 0);
+    return 0;
+}
+
+static void finish(struct sx_manager *m)
+{
+    sx_local_free(m->local);
+    for (unsigned i = 0; i < SERVE_MAX; i++) {
+        sx_exec_free(m->serving[i].thread);
+        free(m->serving[i].temp);
+    }
+    sx_drive_free(m->drive);
+    sx_submits_free(m->submits);
+    sx_reads_free(m->reads);
+    sx_links_free(m->links);
+    SSL_CTX_free(m->tls);
+    if (m->signals.fd >= 0)
+        close(m->signals.fd);
+    sx_loop_free(m->loop);
+    free(m->bootstrap_path);
+    free(m->nodes);
+}
+
+int sx_manager_main(const struct sx_node_conf *conf, int stop_fd)
+{
+    struct sx_manager m = { .conf = conf, .signals.fd = -1 };
+    struct sx_err e = SX_ERR_INIT;
+
+    if (start(&m, stop_fd, &e)) {
+        sx_error("the group manager does not start: %s (%s)", e.msg, sx_err_name(e.code));
+        m.status = status_of(&e);
+    } else {
+        sx_info("group manager of node %s is ready, links on %s", conf->node_hex,
+                sx_links_address(m.links));
+        sx_loop_run(m.loop);
+    }
+    finish(&m);
+    return m.status;
+}
