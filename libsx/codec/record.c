@@ -9,6 +9,10 @@
 
 #include "libsx/base/wire.h"
 
+#ifdef __x86_64__
+#include <immintrin.h>
+#endif
+
 static const uint8_t magic[4] = { 'S', 'X', 'R', '1' };
 
 #define AT_LEN 4
@@ -16,6 +20,25 @@ static const uint8_t magic[4] = { 'S', 'X', 'R', '1' };
 #define AT_ZERO 40
 #define AT_CRC 44
 #define CRC_STEP_MAX (1u << 30) /* crc32_iscsi() takes an int */
+
+/* ISA-L's code leaves the upper halves of the vector registers in use, which makes the SHA-256 that
+ * comes next slower by 15 %. */
+#ifdef __x86_64__
+__attribute__((target("avx"))) static void zero_upper(void)
+{
+    _mm256_zeroupper();
+}
+
+static void clean_registers(void)
+{
+    if (__builtin_cpu_supports("avx"))
+        zero_upper();
+}
+#else
+static void clean_registers(void)
+{
+}
+#endif
 
 uint32_t sx_crc32c(uint32_t crc, const void *p, size_t n)
 {
@@ -29,6 +52,7 @@ uint32_t sx_crc32c(uint32_t crc, const void *p, size_t n)
         b += step;
         n -= step;
     }
+    clean_registers();
     return ~crc;
 }
 
