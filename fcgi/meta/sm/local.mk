@@ -1,3 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # The state machine, its commands and the queries over its database.
-noinst_HEADERS += fcgi/meta/command.h fcgi/meta/query.h fcgi/meta/sm/sm.h
+noinst_LTLIBRARIES += libsxsm.la
+libsxsm_la_SOURCES = \
+	fcgi/meta/command.h fcgi/meta/command.c fcgi/meta/names.c fcgi/meta/items.c fcgi/meta/entry.c \
+	fcgi/meta/query.h fcgi/meta/query.c fcgi/meta/query_users.c fcgi/meta/query_files.c \
+	fcgi/meta/query_list.c fcgi/meta/query_work.c \
+	fcgi/meta/sm/sm.h fcgi/meta/sm/sm_int.h fcgi/meta/sm/sm.c fcgi/meta/sm/schema.c \
+	fcgi/meta/sm/db.h fcgi/meta/sm/db.c fcgi/meta/sm/access.c fcgi/meta/sm/cluster.c \
+	fcgi/meta/sm/expire.c fcgi/meta/sm/users.c fcgi/meta/sm/volumes.c fcgi/meta/sm/content.c \
+	fcgi/meta/sm/revisions.c fcgi/meta/sm/files.c fcgi/meta/sm/uploads.c fcgi/meta/sm/jobs.c \
+	fcgi/meta/sm/check.c
+libsxsm_la_LIBADD = libsxcore.la $(SQLITE_LIBS)

@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Queries on one file: its facts, its revisions, pages of its block list.
+ */
+#include <string.h>
+
+#include "fcgi/meta/query.h"
+#include "fcgi/meta/sm/db.h"
+#include "libsx/base/mem.h"
+
+void sx_file_row_fini(struct sx_file_row *row)
+{
+    sx_buf_fini(&row->mem);
+    memset(&row->f, 0, sizeof row->f);
+}
+
+/* Takes the facts from the statement's row and resets it. */
+static void row_take(sqlite3_stmt *st, const char *path, struct sx_file_row *row)
+{
+    size_t n = strlen(path) + 1;
+
+    sx_db_file(st, 0, &row->f);
+    sx_buf_reset(&row->mem);
+    sx_buf_add(&row->mem, path, n);
+    sx_buf_add(&row->mem, row->f.meta.p, row->f.meta.n);
+    row->f.path = (const char *)row->mem.data;
+    row->f.meta.p = row->mem.data + n;
+    sqlite3_reset(st);
+}
+
+int sx_query_file(sqlite3 *db, uint64_t volume, const char *path, uint64_t rev,
+                  struct sx_file_row *row, struct sx_err *e)
+{
+    sqlite3_stmt *st;
+    uint64_t newest;
+    int rc = sx_db_get(db, &st, e,
+                       "SELECT " SX_FILE_COLS " FROM file WHERE volume = ? AND path = ?", "it", volume,
+                       path);
+
+    if (rc < 0)
+        return -1;
+    if (rc == 0)
+        return sx_err_set(e, SX_ENOFILE, "file '%s' does not exist", path);
+    newest = sx_db_u64(st, 0);
+    if (rev == 0 || rev == newest) {
+        row_take(st, path, row);
+        return 0;
+    }
+    sqlite3_reset(st);
+    rc = sx_db_get(db, &st, e, "SELECT " SX_FILE_COLS " FROM old WHERE volume = ? AND path = ?"
+                               " AND rev = ?", "iti", volume, path, rev);
+    if (rc < 0)
+        return -1;
+    if (rc == 0)
+        return sx_err_set(e, SX_ENOREVISION, "file '%s' has no revision %016llx", path,
+                          (unsigned long long)rev);
+    row_take(st, path, row);
+    return 0;
+}
+
+int sx_query_revisions_json(sqlite3 *db, uint64_t volume, const char *path, json_t **array,
+                            struct sx_err *e)
+{
+    SX_AUTO_JSON json_t *list = json_array();
+    sqlite3_stmt *st;
+    struct sx_file f;
+    int rc = sx_db_get(db, &st, e,
+                       "SELECT " SX_FILE_COLS ", ord FROM file WHERE volume = ?1 AND path = ?2"
+                       " UNION ALL SELECT " SX_FILE_COLS ", ord FROM old WHERE volume = ?1 AND path = ?2"
+                       " ORDER BY ord DESC", "it", volume, path);
+
+    for (; rc == 1; rc = sx_db_step(st, e)) {
+        sx_db_file(st, 0, &f);
+        f.path = path;
+        json_array_append_new(list, sx_file_json(&f));
+    }
+    if (rc < 0)
+        return -1;
+    if (json_array_size(list) == 0)
+        return sx_err_set(e, SX_ENOFILE, "file '%s' does not exist", path);
+    *array = SX_STEAL(list);
+    return 0;
+}
+
+/* ---- block lists ---- */
+
+void sx_manifest_fini(struct sx_manifest *m)
+{
+    sx_buf_fini(&m->entries);
+    sx_buf_fini(&m->record);
+}
+
+static int gone(const struct sx_file *f, struct sx_err *e)
+{
+    return sx_err_set(e, SX_ENOREVISION, "revision %016llx of file '%s' was replaced",
+                      (unsigned long long)f->rev, f->path);
+}
+
+static int inline_page(sqlite3 *db, const struct sx_file *f, uint64_t from, uint64_t at,
+                       struct sx_manifest *m, struct sx_err *e)
+{
+    sqlite3_stmt *st;
+    struct sx_span s;
+    int rc = sx_db_get(db, &st, e, "SELECT record FROM content WHERE id = ?", "i", f->content);
+
+    if (rc < 0)
+        return -1;
+    if (rc == 0)
+        return gone(f, e);
+    s = sx_db_blob(st, 0);
+    if (s.n > SX_ENTRY_SIZE && (at == SX_AT_NONE ? from == 0 : at < f->size)) {
+        sx_buf_add(&m->entries, s.p, SX_ENTRY_SIZE);
+        sx_buf_add(&m->record, s.p + SX_ENTRY_SIZE, s.n - SX_ENTRY_SIZE);
+        m->from = m->offset = 0;
+        m->count = 1;
+    }
+    sqlite3_reset(st);
+    return 0;
+}
+
+/* Where in a part (first entry `first`, first byte `offset`) the page begins: skips entries up to
+ * index `from`, or up to the one that holds byte `at`. */
+static uint32_t part_skip(const struct sx_span *s, uint64_t first, uint64_t *offset, uint64_t from,
+                          uint64_t at)
+{
+    uint32_t n = (uint32_t)(s->n / SX_ENTRY_SIZE), i = 0;
+
+    for (; i < n; i++) {
+        uint32_t len = sx_get_u32(s->p + (size_t)i * SX_ENTRY_SIZE + SX_ID_SIZE);
+
+        if (at == SX_AT_NONE ? first + i >= from : at < *offset + len)
+            break;
+        *offset += len;
+    }
+    return i;
+}
+
+static int list_page(sqlite3 *db, const struct sx_file *f, uint64_t from, uint64_t at,
+                     uint32_t count, struct sx_manifest *m, struct sx_err *e)
+{
+    static const char by_index[] = "SELECT first, offset, entries FROM part WHERE content = ? AND seq >="
+                                   " (SELECT seq FROM part WHERE content = ? AND first <= ?"
+                                   " ORDER BY seq DESC LIMIT 1) ORDER BY seq";
+    static const char by_offset[] = "SELECT first, offset, entries FROM part WHERE content = ? AND seq >="
+                                    " (SELECT seq FROM part WHERE content = ? AND offset <= ?"
+                                    " ORDER BY seq DESC LIMIT 1) ORDER BY seq";
+    bool bytes = at != SX_AT_NONE;
+    sqlite3_stmt *st;
+    int rc = sx_db_get(db, &st, e, bytes ? by_offset : by_index, "iii", f->content, f->content,
+                       bytes ? at : from);
+
+    if (rc == 0)
+        return gone(f, e);
+    for (; rc == 1 && m->count < count; rc = sx_db_step(st, e)) {
+        uint64_t first = sx_db_u64(st, 0), offset = sx_db_u64(st, 1);
+        struct sx_span s = sx_db_blob(st, 2);
+        uint32_t skip = m->count ? 0 : part_skip(&s, first, &offset, from, at);
+        uint32_t n = (uint32_t)(s.n / SX_ENTRY_SIZE) - skip;
+
+        if (n > count - m->count)
+            n = count - m->count;
+        if (!m->count) {
+            m->from = first + skip;
+            m->offset = offset;
+        }
+        sx_buf_add(&m->entries, s.p + (size_t)skip * SX_ENTRY_SIZE, (size_t)n * SX_ENTRY_SIZE);
+        m->count += n;
+    }
+    sqlite3_reset(st);
+    return rc < 0 ? -1 : 0;
+}
+
+int sx_query_manifest(sqlite3 *db, const struct sx_file *f, uint64_t from, uint64_t at,
+                      uint32_t count, struct sx_manifest *m, struct sx_err *e)
+{
+    sx_buf_reset(&m->entries);
+    sx_buf_reset(&m->record);
+    m->count = 0;
+    m->from = f->blocks;
+    m->offset = f->size;
+    if (count > SX_PART_ENTRIES_MAX)
+        count = SX_PART_ENTRIES_MAX;
+    if (at != SX_AT_NONE ? at >= f->size : from >= f->blocks)
+        return 0;
+    if (f->is_inline)
+        return inline_page(db, f, from, at, m, e);
+    return list_page(db, f, from, at, count, m, e);
+}

@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Listing: one page of a volume's names, in order of their bytes.
+ *
+ * The page is filled by runs of an ordered scan.  A name that holds the delimiter behind the prefix is
+ * folded, and the scan begins anew behind everything that folds alike, so the cost of a folded directory does not depend
+ * on what is in it.  A page looks at no more than SX_LIST_SCAN_MAX rows; then it is short and has a `next`.
+ *
+ * `next` is the last name that was looked at, or a folded prefix; `after` = a folded prefix
+ * (it ends in the delimiter) means: behind all names that begin with it.
+ */
+#include <string.h>
+
+#include "fcgi/meta/query.h"
+#include "fcgi/meta/sm/db.h"
+#include "libsx/base/mem.h"
+#include "libsx/base/text.h"
+
+#define BOUND_MAX (SX_PATH_MAX + 2)
+
+struct scan {
+    sqlite3 *db;
+    uint64_t volume;
+    const struct sx_list *l;
+    const char *prefix, *delimiter, *glob; /* never NULL */
+    size_t prefix_len, delimiter_len;
+    char above[BOUND_MAX]; /* names >= this come next */
+    char below[BOUND_MAX]; /* and < this */
+    char last[BOUND_MAX];  /* last name looked at, or folded prefix: what `next` would be */
+    unsigned found, seen;
+    json_t *files, *prefixes;
+};
+
+/* The least string above all that begin with s (UTF-8 has no byte 0xff). */
+static void bound_behind(char out[BOUND_MAX], const char *s, size_t n)
+{
+    memcpy(out, s, n);
+    out[n] = 0;
+    if (n == 0)
+        memcpy(out, "\xff", 2);
+    else
+        out[n - 1] = (char)((unsigned char)out[n - 1] + 1);
+}
+
+/* The least string above s: names have no control characters below 1. */
+static void bound_after(char out[BOUND_MAX], const char *s)
+{
+    size_t n = strlen(s);
+
+    memcpy(out, s, n);
+    memcpy(out + n, "\x01", 2);
+}
+
+/* Length of the part of `name` that folds, delimiter included; 0: it does not fold. */
+static size_t folds(const struct scan *s, const char *name)
+{
+    const char *d;
+
+    if (!s->delimiter_len || strncmp(name, s->prefix, s->prefix_len) != 0)
+        return 0;
+    d = strstr(name + s->prefix_len, s->delimiter);
+    return d ? (size_t)(d - name) + s->delimiter_len : 0;
+}
+
+static bool text_fits(const char *s)
+{
+    return strlen(s) <= SX_PATH_MAX;
+}
+
+static int scan_init(struct scan *s, sqlite3 *db, uint64_t volume, const struct sx_list *l,
+                     struct sx_err *e)
+{
+    const char *after = l->after ? l->after : "";
+    size_t n;
+
+    memset(s, 0, sizeof *s);
+    s->db = db;
+    s->volume = volume;
+    s->l = l;
+    s->prefix = l->prefix ? l->prefix : "";
+    s->delimiter = l->delimiter ? l->delimiter : "";
+    s->glob = l->glob ? l->glob : "";
+    s->prefix_len = strlen(s->prefix);
+    s->delimiter_len = strlen(s->delimiter);
+    if (l->limit == 0 || l->limit > SX_LIST_MAX)
+        return sx_err_set(e, SX_EINVAL, "limit %u is not between 1 and %u", l->limit, SX_LIST_MAX);
+    if (!text_fits(s->prefix) || !text_fits(s->delimiter) || !text_fits(s->glob) || !text_fits(after))
+        return sx_err_set(e, SX_EINVAL, "prefix, delimiter, glob or after is longer than %u bytes",
+                          SX_PATH_MAX);
+    bound_behind(s->below, s->prefix, s->prefix_len);
+    memcpy(s->above, s->prefix, s->prefix_len);
+    if (*after && strcmp(after, s->prefix) >= 0) {
+        n = folds(s, after);
+        if (n && n == strlen(after))
+            bound_behind(s->above, after, n);
+        else
+            bound_after(s->above, after);
+    }
+    return 0;
+}
+
+static void take_prefix(struct scan *s, const char *name, size_t n)
+{
+    memcpy(s->last, name, n);
+    s->last[n] = 0;
+    json_array_append_new(s->prefixes, json_string(s->last));
+    s->found++;
+    bound_behind(s->above, name, n);
+}
+
+static void take_file(struct scan *s, sqlite3_stmt *st, const char *name)
+{
+    struct sx_file f;
+
+    memcpy(s->last, name, strlen(name) + 1);
+    if (*s->glob && !sx_glob_match(s->glob, name, true))
+        return;
+    sx_db_file(st, 0, &f);
+    f.path = name;
+    json_array_append_new(s->files, sx_file_json(&f));
+    s->found++;
+}
+
+/* One run of the ordered scan: up to a folded prefix, the end, or a limit.
+ * 1: go on with the next run, 0: the end, 2: the page is full, -1: error. */
+static int scan_run(struct scan *s, struct sx_err *e)
+{
+    sqlite3_stmt *st;
+    int rc = sx_db_get(s->db, &st, e,
+                       "SELECT " SX_FILE_COLS ", path FROM file WHERE volume = ? AND path >= ?"
+                       " AND path < ? ORDER BY path", "itt", s->volume, s->above, s->below);
+
+    for (; rc == 1; rc = sx_db_step(st, e)) {
+        const char *name = (const char *)sqlite3_column_text(st, SX_FILE_COLS_N);
+        size_t n = folds(s, name);
+
+        if (s->found == s->l->limit || s->seen++ == SX_LIST_SCAN_MAX) {
+            sqlite3_reset(st);
+            return 2;
+        }
+        if (n) {
+            take_prefix(s, name, n);
+            sqlite3_reset(st);
+            return 1;
+        }
+        take_file(s, st, name);
+    }
+    return rc;
+}
+
+static int page_fill(struct scan *s, json_t **page, struct sx_err *e)
+{
+    SX_AUTO_JSON json_t *o = json_pack("{s:O, s:O}", "files", s->files, "prefixes", s->prefixes);
+    int rc = 1;
+
+    while (rc == 1)
+        rc = scan_run(s, e);
+    if (rc < 0)
+        return -1;
+    if (rc == 2)
+        json_object_set_new(o, "next", json_string(s->last));
+    *page = SX_STEAL(o);
+    return 0;
+}
+
+int sx_query_list_json(sqlite3 *db, uint64_t volume, const struct sx_list *l, json_t **page,
+                       struct sx_err *e)
+{
+    struct scan s;
+    int rc;
+
+    if (scan_init(&s, db, volume, l, e) != 0)
+        return -1;
+    s.files = json_array();
+    s.prefixes = json_array();
+    rc = page_fill(&s, page, e);
+    json_decref(s.files);
+    json_decref(s.prefixes);
+    return rc;
+}

@@ -1,0 +1,406 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Tables file and old: a file's newest revision and those before it, and the usage of volumes and owners.
+ *
+ *   file   one row a path: the newest revision, `ord`, and `older`, the number of its rows in old
+ *   old    the revisions before it, with smaller `ord`, larger is newer
+ *
+ * Order is by `ord`, not by revision number: a file that is moved over another becomes its newest
+ * revision, whatever the numbers are.  1 + older never exceeds the volume's revision count, except after that
+ * was lowered, until expire has gone through (table trim).
+ * volume.used and user.used count the sizes of all revisions.
+ */
+#include <string.h>
+
+#include "fcgi/meta/sm/sm_int.h"
+
+void sx_frow_fini(struct sx_frow *r)
+{
+    sx_buf_fini(&r->mem);
+}
+
+static void meta_keep(struct sx_frow *r)
+{
+    sx_buf_reset(&r->mem);
+    sx_buf_add(&r->mem, r->f.meta.p, r->f.meta.n);
+    r->f.meta.p = r->mem.data;
+}
+
+int sx_frow_find(struct sx_sm *sm, const struct sx_volume *v, const char *path, struct sx_frow *r,
+                 struct sx_err *e)
+{
+    sqlite3_stmt *st;
+    int rc = sx_sm_row(sm, e, &st,
+                       "SELECT " SX_FILE_COLS ", ord, changed, older FROM file"
+                       " WHERE volume = ? AND path = ?", "it", v->id, path);
+
+    if (rc != 1)
+        return rc;
+    sx_db_file(st, 0, &r->f);
+    r->f.path = path;
+    r->ord = sx_db_u64(st, SX_FILE_COLS_N);
+    r->changed = sx_db_u64(st, SX_FILE_COLS_N + 1);
+    r->older = sx_db_u64(st, SX_FILE_COLS_N + 2);
+    meta_keep(r);
+    sqlite3_reset(st);
+    return 1;
+}
+
+int sx_frow_revision(struct sx_sm *sm, const struct sx_volume *v, const char *path, uint64_t rev,
+                     struct sx_frow *r, struct sx_err *e)
+{
+    sqlite3_stmt *st;
+    int rc = sx_frow_find(sm, v, path, r, e);
+
+    if (rc < 0)
+        return -1;
+    if (rc == 0)
+        return sx_err_set(e, SX_ENOFILE, "file '%s' does not exist in volume '%s'", path, v->name);
+    if (rev == 0 || rev == r->f.rev)
+        return 0;
+    rc = sx_sm_row(sm, e, &st, "SELECT " SX_FILE_COLS " FROM old"
+                               " WHERE volume = ? AND path = ? AND rev = ?", "iti", v->id, path, rev);
+    if (rc < 0)
+        return -1;
+    if (rc == 0)
+        return sx_err_set(e, SX_ENOREVISION, "file '%s' has no revision %016llx", path,
+                          (unsigned long long)rev);
+    sx_db_file(st, 0, &r->f);
+    meta_keep(r);
+    sqlite3_reset(st);
+    return 0;
+}
+
+/* ---- usage and quota ---- */
+
+static int usage_add(struct sx_sm *sm, struct sx_volume *v, int64_t bytes, int64_t files,
+                     struct sx_err *e)
+{
+    v->used += (uint64_t)bytes;
+    v->files += (uint64_t)files;
+    if (sx_sm_run(sm, e, "UPDATE volume SET used = used + ?, files = files + ? WHERE id = ?", "iii",
+                  (uint64_t)bytes, (uint64_t)files, v->id) != 0)
+        return -1;
+    if (bytes == 0)
+        return 0;
+    return sx_sm_run(sm, e, "UPDATE user SET used = used + ? WHERE name = ?", "it", (uint64_t)bytes,
+                     v->owner);
+}
+
+static int quota_check(const char *what, const char *name, uint64_t quota, uint64_t used,
+                       uint64_t more, struct sx_err *e)
+{
+    if (quota == 0 || used + more <= quota)
+        return 0;
+    return sx_err_set(e, SX_EQUOTA, "%s '%s' has a quota of %llu bytes: %llu are used, %llu more do not fit",
+                      what, name, (unsigned long long)quota, (unsigned long long)used,
+                      (unsigned long long)more);
+}
+
+static int owner_quota_check(struct sx_sm *sm, const struct sx_volume *v, uint64_t used_less,
+                             uint64_t more, struct sx_err *e)
+{
+    uint64_t quota, used;
+    sqlite3_stmt *st;
+    int rc = sx_sm_row(sm, e, &st, "SELECT quota, used FROM user WHERE name = ?", "t", v->owner);
+
+    if (rc != 1)
+        return rc;
+    quota = sx_db_u64(st, 0);
+    used = sx_db_u64(st, 1);
+    sqlite3_reset(st);
+    return quota_check("user", v->owner, quota, used - used_less, more, e);
+}
+
+/* How many revisions go when one is added to the file, and their bytes. */
+static int trim_plan(struct sx_sm *sm, const struct sx_volume *v, const struct sx_frow *old,
+                     uint64_t *bytes, struct sx_err *e)
+{
+    uint64_t n = old->older + 2 > v->revisions ? old->older + 2 - v->revisions : 0;
+
+    *bytes = 0;
+    if (n && old->older &&
+        sx_sm_number(sm, e, bytes, 0,
+                     "SELECT sum(size) FROM (SELECT size FROM old WHERE volume = ? AND path = ?"
+                     " ORDER BY ord LIMIT ?)", "iti", v->id, old->f.path, n) != 0)
+        return -1;
+    if (n > old->older)
+        *bytes += old->f.size;
+    return 0;
+}
+
+int sx_frow_room(struct sx_sm *sm, const struct sx_volume *v, const struct sx_frow *old,
+                 uint64_t size, struct sx_err *e)
+{
+    uint64_t freed = 0;
+
+    if (old && trim_plan(sm, v, old, &freed, e) != 0)
+        return -1;
+    if (size <= freed)
+        return 0;
+    if (quota_check("volume", v->name, v->quota, v->used, size - freed, e) != 0)
+        return -1;
+    return owner_quota_check(sm, v, 0, size - freed, e);
+}
+
+/* ---- changes ---- */
+
+/* Removes the oldest row of old; *bytes grows by its size. */
+static int oldest_remove(struct sx_sm *sm, uint64_t volume, const char *path, uint64_t *bytes,
+                         struct sx_err *e)
+{
+    uint64_t ord, content, size;
+    sqlite3_stmt *st;
+    int rc = sx_sm_row(sm, e, &st,
+                       "SELECT ord, content, size FROM old WHERE volume = ? AND path = ?"
+                       " ORDER BY ord LIMIT 1", "it", volume, path);
+
+    if (rc < 0)
+        return -1;
+    sx_assert(rc == 1);
+    ord = sx_db_u64(st, 0);
+    content = sx_db_u64(st, 1);
+    size = sx_db_u64(st, 2);
+    sqlite3_reset(st);
+    *bytes += size;
+    if (sx_sm_run(sm, e, "DELETE FROM old WHERE volume = ? AND path = ? AND ord = ?", "iti", volume,
+                  path, ord) != 0)
+        return -1;
+    return sx_content_drop(sm, content, e);
+}
+
+/* Brings `older` down to `keep`. */
+static int trim(struct sx_sm *sm, uint64_t volume, const char *path, uint64_t *older, uint64_t keep,
+                uint64_t *bytes, struct sx_err *e)
+{
+    for (; *older > keep; (*older)--)
+        if (oldest_remove(sm, volume, path, bytes, e) != 0)
+            return -1;
+    return 0;
+}
+
+static int newest_to_old(struct sx_sm *sm, uint64_t volume, const char *path, struct sx_err *e)
+{
+    return sx_sm_run(sm, e,
+                     "INSERT INTO old(volume, path, ord, " SX_FILE_COLS ")"
+                     " SELECT volume, path, ord, " SX_FILE_COLS " FROM file"
+                     " WHERE volume = ? AND path = ?", "it", volume, path);
+}
+
+static int row_write(struct sx_sm *sm, uint64_t volume, const char *path, uint64_t ord,
+                     uint64_t changed, uint64_t older, const struct sx_file *f, struct sx_err *e)
+{
+    return sx_sm_run(sm, e,
+                     "INSERT OR REPLACE INTO file(volume, path, ord, changed, older, " SX_FILE_COLS ")"
+                     " VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", "itiiiiiiiubiuio", volume,
+                     path, ord, changed, older, f->rev, f->size, f->blocks, (uint64_t)f->mtime_ns,
+                     (unsigned)f->mode, f->etag, (size_t)SX_ETAG_SIZE, f->created_ms,
+                     (unsigned)f->is_inline, f->content, f->meta.p, f->meta.n);
+}
+
+int sx_frow_push(struct sx_sm *sm, struct sx_volume *v, const char *path, const struct sx_frow *old,
+                 const struct sx_file *f, struct sx_err *e)
+{
+    uint64_t ord = 1, older = 0, freed = 0;
+
+    if (old) {
+        ord = old->ord + 1;
+        older = old->older;
+        if (v->revisions > 1) {
+            if (newest_to_old(sm, v->id, path, e) != 0)
+                return -1;
+            older++;
+        } else {
+            freed = old->f.size;
+            if (sx_content_drop(sm, old->f.content, e) != 0)
+                return -1;
+        }
+        if (trim(sm, v->id, path, &older, v->revisions - 1, &freed, e) != 0)
+            return -1;
+    }
+    if (row_write(sm, v->id, path, ord, sm->num, older, f, e) != 0)
+        return -1;
+    return usage_add(sm, v, (int64_t)(f->size - freed), old ? 0 : 1, e);
+}
+
+int sx_frow_delete(struct sx_sm *sm, struct sx_volume *v, const char *path, const struct sx_frow *r,
+                   uint64_t *n, struct sx_err *e)
+{
+    uint64_t older = r->older, bytes = r->f.size;
+
+    *n = 1 + older;
+    if (trim(sm, v->id, path, &older, 0, &bytes, e) != 0 ||
+        sx_sm_run(sm, e, "DELETE FROM file WHERE volume = ? AND path = ?", "it", v->id, path) != 0 ||
+        sx_content_drop(sm, r->f.content, e) != 0)
+        return -1;
+    return usage_add(sm, v, -(int64_t)bytes, -1, e);
+}
+
+/* The newest of the old ones takes the place of the newest. */
+static int promote(struct sx_sm *sm, struct sx_volume *v, const char *path, const struct sx_frow *r,
+                   struct sx_err *e)
+{
+    uint64_t ord;
+
+    if (sx_sm_number(sm, e, &ord, 0, "SELECT max(ord) FROM old WHERE volume = ? AND path = ?", "it",
+                     v->id, path) != 0 ||
+        sx_sm_run(sm, e,
+                  "INSERT OR REPLACE INTO file(volume, path, ord, changed, older, " SX_FILE_COLS ")"
+                  " SELECT volume, path, ord, ?, ?, " SX_FILE_COLS " FROM old"
+                  " WHERE volume = ? AND path = ? AND ord = ?", "iiiti", r->changed, r->older - 1, v->id,
+                  path, ord) != 0 ||
+        sx_sm_run(sm, e, "DELETE FROM old WHERE volume = ? AND path = ? AND ord = ?", "iti", v->id,
+                  path, ord) != 0 ||
+        sx_content_drop(sm, r->f.content, e) != 0)
+        return -1;
+    return usage_add(sm, v, -(int64_t)r->f.size, 0, e);
+}
+
+int sx_frow_delete_one(struct sx_sm *sm, struct sx_volume *v, const char *path,
+                       const struct sx_frow *r, uint64_t rev, struct sx_err *e)
+{
+    SX_AUTO(sx_frow) struct sx_frow one = SX_FROW_INIT;
+    uint64_t n;
+
+    if (rev == r->f.rev)
+        return r->older ? promote(sm, v, path, r, e) : sx_frow_delete(sm, v, path, r, &n, e);
+    if (sx_frow_revision(sm, v, path, rev, &one, e) != 0 ||
+        sx_sm_run(sm, e, "DELETE FROM old WHERE volume = ? AND path = ? AND rev = ?", "iti", v->id,
+                  path, rev) != 0 ||
+        sx_sm_run(sm, e, "UPDATE file SET older = older - 1 WHERE volume = ? AND path = ?", "it", v->id,
+                  path) != 0 ||
+        sx_content_drop(sm, one.f.content, e) != 0)
+        return -1;
+    return usage_add(sm, v, -(int64_t)one.f.size, 0, e);
+}
+
+/* The contents of a moved file now count for w as well. */
+static int move_replica(struct sx_sm *sm, const struct sx_volume *w, const char *to,
+                        const struct sx_frow *src, struct sx_err *e)
+{
+    if (sx_content_replica(sm, src->f.content, w->replica, e) != 0)
+        return -1;
+    if (!src->older)
+        return 0;
+    return sx_sm_run(sm, e,
+                     "UPDATE content SET replica = max(replica, ?) WHERE id IN"
+                     " (SELECT content FROM old WHERE volume = ? AND path = ?)", "uit", w->replica,
+                     w->id, to);
+}
+
+static int move_quota(struct sx_sm *sm, const struct sx_volume *v, const struct sx_volume *w,
+                      uint64_t grown, struct sx_err *e)
+{
+    if (v->id == w->id || grown == 0)
+        return 0;
+    if (quota_check("volume", w->name, w->quota, w->used - grown, grown, e) != 0)
+        return -1;
+    return strcmp(v->owner, w->owner) == 0 ? 0 : owner_quota_check(sm, w, grown, grown, e);
+}
+
+/* The rows of the source go behind those of the destination, which become old. */
+static int move_rows(struct sx_sm *sm, const struct sx_volume *v, const char *path,
+                     const struct sx_volume *w, const char *to, const struct sx_frow *dst,
+                     struct sx_err *e)
+{
+    if (dst && newest_to_old(sm, w->id, to, e) != 0)
+        return -1;
+    if (sx_sm_run(sm, e,
+                  "UPDATE old SET volume = ?, path = ?, ord = ord + ? WHERE volume = ? AND path = ?",
+                  "itiit", w->id, to, dst ? dst->ord : 0, v->id, path) != 0)
+        return -1;
+    return sx_sm_run(sm, e, "DELETE FROM file WHERE volume = ? AND path = ?", "it", v->id, path);
+}
+
+int sx_frow_move(struct sx_sm *sm, struct sx_volume *v, const char *path, struct sx_volume *w,
+                 const char *to, struct sx_err *e)
+{
+    SX_AUTO(sx_frow) struct sx_frow src = SX_FROW_INIT, dst = SX_FROW_INIT;
+    uint64_t moved, older, freed = 0;
+    int there;
+
+    if (sx_frow_revision(sm, v, path, 0, &src, e) != 0)
+        return -1;
+    there = sx_frow_find(sm, w, to, &dst, e);
+    if (there < 0 ||
+        sx_sm_number(sm, e, &moved, 0,
+                     "SELECT coalesce(sum(size), 0) FROM old WHERE volume = ? AND path = ?", "it", v->id,
+                     path) != 0 ||
+        move_rows(sm, v, path, w, to, there ? &dst : NULL, e) != 0)
+        return -1;
+    moved += src.f.size;
+    older = src.older + (there ? dst.older + 1 : 0);
+    if (move_replica(sm, w, to, &src, e) != 0 ||
+        trim(sm, w->id, to, &older, w->revisions - 1, &freed, e) != 0 ||
+        row_write(sm, w->id, to, src.ord + (there ? dst.ord : 0), sm->num, older, &src.f, e) != 0 ||
+        usage_add(sm, v, -(int64_t)moved, -1, e) != 0 ||
+        usage_add(sm, w, (int64_t)(moved - freed), there ? 0 : 1, e) != 0)
+        return -1;
+    return move_quota(sm, v, w, moved > freed ? moved - freed : 0, e);
+}
+
+/* ---- after the revision count of a volume was lowered ---- */
+
+/* Trims the next file behind the cursor that has old revisions: 1, or 0 when none is left. */
+static int expire_one(struct sx_sm *sm, struct sx_volume *v, char cursor[SX_PATH_MAX + 1],
+                      uint64_t *budget, struct sx_err *e)
+{
+    uint64_t older, freed = 0, had;
+    sqlite3_stmt *st;
+    int rc = sx_sm_row(sm, e, &st, "SELECT path FROM old WHERE volume = ? AND path > ?"
+                                   " ORDER BY path LIMIT 1", "it", v->id, cursor);
+
+    if (rc != 1)
+        return rc;
+    sx_db_text(st, 0, cursor, SX_PATH_MAX + 1);
+    sqlite3_reset(st);
+    if (sx_sm_number(sm, e, &older, 0, "SELECT older FROM file WHERE volume = ? AND path = ?", "it",
+                     v->id, cursor) != 0)
+        return -1;
+    had = older;
+    if (trim(sm, v->id, cursor, &older, v->revisions - 1, &freed, e) != 0)
+        return -1;
+    *budget -= 1 + had - older < *budget ? 1 + had - older : *budget;
+    if (had != older &&
+        (sx_sm_run(sm, e, "UPDATE file SET older = ? WHERE volume = ? AND path = ?", "iit", older, v->id,
+                   cursor) != 0 ||
+         usage_add(sm, v, -(int64_t)freed, 0, e) != 0))
+        return -1;
+    return 1;
+}
+
+static int expire_volume(struct sx_sm *sm, uint64_t id, char cursor[SX_PATH_MAX + 1],
+                         uint64_t *budget, struct sx_err *e)
+{
+    struct sx_volume v;
+    int rc = 1;
+
+    if (sx_sm_volume_id(sm, id, 0, &v, e) != 0)
+        return -1;
+    while (*budget && rc == 1)
+        rc = expire_one(sm, &v, cursor, budget, e);
+    if (rc < 0)
+        return -1;
+    if (rc == 0)
+        return sx_sm_run(sm, e, "DELETE FROM trim WHERE volume = ?", "i", id);
+    return sx_sm_run(sm, e, "UPDATE trim SET cursor = ? WHERE volume = ?", "ti", cursor, id);
+}
+
+int sx_frow_expire(struct sx_sm *sm, uint64_t *budget, struct sx_err *e)
+{
+    while (*budget) {
+        char cursor[SX_PATH_MAX + 1];
+        sqlite3_stmt *st;
+        uint64_t id;
+        int rc = sx_sm_row(sm, e, &st, "SELECT volume, cursor FROM trim ORDER BY volume LIMIT 1", "");
+
+        if (rc != 1)
+            return rc;
+        id = sx_db_u64(st, 0);
+        sx_db_text(st, 1, cursor, sizeof cursor);
+        sqlite3_reset(st);
+        if (expire_volume(sm, id, cursor, budget, e) != 0)
+            return -1;
+    }
+    return 0;
+}

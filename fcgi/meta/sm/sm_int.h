@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Inside of the state machine: what its files share.  Handlers of commands get the caller and the entry's
+ * time from the struct.  A handler returns 0, or -1 with the refusal in `e`; an error of the database
+ * also sets `broken`, and then the entry as a whole fails.
+ *
+ * sm.c         transactions, entries, table op       cluster.c  init, nodes, tokens, settings
+ * schema.c     tables                                expire.c   removal of what has had its day
+ * access.c     who may do what                       users.c, volumes.c, files.c, uploads.c, jobs.c
+ * content.c    block lists and references            revisions.c  tables file and old, usage
+ * check.c      digest, recount
+ */
+#ifndef SX_FCGI_META_SM_SM_INT_H
+#define SX_FCGI_META_SM_SM_INT_H
+
+#include <openssl/evp.h>
+#include <stdbool.h>
+
+#include "fcgi/meta/query.h"
+#include "fcgi/meta/sm/db.h"
+#include "fcgi/meta/sm/sm.h"
+#include "libsx/base/mem.h"
+
+#define SX_SM_STMTS 256u /* slots for statements; a power of two, at least twice what is used */
+
+struct sx_sm {
+    sqlite3 *db;
+    struct {
+        const char *sql; /* by address */
+        sqlite3_stmt *st;
+    } stmts[SX_SM_STMTS];
+    sx_sm_result_fn *fn;
+    void *arg;
+    struct sx_buf results; /* of this transaction: run of (op, u32 code, string message, bytes payload) */
+    EVP_MD *sha256;
+    EVP_MD_CTX *md;
+    uint64_t index, term;
+    bool in_transaction;
+    bool broken; /* the database failed: nothing but rollback makes sense */
+
+    /* of the command that is being applied */
+    uint64_t time_ms;
+    uint64_t num;        /* index << 16 | position: revision, content and job numbers */
+    const char *user;    /* "": the cluster */
+    bool admin;          /* the user is an administrator, or the cluster */
+    struct sx_buf *out;  /* payload */
+};
+
+typedef int sx_sm_handler(struct sx_sm *sm, const struct sx_span *body, struct sx_err *e);
+
+#define X(NAME, name, number) sx_sm_handler sx_sm_do_##name;
+SX_CMD_LIST(X)
+#undef X
+
+int sx_sm_schema(sqlite3 *db, struct sx_err *e) SX_MUST_CHECK; /* creates the tables if there are none */
+
+/* Runs a statement that gives no row. */
+int sx_sm_run(struct sx_sm *sm, struct sx_err *e, const char *sql, const char *format, ...) SX_MUST_CHECK;
+/* First row: 1, with *st to be reset by the caller; 0 none; -1 error. */
+int sx_sm_row(struct sx_sm *sm, struct sx_err *e, sqlite3_stmt **st, const char *sql,
+              const char *format, ...) SX_MUST_CHECK;
+int sx_sm_next(struct sx_sm *sm, struct sx_err *e, sqlite3_stmt *st) SX_MUST_CHECK;
+/* The number in the first column of the only row; `dflt` without a row. */
+int sx_sm_number(struct sx_sm *sm, struct sx_err *e, uint64_t *v, uint64_t dflt, const char *sql,
+                 const char *format, ...) SX_MUST_CHECK;
+
+/* ---- access.c ---- */
+
+int sx_sm_caller(struct sx_sm *sm, const char *user, struct sx_err *e) SX_MUST_CHECK;
+int sx_sm_need_cluster(struct sx_sm *sm, struct sx_err *e) SX_MUST_CHECK;
+int sx_sm_need_admin(struct sx_sm *sm, struct sx_err *e) SX_MUST_CHECK;
+/* The volume with the caller's rights; SX_ENOVOLUME if he has none, SX_EACCESS if he lacks one of `need`. */
+int sx_sm_volume(struct sx_sm *sm, const char *name, unsigned need, struct sx_volume *v,
+                 struct sx_err *e) SX_MUST_CHECK;
+int sx_sm_volume_id(struct sx_sm *sm, uint64_t id, unsigned need, struct sx_volume *v,
+                    struct sx_err *e) SX_MUST_CHECK;
+/* SX_ECONFLICT while a job removes the volume. */
+int sx_sm_volume_takes(const struct sx_volume *v, struct sx_err *e) SX_MUST_CHECK;
+int sx_sm_user_exists(struct sx_sm *sm, const char *name, struct sx_err *e) SX_MUST_CHECK; /* SX_ENOUSER */
+
+/* ---- cluster.c ---- */
+
+int sx_sm_node_count(struct sx_sm *sm, uint64_t *n, struct sx_err *e) SX_MUST_CHECK;
+int sx_sm_horizon(struct sx_sm *sm, uint64_t *horizon_ms, struct sx_err *e) SX_MUST_CHECK;
+
+/* ---- users.c ---- */
+
+int sx_sm_user_create(struct sx_sm *sm, const struct sx_cmd_user_add *u, struct sx_err *e) SX_MUST_CHECK;
+
+/* ---- content.c ---- */
+
+/* Sum and count of a run of entries; SX_EINVAL if a length is out of bounds. */
+int sx_content_measure(const struct sx_span *entries, uint64_t *size, uint64_t *blocks,
+                       struct sx_err *e) SX_MUST_CHECK;
+void sx_content_etag(struct sx_sm *sm, const struct sx_span *entries, uint8_t etag[SX_ETAG_SIZE]);
+/* Etag over all parts of a stored content. */
+int sx_content_etag_stored(struct sx_sm *sm, uint64_t content, uint8_t etag[SX_ETAG_SIZE],
+                           struct sx_err *e) SX_MUST_CHECK;
+/* New content `id` with one user. */
+int sx_content_add_inline(struct sx_sm *sm, uint64_t id, unsigned replica, const struct sx_span *entry,
+                          const struct sx_span *record, struct sx_err *e) SX_MUST_CHECK;
+int sx_content_add_list(struct sx_sm *sm, uint64_t id, unsigned replica, const struct sx_span *entries,
+                        struct sx_err *e) SX_MUST_CHECK;
+int sx_content_add_empty(struct sx_sm *sm, uint64_t id, unsigned replica, struct sx_err *e) SX_MUST_CHECK;
+int sx_content_add_part(struct sx_sm *sm, uint64_t id, uint64_t seq, uint64_t first, uint64_t offset,
+                        const struct sx_span *entries, struct sx_err *e) SX_MUST_CHECK;
+/* One more user, in a volume with that replica count; content 0 is nothing. */
+int sx_content_use(struct sx_sm *sm, uint64_t id, unsigned replica, struct sx_err *e) SX_MUST_CHECK;
+int sx_content_replica(struct sx_sm *sm, uint64_t id, unsigned replica, struct sx_err *e) SX_MUST_CHECK;
+/* One user less.  The last one's list goes at once if it is short, else by expire. */
+int sx_content_drop(struct sx_sm *sm, uint64_t id, struct sx_err *e) SX_MUST_CHECK;
+/* Removes doomed lists; takes what it did from *budget. */
+int sx_content_expire(struct sx_sm *sm, uint64_t *budget, struct sx_err *e) SX_MUST_CHECK;
+
+/* ---- revisions.c ---- */
+
+/* A row of table file. */
+struct sx_frow {
+    struct sx_file f; /* path as given; meta in `mem` */
+    uint64_t ord;     /* order number of the newest revision; those in table old have smaller ones */
+    uint64_t changed; /* number of the command that put or moved it */
+    uint64_t older;   /* rows in table old */
+    struct sx_buf mem;
+};
+
+#define SX_FROW_INIT { .mem = SX_BUF_INIT }
+void sx_frow_fini(struct sx_frow *r);
+
+/* 1 found, 0 not, -1 error. */
+int sx_frow_find(struct sx_sm *sm, const struct sx_volume *v, const char *path, struct sx_frow *r,
+                 struct sx_err *e) SX_MUST_CHECK;
+/* One revision, newest or old: SX_ENOFILE, SX_ENOREVISION.  `rev` 0: the newest. */
+int sx_frow_revision(struct sx_sm *sm, const struct sx_volume *v, const char *path, uint64_t rev,
+                     struct sx_frow *r, struct sx_err *e) SX_MUST_CHECK;
+/* SX_EQUOTA unless a new revision of `size` bytes fits after trimming.  `old` NULL: a new file. */
+int sx_frow_room(struct sx_sm *sm, const struct sx_volume *v, const struct sx_frow *old,
+                 uint64_t size, struct sx_err *e) SX_MUST_CHECK;
+/* Makes f the newest revision of v/path, trims, counts usage. */
+int sx_frow_push(struct sx_sm *sm, struct sx_volume *v, const char *path, const struct sx_frow *old,
+                 const struct sx_file *f, struct sx_err *e) SX_MUST_CHECK;
+/* Deletes the file with all its revisions; *n their number. */
+int sx_frow_delete(struct sx_sm *sm, struct sx_volume *v, const char *path, const struct sx_frow *r,
+                   uint64_t *n, struct sx_err *e) SX_MUST_CHECK;
+/* Deletes one revision of several. */
+int sx_frow_delete_one(struct sx_sm *sm, struct sx_volume *v, const char *path,
+                       const struct sx_frow *r, uint64_t rev, struct sx_err *e) SX_MUST_CHECK;
+/* Moves v/path with all revisions to w/to; may leave half of the work on a refusal (SX_EQUOTA). */
+int sx_frow_move(struct sx_sm *sm, struct sx_volume *v, const char *path, struct sx_volume *w,
+                 const char *to, struct sx_err *e) SX_MUST_CHECK;
+/* Trims the files of a volume whose revision count was lowered. */
+int sx_frow_expire(struct sx_sm *sm, uint64_t *budget, struct sx_err *e) SX_MUST_CHECK;
+
+/* ---- uploads.c, jobs.c, volumes.c ---- */
+
+/* Gives up the uploads into a volume, or of a user. */
+int sx_sm_uploads_drop_volume(struct sx_sm *sm, uint64_t volume, struct sx_err *e) SX_MUST_CHECK;
+int sx_sm_uploads_drop_user(struct sx_sm *sm, const char *user, struct sx_err *e) SX_MUST_CHECK;
+
+struct sx_uprow {
+    uint64_t volume, content, parts, blocks, size;
+    char path[SX_PATH_MAX + 1];
+};
+
+/* SX_ENOUPLOAD if there is none or it is another user's. */
+int sx_sm_upload_find(struct sx_sm *sm, const uint8_t id[SX_UPLOAD_ID], struct sx_uprow *u,
+                      struct sx_err *e) SX_MUST_CHECK;
+/* Removes the row; the content stays with its one user. */
+int sx_sm_upload_forget(struct sx_sm *sm, const uint8_t id[SX_UPLOAD_ID], struct sx_err *e) SX_MUST_CHECK;
+/* SX_ELEASE unless lease_ms is above the horizon. */
+int sx_sm_lease_check(struct sx_sm *sm, uint64_t lease_ms, struct sx_err *e) SX_MUST_CHECK;
+int sx_sm_uploads_expire(struct sx_sm *sm, uint64_t *budget, struct sx_err *e) SX_MUST_CHECK;
+/* Removes an empty volume with its rights and uploads. */
+int sx_sm_volume_remove(struct sx_sm *sm, const struct sx_volume *v, struct sx_err *e) SX_MUST_CHECK;
+
+#endif
