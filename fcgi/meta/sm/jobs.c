@@ -79,8 +79,12 @@ static int job_write(struct sx_sm *sm, const struct job *j, struct sx_err *e)
 
 static void message_set(struct job *j, const char *msg)
 {
-    if (!*j->message)
-        strncat(j->message, msg, sizeof j->message - 1);
+    size_t n = strnlen(msg, sizeof j->message - 1);
+
+    if (*j->message)
+        return;
+    memcpy(j->message, msg, n);
+    j->message[n] = 0;
 }
 
 /* Ends the job; a volume that was to be removed takes files again. */
