@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * See app.h.
+ */
+#include "fcgi/api/app.h"
+
+#include <string.h>
+
+#include "libsx/base/mem.h"
+#include "libsx/crypt/crypt.h"
+
+int sx_app_init(struct sx_app *a, const struct sx_child *child, bool reserved, struct sx_err *e)
+{
+    memset(a, 0, sizeof *a);
+    a->conf = child->conf;
+    a->board = child->board;
+    a->slot = child->slot;
+    a->reserved = reserved;
+    if (sx_keys_load(&a->keys, child->conf->dir, e) != 0)
+        return -1;
+    a->meta = sx_meta_new(child->conf->dir);
+    a->peers = sx_peers_new(child->conf, child->board, a->meta);
+    return 0;
+}
+
+void sx_app_fini(struct sx_app *a)
+{
+    sx_block_ctx_free(a->block_ctx);
+    sx_queue_close(a->queue);
+    sx_store_close(a->store);
+    sx_peers_free(a->peers);
+    sx_meta_free(a->meta);
+    sx_keys_fini(&a->keys);
+    sx_wipe(a->domain_key, sizeof a->domain_key);
+}
+
+int sx_app_db(struct sx_app *a, sqlite3 **db, struct sx_err *e)
+{
+    return sx_meta_db(a->meta, SX_META_GROUP_CLUSTER, db, e);
+}
+
+static int unseal_domain(struct sx_app *a, const struct sx_cluster *c, struct sx_err *e)
+{
+    SX_AUTO(sx_buf) struct sx_buf key = SX_BUF_INIT;
+
+    if (sx_unseal(&key, a->keys.seal, SX_SEAL_DOMAIN, c->domain_key.data, c->domain_key.len, e) != 0)
+        return sx_err_wrap(e, "domain key");
+    if (key.len != SX_DOMAIN_KEY_SIZE)
+        return sx_err_set(e, SX_ECORRUPT, "the domain key has %zu bytes, not %d", key.len, SX_DOMAIN_KEY_SIZE);
+    memcpy(a->domain_key, key.data, key.len);
+    sx_wipe(key.data, key.len);
+    a->have_domain = true;
+    return 0;
+}
+
+int sx_app_domain(struct sx_app *a, struct sx_err *e)
+{
+    SX_AUTO(sx_cluster) struct sx_cluster c = { 0 };
+    sqlite3 *db;
+
+    if (a->have_domain)
+        return 0;
+    if (sx_app_db(a, &db, e) != 0 || sx_query_cluster(db, &c, e) != 0)
+        return -1;
+    return unseal_domain(a, &c, e);
+}
+
+int sx_app_block_ctx(struct sx_app *a, struct sx_block_ctx **ctx, struct sx_err *e)
+{
+    struct sx_domain domain;
+
+    if (!a->block_ctx) {
+        if (sx_app_domain(a, e) != 0 || sx_domain_init(&domain, a->domain_key, e) != 0)
+            return -1;
+        a->block_ctx = sx_block_ctx_new(&domain);
+        sx_wipe(&domain, sizeof domain);
+    }
+    *ctx = a->block_ctx;
+    return 0;
+}
+
+int sx_app_store(struct sx_app *a, struct sx_store **store, struct sx_err *e)
+{
+    if (!a->store && sx_store_open_node(a->conf->dir, &a->store, e) != 0)
+        return sx_err_wrap(e, "open the block store");
+    *store = a->store;
+    return 0;
+}
+
+int sx_app_blocks(struct sx_app *a, struct sx_blocks *b, struct sx_err *e)
+{
+    b->conf = a->conf;
+    b->peers = a->peers;
+    if (sx_app_store(a, &b->store, e) != 0 || sx_peers_refresh(a->peers, e) != 0)
+        return -1;
+    if (!a->queue && sx_queue_open(a->conf->dir, &a->queue, e) != 0)
+        return sx_err_wrap(e, "open the replication queue");
+    b->queue = a->queue;
+    return 0;
+}

@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Files: lists, metadata and block lists, deletion, copies, renames (docs/api.md section 5).  What
+ * brings content in is in h_put.c.
+ */
+#include <string.h>
+
+#include "fcgi/api/common.h"
+#include "fcgi/api/ticket.h"
+#include "libsx/base/clock.h"
+#include "libsx/base/log.h"
+#include "libsx/base/mem.h"
+#include "libsx/base/text.h"
+
+#define DATA_MAX (4u << 20)
+#define TICKETED (SX_ENTRY_SIZE + SX_TICKET)
+
+/* The database and the volume that the route's first argument names. */
+static int open_volume(struct sx_req *r, unsigned need, struct sx_volume *v, sqlite3 **db, struct sx_err *e)
+{
+    if (sx_do_volume(r, r->args.v[0], need, v, e) != 0)
+        return -1;
+    return sx_app_db(r->app, db, e);
+}
+
+/* ---- lists ---- */
+
+int sx_h_list(struct sx_req *r, struct sx_err *e)
+{
+    struct sx_list l = { .prefix = sx_query_str(&r->query, "prefix", ""),
+                         .after = sx_query_str(&r->query, "after", ""),
+                         .delimiter = sx_query_str(&r->query, "delimiter", ""),
+                         .glob = sx_query_str(&r->query, "glob", "") };
+    unsigned long long limit;
+    struct sx_volume v;
+    json_t *page;
+    sqlite3 *db;
+
+    if (sx_query_u64(&r->query, "limit", SX_LIST_MAX, SX_LIST_MAX, &limit, e) != 0)
+        return -1;
+    if (limit == 0)
+        return sx_err_set(e, SX_EINVAL, "the parameter 'limit' is 0; 1 to %u are allowed", SX_LIST_MAX);
+    if (strlen(l.prefix) > SX_PATH_MAX || strlen(l.after) > SX_PATH_MAX + 1 || strlen(l.glob) > SX_GLOB_MAX)
+        return sx_err_set(e, SX_ENAMETOOLONG, "'prefix', 'after' or 'glob' has more than %u bytes", SX_PATH_MAX);
+    if (!sx_utf8_valid(l.prefix, strlen(l.prefix)) || !sx_utf8_valid(l.glob, strlen(l.glob)))
+        return sx_err_set(e, SX_ENAME, "'prefix' or 'glob' is not valid UTF-8");
+    l.limit = (unsigned)limit;
+    if (open_volume(r, SX_RIGHT_READ, &v, &db, e) != 0 || sx_query_list_json(db, v.id, &l, &page, e) != 0)
+        return -1;
+    return sx_reply_json(r, 200, page);
+}
+
+int sx_h_revisions(struct sx_req *r, struct sx_err *e)
+{
+    struct sx_volume v;
+    json_t *array;
+    sqlite3 *db;
+
+    if (sx_path_check(r->args.v[1], e) != 0 || open_volume(r, SX_RIGHT_READ, &v, &db, e) != 0 ||
+        sx_query_revisions_json(db, v.id, r->args.v[1], &array, e) != 0)
+        return -1;
+    return sx_reply_json(r, 200, json_pack("{s:o}", "revisions", array));
+}
+
+/* ---- one file ---- */
+
+/* What the query of GET /files asks for. */
+struct page {
+    uint64_t rev, from, at, data;
+    uint32_t count;
+};
+
+static int read_rev(struct sx_req *r, uint64_t *rev, struct sx_err *e)
+{
+    const char *text = sx_query_str(&r->query, "rev", NULL);
+
+    *rev = 0;
+    return text ? sx_do_hex64(text, "revision", rev, e) : 0;
+}
+
+static int read_page(struct sx_req *r, struct page *p, struct sx_err *e)
+{
+    unsigned long long from, at, count, data;
+
+    if (read_rev(r, &p->rev, e) != 0 || sx_query_u64(&r->query, "from", 0, INT64_MAX, &from, e) != 0 ||
+        sx_query_u64(&r->query, "at", 0, INT64_MAX, &at, e) != 0 ||
+        sx_query_u64(&r->query, "count", SX_PART_ENTRIES_MAX, SX_PART_ENTRIES_MAX, &count, e) != 0 ||
+        sx_query_u64(&r->query, "data", 0, DATA_MAX, &data, e) != 0)
+        return -1;
+    if (sx_query_str(&r->query, "at", NULL) && sx_query_str(&r->query, "from", NULL))
+        return sx_err_set(e, SX_EINVAL, "the parameters 'from' and 'at' exclude each other");
+    p->from = from;
+    p->at = sx_query_str(&r->query, "at", NULL) ? at : SX_AT_NONE;
+    p->count = (uint32_t)count;
+    p->data = data;
+    return 0;
+}
+
+/* File and page of one state of the database. */
+static int query_file(sqlite3 *db, uint64_t volume, const char *path, const struct page *p,
+                      struct sx_file_row *row, struct sx_manifest *m, struct sx_err *e)
+{
+    int result;
+
+    if (sx_query_begin(db, e) != 0)
+        return -1;
+    result = sx_query_file(db, volume, path, p->rev, row, e);
+    if (result == 0)
+        result = sx_query_manifest(db, &row->f, p->from, p->at, p->count, m, e);
+    sx_query_end(db);
+    return result;
+}
+
+static void add_tickets(struct sx_req *r, const struct sx_manifest *m, uint64_t expires_ms, struct sx_buf *out)
+{
+    struct sx_id id;
+    uint32_t len;
+
+    sx_buf_reserve(out, (size_t)m->count * TICKETED);
+    for (uint32_t i = 0; i < m->count; i++) {
+        const uint8_t *entry = m->entries.data + (size_t)i * SX_ENTRY_SIZE;
+
+        sx_block_entry_get(entry, &id, &len);
+        sx_buf_add(out, entry, SX_ENTRY_SIZE);
+        sx_ticket_make(sx_buf_extend(out, SX_TICKET), r->app->keys.ticket, &id, expires_ms, r->user);
+    }
+}
+
+/* The records of the page, if they are wanted: an inline file's own, or all of a small file.  A block that cannot be had is the
+ * client's affair: it asks all nodes for it. */
+static unsigned add_records(struct sx_req *r, const struct page *p, const struct sx_file *f,
+                            const struct sx_manifest *m, struct sx_buf *out)
+{
+    struct sx_err e = SX_ERR_INIT;
+    struct sx_blocks b;
+    struct sx_id id;
+    uint32_t len;
+
+    if (m->record.len > 0 && m->count > 0) {
+        sx_buf_add(out, m->record.data, m->record.len);
+        return 1;
+    }
+    if (m->count == 0 || f->size > p->data || m->count != f->blocks)
+        return 0;
+    if (sx_app_blocks(r->app, &b, &e) != 0) {
+        sx_warn("request %s: %s", r->id, e.msg);
+        return 0;
+    }
+    for (uint32_t i = 0; i < m->count; i++) {
+        sx_block_entry_get(m->entries.data + (size_t)i * SX_ENTRY_SIZE, &id, &len);
+        if (sx_blocks_fetch(&b, &id, out, &e) != 0) {
+            sx_error("request %s: %s", r->id, e.msg);
+            sx_buf_reset(out);
+            return 0;
+        }
+    }
+    return m->count;
+}
+
+static int reply_page(struct sx_req *r, const struct page *p, const struct sx_volume *v, const struct sx_file *f,
+                      const struct sx_manifest *m)
+{
+    SX_AUTO(sx_buf) struct sx_buf entries = SX_BUF_INIT, records = SX_BUF_INIT;
+    uint64_t expires = sx_wall_ms() + SX_TICKET_LIFE_MS;
+    unsigned n_records = add_records(r, p, f, m, &records);
+    json_t *j = sx_file_json(f);
+
+    add_tickets(r, m, expires, &entries);
+    json_object_set_new(j, "from", json_integer((json_int_t)m->from));
+    json_object_set_new(j, "offset", json_integer((json_int_t)m->offset));
+    json_object_set_new(j, "count", json_integer(m->count));
+    json_object_set_new(j, "records", json_integer(n_records));
+    json_object_set_new(j, "expires_ms", json_integer((json_int_t)expires));
+    json_object_set_new(j, "volume", json_string(v->name));
+    json_object_set_new(j, "compression", json_string(sx_codec_name((enum sx_codec)v->compression)));
+    return sx_reply_message(r, 200, j, (struct sx_part[]){ { entries.data, entries.len }, { records.data, records.len } },
+                            2);
+}
+
+int sx_h_file_get(struct sx_req *r, struct sx_err *e)
+{
+    SX_AUTO(sx_file_row) struct sx_file_row row = SX_FILE_ROW_INIT;
+    SX_AUTO(sx_manifest) struct sx_manifest m = SX_MANIFEST_INIT;
+    struct sx_volume v;
+    struct page p;
+    sqlite3 *db;
+
+    if (sx_path_check(r->args.v[1], e) != 0 || read_page(r, &p, e) != 0 ||
+        open_volume(r, SX_RIGHT_READ, &v, &db, e) != 0 ||
+        query_file(db, v.id, r->args.v[1], &p, &row, &m, e) != 0)
+        return -1;
+    return reply_page(r, &p, &v, &row.f, &m);
+}
+
+int sx_h_file_delete(struct sx_req *r, struct sx_err *e)
+{
+    SX_AUTO(sx_buf) struct sx_buf command = SX_BUF_INIT, result = SX_BUF_INIT;
+    struct sx_cmd_file_delete c = { .volume = r->args.v[0], .path = r->args.v[1] };
+
+    if (sx_volume_name_check(c.volume, e) != 0 || sx_path_check(c.path, e) != 0 || read_rev(r, &c.rev, e) != 0)
+        return -1;
+    sx_cmd_file_delete_encode(&command, r->op, r->user, &c);
+    if (sx_do_submit(r, &command, &result, e) != 0)
+        return -1;
+    return sx_reply_json(r, 200, json_object());
+}
+
+/* ---- copy and rename ---- */
+
+int sx_do_reply_file(struct sx_req *r, int status, const struct sx_buf *result, struct sx_err *e)
+{
+    struct sx_file f;
+    json_t *j;
+
+    if (sx_file_result_decode(result->data, result->len, &f, e) != 0)
+        return -1;
+    j = sx_file_json(&f);
+    if (f.unchanged)
+        json_object_set_new(j, "unchanged", json_true());
+    return sx_reply_json(r, f.unchanged ? 200 : status, j);
+}
+
+static int read_place(const json_t *j, const char *name, const char **volume, const char **path, json_t **o,
+                      struct sx_err *e)
+{
+    if (sx_do_object(j, name, o, e) != 0 || sx_json_need_str(*o, "volume", volume, e) != 0 ||
+        sx_json_need_str(*o, "path", path, e) != 0)
+        return -1;
+    return sx_volume_name_check(*volume, e) != 0 || sx_path_check(*path, e) != 0 ? -1 : 0;
+}
+
+int sx_h_copy(struct sx_req *r, struct sx_err *e)
+{
+    static const char *const members[] = { "from", "to", "if_none", NULL };
+    SX_AUTO(sx_buf) struct sx_buf command = SX_BUF_INIT, result = SX_BUF_INIT;
+    struct sx_cmd_file_copy c = { 0 };
+    SX_AUTO_JSON json_t *j = NULL;
+    json_t *from, *to;
+    const char *rev;
+    bool if_none;
+
+    if (sx_req_json(r, &j, e) != 0 || sx_req_members(j, members, e) != 0 ||
+        read_place(j, "from", &c.volume, &c.path, &from, e) != 0 ||
+        read_place(j, "to", &c.to_volume, &c.to_path, &to, e) != 0 ||
+        sx_json_bool(j, "if_none", false, &if_none, e) != 0 || sx_json_str(from, "rev", NULL, &rev, e) != 0 ||
+        (rev && sx_do_hex64(rev, "revision", &c.rev, e) != 0))
+        return -1;
+    c.if_none = if_none;
+    sx_cmd_file_copy_encode(&command, r->op, r->user, &c);
+    if (sx_do_submit(r, &command, &result, e) != 0)
+        return -1;
+    return sx_do_reply_file(r, 201, &result, e);
+}
+
+int sx_h_rename(struct sx_req *r, struct sx_err *e)
+{
+    static const char *const members[] = { "from", "to", NULL };
+    SX_AUTO(sx_buf) struct sx_buf command = SX_BUF_INIT, result = SX_BUF_INIT;
+    struct sx_cmd_file_rename c;
+    SX_AUTO_JSON json_t *j = NULL;
+    json_t *from, *to;
+
+    if (sx_req_json(r, &j, e) != 0 || sx_req_members(j, members, e) != 0 ||
+        read_place(j, "from", &c.volume, &c.path, &from, e) != 0 ||
+        read_place(j, "to", &c.to_volume, &c.to_path, &to, e) != 0)
+        return -1;
+    sx_cmd_file_rename_encode(&command, r->op, r->user, &c);
+    if (sx_do_submit(r, &command, &result, e) != 0)
+        return -1;
+    return sx_do_reply_file(r, 200, &result, e);
+}
