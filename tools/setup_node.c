@@ -69,9 +69,13 @@ static int free_space(const char *dir, uint64_t *bytes, struct sx_err *e)
     char *slash;
 
     while (statvfs(path, &fs) != 0) {
-        if (errno != ENOENT || (slash = strrchr(path, '/')) == NULL)
+        if (errno != ENOENT || strcmp(path, ".") == 0)
             return sx_err_errno(e, errno, "file system of %s", dir);
-        slash[slash == path] = '\0';
+        slash = strrchr(path, '/');
+        if (slash)
+            slash[slash == path] = '\0';
+        else
+            strcpy(path, "."); /* a name is never shorter */
     }
     *bytes = (uint64_t)fs.f_bavail * fs.f_frsize;
     return 0;
