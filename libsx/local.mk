@@ -60,3 +60,22 @@ endif
 noinst_PROGRAMS += tests/bench/bench_codec
 tests_bench_bench_codec_SOURCES = tests/bench/bench_codec.c
 tests_bench_bench_codec_LDADD = libsxcore.la
+
+# Fuzz targets with the driver that makes the same inputs each time.
+sx_fuzz_tests = tests/fuzz/fuzz_record tests/fuzz/fuzz_block tests/fuzz/fuzz_compress \
+	tests/fuzz/fuzz_message tests/fuzz/fuzz_sigv4 tests/fuzz/fuzz_text
+check_PROGRAMS += $(sx_fuzz_tests)
+TESTS += $(sx_fuzz_tests)
+EXTRA_DIST += tests/fuzz/run-libfuzzer
+tests_fuzz_fuzz_record_SOURCES = tests/fuzz/fuzz_record.c tests/fuzz/driver.c tests/fuzz/fuzz.h
+tests_fuzz_fuzz_record_LDADD = libsxcore.la
+tests_fuzz_fuzz_block_SOURCES = tests/fuzz/fuzz_block.c tests/fuzz/driver.c tests/fuzz/fuzz.h
+tests_fuzz_fuzz_block_LDADD = libsxcore.la
+tests_fuzz_fuzz_compress_SOURCES = tests/fuzz/fuzz_compress.c tests/fuzz/driver.c tests/fuzz/fuzz.h
+tests_fuzz_fuzz_compress_LDADD = libsxcore.la
+tests_fuzz_fuzz_message_SOURCES = tests/fuzz/fuzz_message.c tests/fuzz/driver.c tests/fuzz/fuzz.h
+tests_fuzz_fuzz_message_LDADD = libsxcore.la
+tests_fuzz_fuzz_sigv4_SOURCES = tests/fuzz/fuzz_sigv4.c tests/fuzz/driver.c tests/fuzz/fuzz.h
+tests_fuzz_fuzz_sigv4_LDADD = libsxcore.la
+tests_fuzz_fuzz_text_SOURCES = tests/fuzz/fuzz_text.c tests/fuzz/driver.c tests/fuzz/fuzz.h
+tests_fuzz_fuzz_text_LDADD = libsxcore.la
