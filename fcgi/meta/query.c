@@ -19,11 +19,11 @@ int sx_query_open(const char *path, sqlite3 **db, struct sx_err *e)
     int rc = sqlite3_open_v2(path, &h, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, NULL);
 
     if (rc != SQLITE_OK)
-        sx_db_error(h, rc, e);
+        sx_mdb_error(h, rc, e);
     else {
         sqlite3_extended_result_codes(h, 1);
         sqlite3_busy_timeout(h, SX_DB_BUSY_MS);
-        if (sx_db_exec(h, cache, e) == 0) {
+        if (sx_mdb_exec(h, cache, e) == 0) {
             *db = h;
             return 0;
         }
@@ -45,7 +45,7 @@ static int run(sqlite3 *db, const char *sql, struct sx_err *e)
 {
     sqlite3_stmt *st;
 
-    return sx_db_get(db, &st, e, sql, "");
+    return sx_mdb_get(db, &st, e, sql, "");
 }
 
 int sx_query_begin(sqlite3 *db, struct sx_err *e)
@@ -63,13 +63,13 @@ int sx_query_setting(sqlite3 *db, const char *name, struct sx_buf *value, struct
 {
     sqlite3_stmt *st;
     struct sx_span s;
-    int rc = sx_db_get(db, &st, e, "SELECT value FROM setting WHERE name = ?", "t", name);
+    int rc = sx_mdb_get(db, &st, e, "SELECT value FROM setting WHERE name = ?", "t", name);
 
     if (rc < 0)
         return -1;
     if (rc == 0)
         return sx_err_set(e, SX_ENOTFOUND, "setting '%s' is not set", name);
-    s = sx_db_blob(st, 0);
+    s = sx_mdb_blob(st, 0);
     sx_buf_reset(value);
     sx_buf_add(value, s.p, s.n);
     sqlite3_reset(st);
@@ -121,14 +121,14 @@ void sx_cluster_fini(struct sx_cluster *c)
 
 static void node_read(sqlite3_stmt *st, struct sx_node *n)
 {
-    n->id = sx_db_u64(st, 0);
-    sx_db_text(st, 1, n->address, sizeof n->address);
-    n->port = (uint16_t)sx_db_u64(st, 2);
-    n->peer_port = (uint16_t)sx_db_u64(st, 3);
-    sx_db_text(st, 4, n->zone, sizeof n->zone);
-    n->capacity = sx_db_u64(st, 5);
-    sx_db_text(st, 6, n->version, sizeof n->version);
-    n->joined_ms = sx_db_u64(st, 7);
+    n->id = sx_mdb_u64(st, 0);
+    sx_mdb_text(st, 1, n->address, sizeof n->address);
+    n->port = (uint16_t)sx_mdb_u64(st, 2);
+    n->peer_port = (uint16_t)sx_mdb_u64(st, 3);
+    sx_mdb_text(st, 4, n->zone, sizeof n->zone);
+    n->capacity = sx_mdb_u64(st, 5);
+    sx_mdb_text(st, 6, n->version, sizeof n->version);
+    n->joined_ms = sx_mdb_u64(st, 7);
 }
 
 static int node_cmp(const void *a, const void *b)
@@ -143,11 +143,11 @@ int sx_query_nodes(sqlite3 *db, struct sx_node **nodes, size_t *n, struct sx_err
     SX_AUTO_FREE struct sx_node *list = sx_calloc(SX_NODES_MAX, sizeof *list);
     sqlite3_stmt *st;
     size_t count = 0;
-    int rc = sx_db_get(db, &st, e,
+    int rc = sx_mdb_get(db, &st, e,
                        "SELECT id, address, port, peer_port, zone, capacity, version, joined_ms FROM node",
                        "");
 
-    for (; rc == 1; rc = sx_db_step(st, e)) {
+    for (; rc == 1; rc = sx_mdb_step(st, e)) {
         sx_assert(count < SX_NODES_MAX);
         node_read(st, &list[count++]);
     }
@@ -163,15 +163,15 @@ int sx_query_nodes(sqlite3 *db, struct sx_node **nodes, size_t *n, struct sx_err
 static int numbers(sqlite3 *db, const char *sql, uint64_t *a, uint64_t *b, struct sx_err *e)
 {
     sqlite3_stmt *st;
-    int rc = sx_db_get(db, &st, e, sql, "");
+    int rc = sx_mdb_get(db, &st, e, sql, "");
 
     if (rc < 0)
         return -1;
     if (rc == 0)
         return sx_err_set(e, SX_ECORRUPT, "metadata database: table state is empty");
-    *a = sx_db_u64(st, 0);
+    *a = sx_mdb_u64(st, 0);
     if (b)
-        *b = sx_db_u64(st, 1);
+        *b = sx_mdb_u64(st, 1);
     sqlite3_reset(st);
     return 0;
 }

@@ -19,7 +19,7 @@ static void row_take(sqlite3_stmt *st, const char *path, struct sx_file_row *row
 {
     size_t n = strlen(path) + 1;
 
-    sx_db_file(st, 0, &row->f);
+    sx_mdb_file(st, 0, &row->f);
     sx_buf_reset(&row->mem);
     sx_buf_add(&row->mem, path, n);
     sx_buf_add(&row->mem, row->f.meta.p, row->f.meta.n);
@@ -33,7 +33,7 @@ int sx_query_file(sqlite3 *db, uint64_t volume, const char *path, uint64_t rev,
 {
     sqlite3_stmt *st;
     uint64_t newest;
-    int rc = sx_db_get(db, &st, e,
+    int rc = sx_mdb_get(db, &st, e,
                        "SELECT " SX_FILE_COLS " FROM file WHERE volume = ? AND path = ?", "it", volume,
                        path);
 
@@ -41,13 +41,13 @@ int sx_query_file(sqlite3 *db, uint64_t volume, const char *path, uint64_t rev,
         return -1;
     if (rc == 0)
         return sx_err_set(e, SX_ENOFILE, "file '%s' does not exist", path);
-    newest = sx_db_u64(st, 0);
+    newest = sx_mdb_u64(st, 0);
     if (rev == 0 || rev == newest) {
         row_take(st, path, row);
         return 0;
     }
     sqlite3_reset(st);
-    rc = sx_db_get(db, &st, e, "SELECT " SX_FILE_COLS " FROM old WHERE volume = ? AND path = ?"
+    rc = sx_mdb_get(db, &st, e, "SELECT " SX_FILE_COLS " FROM old WHERE volume = ? AND path = ?"
                                " AND rev = ?", "iti", volume, path, rev);
     if (rc < 0)
         return -1;
@@ -64,13 +64,13 @@ int sx_query_revisions_json(sqlite3 *db, uint64_t volume, const char *path, json
     SX_AUTO_JSON json_t *list = json_array();
     sqlite3_stmt *st;
     struct sx_file f;
-    int rc = sx_db_get(db, &st, e,
+    int rc = sx_mdb_get(db, &st, e,
                        "SELECT " SX_FILE_COLS ", ord FROM file WHERE volume = ?1 AND path = ?2"
                        " UNION ALL SELECT " SX_FILE_COLS ", ord FROM old WHERE volume = ?1 AND path = ?2"
                        " ORDER BY ord DESC", "it", volume, path);
 
-    for (; rc == 1; rc = sx_db_step(st, e)) {
-        sx_db_file(st, 0, &f);
+    for (; rc == 1; rc = sx_mdb_step(st, e)) {
+        sx_mdb_file(st, 0, &f);
         f.path = path;
         json_array_append_new(list, sx_file_json(&f));
     }
@@ -101,13 +101,13 @@ static int inline_page(sqlite3 *db, const struct sx_file *f, uint64_t from, uint
 {
     sqlite3_stmt *st;
     struct sx_span s;
-    int rc = sx_db_get(db, &st, e, "SELECT record FROM content WHERE id = ?", "i", f->content);
+    int rc = sx_mdb_get(db, &st, e, "SELECT record FROM content WHERE id = ?", "i", f->content);
 
     if (rc < 0)
         return -1;
     if (rc == 0)
         return gone(f, e);
-    s = sx_db_blob(st, 0);
+    s = sx_mdb_blob(st, 0);
     if (s.n > SX_ENTRY_SIZE && (at == SX_AT_NONE ? from == 0 : at < f->size)) {
         sx_buf_add(&m->entries, s.p, SX_ENTRY_SIZE);
         sx_buf_add(&m->record, s.p + SX_ENTRY_SIZE, s.n - SX_ENTRY_SIZE);
@@ -146,14 +146,14 @@ static int list_page(sqlite3 *db, const struct sx_file *f, uint64_t from, uint64
                                     " ORDER BY seq DESC LIMIT 1) ORDER BY seq";
     bool bytes = at != SX_AT_NONE;
     sqlite3_stmt *st;
-    int rc = sx_db_get(db, &st, e, bytes ? by_offset : by_index, "iii", f->content, f->content,
+    int rc = sx_mdb_get(db, &st, e, bytes ? by_offset : by_index, "iii", f->content, f->content,
                        bytes ? at : from);
 
     if (rc == 0)
         return gone(f, e);
-    for (; rc == 1 && m->count < count; rc = sx_db_step(st, e)) {
-        uint64_t first = sx_db_u64(st, 0), offset = sx_db_u64(st, 1);
-        struct sx_span s = sx_db_blob(st, 2);
+    for (; rc == 1 && m->count < count; rc = sx_mdb_step(st, e)) {
+        uint64_t first = sx_mdb_u64(st, 0), offset = sx_mdb_u64(st, 1);
+        struct sx_span s = sx_mdb_blob(st, 2);
         uint32_t skip = m->count ? 0 : part_skip(&s, first, &offset, from, at);
         uint32_t n = (uint32_t)(s.n / SX_ENTRY_SIZE) - skip;
 

@@ -115,7 +115,7 @@ static void take_file(struct scan *s, sqlite3_stmt *st, const char *name)
     memcpy(s->last, name, strlen(name) + 1);
     if (*s->glob && !sx_glob_match(s->glob, name, true))
         return;
-    sx_db_file(st, 0, &f);
+    sx_mdb_file(st, 0, &f);
     f.path = name;
     json_array_append_new(s->files, sx_file_json(&f));
     s->found++;
@@ -126,11 +126,11 @@ static void take_file(struct scan *s, sqlite3_stmt *st, const char *name)
 static int scan_run(struct scan *s, struct sx_err *e)
 {
     sqlite3_stmt *st;
-    int rc = sx_db_get(s->db, &st, e,
+    int rc = sx_mdb_get(s->db, &st, e,
                        "SELECT " SX_FILE_COLS ", path FROM file WHERE volume = ? AND path >= ?"
                        " AND path < ? ORDER BY path", "itt", s->volume, s->above, s->below);
 
-    for (; rc == 1; rc = sx_db_step(st, e)) {
+    for (; rc == 1; rc = sx_mdb_step(st, e)) {
         const char *name = (const char *)sqlite3_column_text(st, SX_FILE_COLS_N);
         size_t n = folds(s, name);
 

@@ -13,18 +13,18 @@
 
 static void user_read(sqlite3_stmt *st, struct sx_user *u)
 {
-    sx_db_text(st, 0, u->name, sizeof u->name);
-    u->role = (uint8_t)sx_db_u64(st, 1);
-    u->quota = sx_db_u64(st, 2);
-    u->used = sx_db_u64(st, 3);
-    sx_db_text(st, 4, u->description, sizeof u->description);
-    u->created_ms = sx_db_u64(st, 5);
+    sx_mdb_text(st, 0, u->name, sizeof u->name);
+    u->role = (uint8_t)sx_mdb_u64(st, 1);
+    u->quota = sx_mdb_u64(st, 2);
+    u->used = sx_mdb_u64(st, 3);
+    sx_mdb_text(st, 4, u->description, sizeof u->description);
+    u->created_ms = sx_mdb_u64(st, 5);
 }
 
 int sx_query_user(sqlite3 *db, const char *name, struct sx_user *u, struct sx_err *e)
 {
     sqlite3_stmt *st;
-    int rc = sx_db_get(db, &st, e, "SELECT " USER_COLS " FROM user WHERE name = ?", "t", name);
+    int rc = sx_mdb_get(db, &st, e, "SELECT " USER_COLS " FROM user WHERE name = ?", "t", name);
 
     if (rc < 0)
         return -1;
@@ -39,13 +39,13 @@ static int user_json(sqlite3 *db, const struct sx_user *u, json_t **out, struct 
 {
     SX_AUTO_JSON json_t *keys = json_array();
     sqlite3_stmt *st;
-    int rc = sx_db_get(db, &st, e,
+    int rc = sx_mdb_get(db, &st, e,
                        "SELECT access_key, created_ms FROM key WHERE user = ? ORDER BY created_ms,"
                        " access_key", "t", u->name);
 
-    for (; rc == 1; rc = sx_db_step(st, e))
+    for (; rc == 1; rc = sx_mdb_step(st, e))
         json_array_append_new(keys, json_pack("{s:s, s:I}", "access_key", sqlite3_column_text(st, 0),
-                                              "created_ms", (json_int_t)sx_db_u64(st, 1)));
+                                              "created_ms", (json_int_t)sx_mdb_u64(st, 1)));
     if (rc < 0)
         return -1;
     *out = json_pack("{s:s, s:s, s:I, s:I, s:s, s:I, s:O}", "name", u->name, "role",
@@ -69,9 +69,9 @@ int sx_query_users_json(sqlite3 *db, json_t **array, struct sx_err *e)
     SX_AUTO_JSON json_t *list = json_array();
     struct sx_user user;
     sqlite3_stmt *st;
-    int rc = sx_db_get(db, &st, e, "SELECT " USER_COLS " FROM user ORDER BY name", "");
+    int rc = sx_mdb_get(db, &st, e, "SELECT " USER_COLS " FROM user ORDER BY name", "");
 
-    for (; rc == 1; rc = sx_db_step(st, e)) {
+    for (; rc == 1; rc = sx_mdb_step(st, e)) {
         json_t *u;
 
         user_read(st, &user);
@@ -91,7 +91,7 @@ int sx_query_key(sqlite3 *db, const char *access_key, struct sx_key *k, struct s
 {
     sqlite3_stmt *st;
     struct sx_span s;
-    int rc = sx_db_get(db, &st, e,
+    int rc = sx_mdb_get(db, &st, e,
                        "SELECT user.name, user.role, key.sealed FROM key JOIN user"
                        " ON user.name = key.user WHERE key.access_key = ?", "t", access_key);
 
@@ -99,9 +99,9 @@ int sx_query_key(sqlite3 *db, const char *access_key, struct sx_key *k, struct s
         return -1;
     if (rc == 0)
         return sx_err_set(e, SX_ENOKEY, "access key '%.64s' does not exist", access_key);
-    sx_db_text(st, 0, k->user, sizeof k->user);
-    k->role = (uint8_t)sx_db_u64(st, 1);
-    s = sx_db_blob(st, 2);
+    sx_mdb_text(st, 0, k->user, sizeof k->user);
+    k->role = (uint8_t)sx_mdb_u64(st, 1);
+    s = sx_mdb_blob(st, 2);
     k->secret_len = s.n < sizeof k->secret ? s.n : sizeof k->secret;
     memcpy(k->secret, s.p, k->secret_len);
     sqlite3_reset(st);
@@ -132,11 +132,11 @@ static int rights_get(sqlite3 *db, const char *user, bool admin, struct sx_volum
     v->rights = SX_RIGHT_ALL;
     if (admin || strcmp(v->owner, user) == 0)
         return 0;
-    rc = sx_db_get(db, &st, e, "SELECT rights FROM acl WHERE volume = ? AND user = ?", "it", v->id, user);
+    rc = sx_mdb_get(db, &st, e, "SELECT rights FROM acl WHERE volume = ? AND user = ?", "it", v->id, user);
     v->rights = 0;
     if (rc != 1)
         return rc;
-    v->rights = (unsigned)sx_db_u64(st, 0);
+    v->rights = (unsigned)sx_mdb_u64(st, 0);
     sqlite3_reset(st);
     return 0;
 }
@@ -151,18 +151,18 @@ int sx_query_volume(sqlite3 *db, const char *user, const char *name, unsigned ne
 
     if (is_admin(db, user, &admin, e) != 0)
         return -1;
-    rc = sx_db_get(db, &st, e, "SELECT " SX_VOLUME_COLS " FROM volume WHERE name = ?", "t", name);
+    rc = sx_mdb_get(db, &st, e, "SELECT " SX_VOLUME_COLS " FROM volume WHERE name = ?", "t", name);
     if (rc < 0)
         return -1;
     if (rc == 1) {
-        sx_db_volume(st, &got);
+        sx_mdb_volume(st, &got);
         sqlite3_reset(st);
         if (rights_get(db, user, admin, &got, e) != 0)
             return -1;
     }
     if (rc == 0 || !got.rights)
         return sx_err_set(e, SX_ENOVOLUME, "volume '%s' does not exist", name);
-    if (sx_db_rights_check(user, &got, need, e) != 0)
+    if (sx_mdb_rights_check(user, &got, need, e) != 0)
         return -1;
     *v = got;
     return 0;
@@ -171,13 +171,13 @@ int sx_query_volume(sqlite3 *db, const char *user, const char *name, unsigned ne
 int sx_query_volume_by_id(sqlite3 *db, uint64_t id, struct sx_volume *v, struct sx_err *e)
 {
     sqlite3_stmt *st;
-    int rc = sx_db_get(db, &st, e, "SELECT " SX_VOLUME_COLS " FROM volume WHERE id = ?", "i", id);
+    int rc = sx_mdb_get(db, &st, e, "SELECT " SX_VOLUME_COLS " FROM volume WHERE id = ?", "i", id);
 
     if (rc < 0)
         return -1;
     if (rc == 0)
         return sx_err_set(e, SX_ENOVOLUME, "volume %llu does not exist", (unsigned long long)id);
-    sx_db_volume(st, v);
+    sx_mdb_volume(st, v);
     v->rights = SX_RIGHT_ALL;
     sqlite3_reset(st);
     return 0;
@@ -206,9 +206,9 @@ int sx_query_volumes_json(sqlite3 *db, const char *user, json_t **array, struct 
 
     if (is_admin(db, user, &admin, e) != 0)
         return -1;
-    rc = sx_db_get(db, &st, e, "SELECT " SX_VOLUME_COLS " FROM volume ORDER BY name", "");
-    for (; rc == 1; rc = sx_db_step(st, e)) {
-        sx_db_volume(st, &v);
+    rc = sx_mdb_get(db, &st, e, "SELECT " SX_VOLUME_COLS " FROM volume ORDER BY name", "");
+    for (; rc == 1; rc = sx_mdb_step(st, e)) {
+        sx_mdb_volume(st, &v);
         if (rights_get(db, user, admin, &v, e) != 0) {
             sqlite3_reset(st);
             return -1;
@@ -241,12 +241,12 @@ int sx_query_acl_json(sqlite3 *db, const char *user, const char *volume, json_t 
     all = v.rights & (SX_RIGHT_MANAGER | SX_RIGHT_OWNER);
     if (all)
         acl_add(list, v.owner, SX_RIGHT_ALL);
-    rc = sx_db_get(db, &st, e, "SELECT user, rights FROM acl WHERE volume = ? ORDER BY user", "i", v.id);
-    for (; rc == 1; rc = sx_db_step(st, e)) {
+    rc = sx_mdb_get(db, &st, e, "SELECT user, rights FROM acl WHERE volume = ? ORDER BY user", "i", v.id);
+    for (; rc == 1; rc = sx_mdb_step(st, e)) {
         const char *name = (const char *)sqlite3_column_text(st, 0);
 
         if (strcmp(name, v.owner) != 0 && (all || strcmp(name, user) == 0))
-            acl_add(list, name, (unsigned)sx_db_u64(st, 1));
+            acl_add(list, name, (unsigned)sx_mdb_u64(st, 1));
     }
     if (rc < 0)
         return -1;

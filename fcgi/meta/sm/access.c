@@ -57,7 +57,7 @@ static int volume_take(struct sx_sm *sm, int rc, sqlite3_stmt *st, struct sx_vol
 {
     if (rc != 1)
         return rc;
-    sx_db_volume(st, v);
+    sx_mdb_volume(st, v);
     sqlite3_reset(st);
     if (rights_get(sm, v, e) != 0)
         return -1;
@@ -73,7 +73,7 @@ int sx_sm_volume(struct sx_sm *sm, const char *name, unsigned need, struct sx_vo
     rc = volume_take(sm, rc, st, v, e);
     if (rc == 0)
         return sx_err_set(e, SX_ENOVOLUME, "volume '%s' does not exist", name);
-    return rc < 0 ? -1 : sx_db_rights_check(sm->user, v, need, e);
+    return rc < 0 ? -1 : sx_mdb_rights_check(sm->user, v, need, e);
 }
 
 int sx_sm_volume_id(struct sx_sm *sm, uint64_t id, unsigned need, struct sx_volume *v,
@@ -85,7 +85,7 @@ int sx_sm_volume_id(struct sx_sm *sm, uint64_t id, unsigned need, struct sx_volu
     rc = volume_take(sm, rc, st, v, e);
     if (rc == 0)
         return sx_err_set(e, SX_ENOVOLUME, "the volume does not exist any more");
-    return rc < 0 ? -1 : sx_db_rights_check(sm->user, v, need, e);
+    return rc < 0 ? -1 : sx_mdb_rights_check(sm->user, v, need, e);
 }
 
 int sx_sm_volume_takes(const struct sx_volume *v, struct sx_err *e)

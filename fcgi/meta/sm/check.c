@@ -35,9 +35,9 @@ static void hash_column(EVP_MD_CTX *md, sqlite3_stmt *st, int col)
     struct sx_span s = { NULL, 0 };
 
     if (head[0] == SQLITE_INTEGER)
-        sx_put_u64(head + 1, sx_db_u64(st, col));
+        sx_put_u64(head + 1, sx_mdb_u64(st, col));
     else {
-        s = sx_db_blob(st, col);
+        s = sx_mdb_blob(st, col);
         sx_put_u64(head + 1, s.n);
     }
     sx_assert(EVP_DigestUpdate(md, head, sizeof head) == 1);
@@ -47,10 +47,10 @@ static void hash_column(EVP_MD_CTX *md, sqlite3_stmt *st, int col)
 static int hash_table(EVP_MD_CTX *md, sqlite3 *db, const char *sql, struct sx_err *e)
 {
     sqlite3_stmt *st;
-    int rc = sx_db_get(db, &st, e, sql, "");
+    int rc = sx_mdb_get(db, &st, e, sql, "");
 
     sx_assert(EVP_DigestUpdate(md, sql, strlen(sql)) == 1);
-    for (; rc == 1; rc = sx_db_step(st, e))
+    for (; rc == 1; rc = sx_mdb_step(st, e))
         for (int i = 0; i < sqlite3_column_count(st); i++)
             hash_column(md, st, i);
     return rc;
@@ -131,7 +131,7 @@ static const struct {
 static int rule_check(sqlite3 *db, const char *what, const char *sql, struct sx_err *e)
 {
     sqlite3_stmt *st;
-    int rc = sx_db_get(db, &st, e, sql, "");
+    int rc = sx_mdb_get(db, &st, e, sql, "");
 
     if (rc != 1)
         return rc;
@@ -160,7 +160,7 @@ static int refs_check(sqlite3 *db, uint64_t content, struct sx_buf *list, uint64
 
         if (i && id_cmp(p, p - SX_ENTRY_SIZE) == 0)
             continue;
-        rc = sx_db_get(db, &st, e, "SELECT 1 FROM ref WHERE id = ? AND content = ? AND len = ?", "biu", p,
+        rc = sx_mdb_get(db, &st, e, "SELECT 1 FROM ref WHERE id = ? AND content = ? AND len = ?", "biu", p,
                        (size_t)SX_ID_SIZE, content, (unsigned)sx_get_u32(p + SX_ID_SIZE));
         if (rc < 0)
             return -1;
@@ -180,14 +180,14 @@ static int content_check(sqlite3 *db, uint64_t content, uint64_t blocks, uint64_
     SX_AUTO(sx_buf) struct sx_buf list = SX_BUF_INIT;
     uint64_t seq = 0, first = 0, offset = 0, size, n;
     sqlite3_stmt *st;
-    int rc = sx_db_get(db, &st, e,
+    int rc = sx_mdb_get(db, &st, e,
                        "SELECT seq, first, offset, entries FROM part WHERE content = ? ORDER BY seq", "i",
                        content);
 
-    for (; rc == 1; rc = sx_db_step(st, e)) {
-        struct sx_span s = sx_db_blob(st, 3);
+    for (; rc == 1; rc = sx_mdb_step(st, e)) {
+        struct sx_span s = sx_mdb_blob(st, 3);
 
-        if (sx_db_u64(st, 0) != seq++ || sx_db_u64(st, 1) != first || sx_db_u64(st, 2) != offset ||
+        if (sx_mdb_u64(st, 0) != seq++ || sx_mdb_u64(st, 1) != first || sx_mdb_u64(st, 2) != offset ||
             sx_content_measure(&s, &size, &n, e) != 0) {
             sqlite3_reset(st);
             break;
@@ -208,20 +208,20 @@ static int contents_check(sqlite3 *db, struct sx_err *e)
 {
     uint64_t refs = 0, all;
     sqlite3_stmt *st;
-    int rc = sx_db_get(db, &st, e, "SELECT id, blocks FROM content WHERE users > 0 AND parts > 0", "");
+    int rc = sx_mdb_get(db, &st, e, "SELECT id, blocks FROM content WHERE users > 0 AND parts > 0", "");
 
-    for (; rc == 1; rc = sx_db_step(st, e))
-        if (content_check(db, sx_db_u64(st, 0), sx_db_u64(st, 1), &refs, e) != 0) {
+    for (; rc == 1; rc = sx_mdb_step(st, e))
+        if (content_check(db, sx_mdb_u64(st, 0), sx_mdb_u64(st, 1), &refs, e) != 0) {
             sqlite3_reset(st);
             return -1;
         }
     if (rc < 0)
         return -1;
-    rc = sx_db_get(db, &st, e,
+    rc = sx_mdb_get(db, &st, e,
                    "SELECT count(*) FROM ref JOIN content ON content.id = ref.content WHERE users > 0", "");
     if (rc != 1)
         return -1;
-    all = sx_db_u64(st, 0);
+    all = sx_mdb_u64(st, 0);
     sqlite3_reset(st);
     if (all != refs)
         return sx_err_set(e, SX_ECORRUPT, "metadata: %llu references, %llu in block lists",

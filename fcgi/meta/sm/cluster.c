@@ -119,10 +119,10 @@ static int token_check(struct sx_sm *sm, const struct sx_cmd_token_use *c, struc
     if (rc < 0)
         return -1;
     if (rc == 1) {
-        hash = sx_db_blob(st, 0);
+        hash = sx_mdb_blob(st, 0);
         good = hash.n == sizeof c->secret_hash && memcmp(hash.p, c->secret_hash, hash.n) == 0;
-        expired = sx_db_u64(st, 1) <= sm->time_ms;
-        used = sqlite3_column_type(st, 2) != SQLITE_NULL && sx_db_u64(st, 2) != c->node.id;
+        expired = sx_mdb_u64(st, 1) <= sm->time_ms;
+        used = sqlite3_column_type(st, 2) != SQLITE_NULL && sx_mdb_u64(st, 2) != c->node.id;
         sqlite3_reset(st);
     }
     if (!good)

@@ -60,7 +60,7 @@ int sx_content_etag_stored(struct sx_sm *sm, uint64_t content, uint8_t etag[SX_E
 
     sx_assert(EVP_DigestInit_ex2(sm->md, sm->sha256, NULL) == 1);
     for (; rc == 1; rc = sx_sm_next(sm, e, st)) {
-        struct sx_span s = sx_db_blob(st, 0);
+        struct sx_span s = sx_mdb_blob(st, 0);
 
         sx_assert(EVP_DigestUpdate(sm->md, s.p, s.n) == 1);
     }
@@ -150,8 +150,8 @@ static int part_remove(struct sx_sm *sm, uint64_t id, uint64_t *cost, struct sx_
         return -1;
     if (rc == 0)
         return sx_sm_run(sm, e, "DELETE FROM content WHERE id = ?", "i", id);
-    seq = sx_db_u64(st, 0);
-    s = sx_db_blob(st, 1);
+    seq = sx_mdb_u64(st, 0);
+    s = sx_mdb_blob(st, 1);
     sx_buf_add(&entries, s.p, s.n);
     sqlite3_reset(st);
     *cost += entries.len / SX_ENTRY_SIZE;
@@ -188,9 +188,9 @@ int sx_content_drop(struct sx_sm *sm, uint64_t id, struct sx_err *e)
     if (rc < 0)
         return -1;
     sx_assert(rc == 1);
-    users = sx_db_u64(st, 0);
-    blocks = sx_db_u64(st, 1);
-    parts = sx_db_u64(st, 2);
+    users = sx_mdb_u64(st, 0);
+    blocks = sx_mdb_u64(st, 1);
+    parts = sx_mdb_u64(st, 2);
     sqlite3_reset(st);
     sx_assert(users > 0);
     if (users == 1)

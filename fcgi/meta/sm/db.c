@@ -34,7 +34,7 @@ static void bind_one(sqlite3_stmt *st, int i, char kind, va_list *ap)
     sx_assert(rc == SQLITE_OK); /* a statement that is still being stepped, or a wrong format */
 }
 
-void sx_db_bind(sqlite3_stmt *st, const char *format, va_list ap)
+void sx_mdb_bind(sqlite3_stmt *st, const char *format, va_list ap)
 {
     va_list list;
     int i = 0;
@@ -46,7 +46,7 @@ void sx_db_bind(sqlite3_stmt *st, const char *format, va_list ap)
     sx_assert(i == sqlite3_bind_parameter_count(st));
 }
 
-int sx_db_error(sqlite3 *db, int rc, struct sx_err *e)
+int sx_mdb_error(sqlite3 *db, int rc, struct sx_err *e)
 {
     int code = SX_EIO;
 
@@ -61,26 +61,26 @@ int sx_db_error(sqlite3 *db, int rc, struct sx_err *e)
     return sx_err_set(e, code, "metadata database: %s (%d)", sqlite3_errmsg(db), rc);
 }
 
-int sx_db_step(sqlite3_stmt *st, struct sx_err *e)
+int sx_mdb_step(sqlite3_stmt *st, struct sx_err *e)
 {
     int rc = sqlite3_step(st);
 
     if (rc == SQLITE_ROW)
         return 1;
     if (rc != SQLITE_DONE)
-        sx_db_error(sqlite3_db_handle(st), rc, e);
+        sx_mdb_error(sqlite3_db_handle(st), rc, e);
     sqlite3_reset(st);
     return rc == SQLITE_DONE ? 0 : -1;
 }
 
-int sx_db_exec(sqlite3 *db, const char *sql, struct sx_err *e)
+int sx_mdb_exec(sqlite3 *db, const char *sql, struct sx_err *e)
 {
     int rc = sqlite3_exec(db, sql, NULL, NULL, NULL);
 
-    return rc == SQLITE_OK ? 0 : sx_db_error(db, rc, e);
+    return rc == SQLITE_OK ? 0 : sx_mdb_error(db, rc, e);
 }
 
-sqlite3_stmt *sx_db_cached(sqlite3 *db, const char *sql, struct sx_err *e)
+sqlite3_stmt *sx_mdb_cached(sqlite3 *db, const char *sql, struct sx_err *e)
 {
     sqlite3_stmt *st = NULL;
     int rc;
@@ -90,25 +90,25 @@ sqlite3_stmt *sx_db_cached(sqlite3 *db, const char *sql, struct sx_err *e)
             return st;
     rc = sqlite3_prepare_v3(db, sql, -1, SQLITE_PREPARE_PERSISTENT, &st, NULL);
     if (rc != SQLITE_OK)
-        sx_db_error(db, rc, e);
+        sx_mdb_error(db, rc, e);
     return st;
 }
 
-int sx_db_get(sqlite3 *db, sqlite3_stmt **st, struct sx_err *e, const char *sql,
+int sx_mdb_get(sqlite3 *db, sqlite3_stmt **st, struct sx_err *e, const char *sql,
               const char *format, ...)
 {
     va_list ap;
 
-    *st = sx_db_cached(db, sql, e);
+    *st = sx_mdb_cached(db, sql, e);
     if (!*st)
         return -1;
     va_start(ap, format);
-    sx_db_bind(*st, format, ap);
+    sx_mdb_bind(*st, format, ap);
     va_end(ap);
-    return sx_db_step(*st, e);
+    return sx_mdb_step(*st, e);
 }
 
-void sx_db_text(sqlite3_stmt *st, int col, char *out, size_t size)
+void sx_mdb_text(sqlite3_stmt *st, int col, char *out, size_t size)
 {
     const char *s = (const char *)sqlite3_column_text(st, col);
     size_t n = (size_t)sqlite3_column_bytes(st, col);
@@ -120,7 +120,7 @@ void sx_db_text(sqlite3_stmt *st, int col, char *out, size_t size)
     out[n] = 0;
 }
 
-struct sx_span sx_db_blob(sqlite3_stmt *st, int col)
+struct sx_span sx_mdb_blob(sqlite3_stmt *st, int col)
 {
     struct sx_span s;
 
@@ -129,42 +129,42 @@ struct sx_span sx_db_blob(sqlite3_stmt *st, int col)
     return s;
 }
 
-void sx_db_file(sqlite3_stmt *st, int col, struct sx_file *f)
+void sx_mdb_file(sqlite3_stmt *st, int col, struct sx_file *f)
 {
-    struct sx_span etag = sx_db_blob(st, col + 5);
+    struct sx_span etag = sx_mdb_blob(st, col + 5);
 
-    f->rev = sx_db_u64(st, col);
-    f->size = sx_db_u64(st, col + 1);
-    f->blocks = sx_db_u64(st, col + 2);
+    f->rev = sx_mdb_u64(st, col);
+    f->size = sx_mdb_u64(st, col + 1);
+    f->blocks = sx_mdb_u64(st, col + 2);
     f->mtime_ns = sqlite3_column_int64(st, col + 3);
-    f->mode = (uint32_t)sx_db_u64(st, col + 4);
+    f->mode = (uint32_t)sx_mdb_u64(st, col + 4);
     memset(f->etag, 0, SX_ETAG_SIZE);
     if (etag.n == SX_ETAG_SIZE)
         memcpy(f->etag, etag.p, SX_ETAG_SIZE);
-    f->created_ms = sx_db_u64(st, col + 6);
+    f->created_ms = sx_mdb_u64(st, col + 6);
     f->is_inline = sqlite3_column_int(st, col + 7) != 0;
-    f->content = sx_db_u64(st, col + 8);
-    f->meta = sx_db_blob(st, col + 9);
+    f->content = sx_mdb_u64(st, col + 8);
+    f->meta = sx_mdb_blob(st, col + 9);
     f->unchanged = false;
 }
 
-void sx_db_volume(sqlite3_stmt *st, struct sx_volume *v)
+void sx_mdb_volume(sqlite3_stmt *st, struct sx_volume *v)
 {
-    v->id = sx_db_u64(st, 0);
-    sx_db_text(st, 1, v->name, sizeof v->name);
-    sx_db_text(st, 2, v->owner, sizeof v->owner);
-    v->replica = (unsigned)sx_db_u64(st, 3);
-    v->quota = sx_db_u64(st, 4);
-    v->revisions = (unsigned)sx_db_u64(st, 5);
-    v->compression = (uint8_t)sx_db_u64(st, 6);
-    v->used = sx_db_u64(st, 7);
-    v->files = sx_db_u64(st, 8);
-    v->created_ms = sx_db_u64(st, 9);
-    v->deleting = sx_db_u64(st, 10);
+    v->id = sx_mdb_u64(st, 0);
+    sx_mdb_text(st, 1, v->name, sizeof v->name);
+    sx_mdb_text(st, 2, v->owner, sizeof v->owner);
+    v->replica = (unsigned)sx_mdb_u64(st, 3);
+    v->quota = sx_mdb_u64(st, 4);
+    v->revisions = (unsigned)sx_mdb_u64(st, 5);
+    v->compression = (uint8_t)sx_mdb_u64(st, 6);
+    v->used = sx_mdb_u64(st, 7);
+    v->files = sx_mdb_u64(st, 8);
+    v->created_ms = sx_mdb_u64(st, 9);
+    v->deleting = sx_mdb_u64(st, 10);
     v->rights = 0;
 }
 
-int sx_db_rights_check(const char *user, const struct sx_volume *v, unsigned need, struct sx_err *e)
+int sx_mdb_rights_check(const char *user, const struct sx_volume *v, unsigned need, struct sx_err *e)
 {
     static const char *const names[] = { "read", "write", "manager", "owner" };
 

@@ -20,27 +20,27 @@
 
 #define SX_DB_BUSY_MS 5000
 
-void sx_db_bind(sqlite3_stmt *st, const char *format, va_list ap);
+void sx_mdb_bind(sqlite3_stmt *st, const char *format, va_list ap);
 /* 1 a row, 0 the end, -1 error; the statement is reset unless there is a row. */
-int sx_db_step(sqlite3_stmt *st, struct sx_err *e) SX_MUST_CHECK;
-int sx_db_exec(sqlite3 *db, const char *sql, struct sx_err *e) SX_MUST_CHECK;
+int sx_mdb_step(sqlite3_stmt *st, struct sx_err *e) SX_MUST_CHECK;
+int sx_mdb_exec(sqlite3 *db, const char *sql, struct sx_err *e) SX_MUST_CHECK;
 /* Sets e from the handle's last error; returns -1.  No SQL text gets into the message. */
-int sx_db_error(sqlite3 *db, int rc, struct sx_err *e);
+int sx_mdb_error(sqlite3 *db, int rc, struct sx_err *e);
 
 /* The statement of that text on this handle, prepared on first use and kept by the handle; NULL: error. */
-sqlite3_stmt *sx_db_cached(sqlite3 *db, const char *sql, struct sx_err *e);
-/* Finds, binds, steps once: as sx_db_step().  With a row, *st must be reset by the caller. */
-int sx_db_get(sqlite3 *db, sqlite3_stmt **st, struct sx_err *e, const char *sql,
+sqlite3_stmt *sx_mdb_cached(sqlite3 *db, const char *sql, struct sx_err *e);
+/* Finds, binds, steps once: as sx_mdb_step().  With a row, *st must be reset by the caller. */
+int sx_mdb_get(sqlite3 *db, sqlite3_stmt **st, struct sx_err *e, const char *sql,
               const char *format, ...) SX_MUST_CHECK;
 
-static inline uint64_t sx_db_u64(sqlite3_stmt *st, int col)
+static inline uint64_t sx_mdb_u64(sqlite3_stmt *st, int col)
 {
     return (uint64_t)sqlite3_column_int64(st, col);
 }
 
 /* Copies a text column into an array of `size` bytes; our own limits make it fit. */
-void sx_db_text(sqlite3_stmt *st, int col, char *out, size_t size);
-struct sx_span sx_db_blob(sqlite3_stmt *st, int col); /* valid until the next step or reset */
+void sx_mdb_text(sqlite3_stmt *st, int col, char *out, size_t size);
+struct sx_span sx_mdb_blob(sqlite3_stmt *st, int col); /* valid until the next step or reset */
 
 /* Columns of a revision, in tables file and old alike, and of a volume. */
 #define SX_FILE_COLS "rev, size, blocks, mtime_ns, mode, etag, created_ms, inline, content, meta"
@@ -49,10 +49,10 @@ struct sx_span sx_db_blob(sqlite3_stmt *st, int col); /* valid until the next st
     "id, name, owner, replica, quota, revisions, compression, used, files, created_ms, deleting"
 
 /* `meta` points into the statement; path is left alone. */
-void sx_db_file(sqlite3_stmt *st, int col, struct sx_file *f);
-void sx_db_volume(sqlite3_stmt *st, struct sx_volume *v); /* rights = 0 */
+void sx_mdb_file(sqlite3_stmt *st, int col, struct sx_file *f);
+void sx_mdb_volume(sqlite3_stmt *st, struct sx_volume *v); /* rights = 0 */
 /* SX_EACCESS with the name of the first right that v->rights lacks. */
-int sx_db_rights_check(const char *user, const struct sx_volume *v, unsigned need,
+int sx_mdb_rights_check(const char *user, const struct sx_volume *v, unsigned need,
                        struct sx_err *e) SX_MUST_CHECK;
 
 #endif

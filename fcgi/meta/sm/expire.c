@@ -20,11 +20,11 @@ static int ops_expire(struct sx_sm *sm, uint64_t *budget, struct sx_err *e)
     int rc = sx_sm_row(sm, e, &st, "SELECT num, time_ms FROM op ORDER BY num LIMIT ?", "i", *budget);
 
     for (; rc == 1; rc = sx_sm_next(sm, e, st), n++) {
-        if (sx_db_u64(st, 1) >= ago(sm, OP_MS)) {
+        if (sx_mdb_u64(st, 1) >= ago(sm, OP_MS)) {
             sqlite3_reset(st);
             break;
         }
-        last = sx_db_u64(st, 0);
+        last = sx_mdb_u64(st, 0);
     }
     if (rc < 0)
         return -1;

@@ -38,18 +38,18 @@ static int job_find(struct sx_sm *sm, uint64_t id, struct job *j, struct sx_err 
     if (rc == 0)
         return sx_err_set(e, SX_ENOJOB, "job %016llx does not exist", (unsigned long long)id);
     j->id = id;
-    j->type = (unsigned)sx_db_u64(st, 0);
-    j->state = (unsigned)sx_db_u64(st, 1);
-    sx_db_text(st, 2, j->user, sizeof j->user);
-    j->volume = sx_db_u64(st, 3);
-    sx_db_text(st, 4, j->prefix, sizeof j->prefix);
-    sx_db_text(st, 5, j->glob, sizeof j->glob);
-    j->to_volume = sx_db_u64(st, 6);
-    sx_db_text(st, 7, j->to_prefix, sizeof j->to_prefix);
-    sx_db_text(st, 8, j->cursor, sizeof j->cursor);
-    j->done = sx_db_u64(st, 9);
-    j->failed = sx_db_u64(st, 10);
-    sx_db_text(st, 11, j->message, sizeof j->message);
+    j->type = (unsigned)sx_mdb_u64(st, 0);
+    j->state = (unsigned)sx_mdb_u64(st, 1);
+    sx_mdb_text(st, 2, j->user, sizeof j->user);
+    j->volume = sx_mdb_u64(st, 3);
+    sx_mdb_text(st, 4, j->prefix, sizeof j->prefix);
+    sx_mdb_text(st, 5, j->glob, sizeof j->glob);
+    j->to_volume = sx_mdb_u64(st, 6);
+    sx_mdb_text(st, 7, j->to_prefix, sizeof j->to_prefix);
+    sx_mdb_text(st, 8, j->cursor, sizeof j->cursor);
+    j->done = sx_mdb_u64(st, 9);
+    j->failed = sx_mdb_u64(st, 10);
+    sx_mdb_text(st, 11, j->message, sizeof j->message);
     sqlite3_reset(st);
     return 0;
 }
@@ -216,11 +216,11 @@ static int step_collect(struct sx_sm *sm, struct job *j, uint32_t limit, struct 
             sqlite3_reset(st);
             break;
         }
-        if (is_wanted(j, path, sx_db_u64(st, 1))) {
+        if (is_wanted(j, path, sx_mdb_u64(st, 1))) {
             sx_buf_add(paths, path, strlen(path) + 1);
             found++;
         }
-        sx_db_text(st, 0, j->cursor, sizeof j->cursor);
+        sx_mdb_text(st, 0, j->cursor, sizeof j->cursor);
     }
     *end = rc == 0;
     return rc < 0 ? -1 : 0;

@@ -36,11 +36,11 @@ int sx_frow_find(struct sx_sm *sm, const struct sx_volume *v, const char *path, 
 
     if (rc != 1)
         return rc;
-    sx_db_file(st, 0, &r->f);
+    sx_mdb_file(st, 0, &r->f);
     r->f.path = path;
-    r->ord = sx_db_u64(st, SX_FILE_COLS_N);
-    r->changed = sx_db_u64(st, SX_FILE_COLS_N + 1);
-    r->older = sx_db_u64(st, SX_FILE_COLS_N + 2);
+    r->ord = sx_mdb_u64(st, SX_FILE_COLS_N);
+    r->changed = sx_mdb_u64(st, SX_FILE_COLS_N + 1);
+    r->older = sx_mdb_u64(st, SX_FILE_COLS_N + 2);
     meta_keep(r);
     sqlite3_reset(st);
     return 1;
@@ -65,7 +65,7 @@ int sx_frow_revision(struct sx_sm *sm, const struct sx_volume *v, const char *pa
     if (rc == 0)
         return sx_err_set(e, SX_ENOREVISION, "file '%s' has no revision %016llx", path,
                           (unsigned long long)rev);
-    sx_db_file(st, 0, &r->f);
+    sx_mdb_file(st, 0, &r->f);
     meta_keep(r);
     sqlite3_reset(st);
     return 0;
@@ -106,8 +106,8 @@ static int owner_quota_check(struct sx_sm *sm, const struct sx_volume *v, uint64
 
     if (rc != 1)
         return rc;
-    quota = sx_db_u64(st, 0);
-    used = sx_db_u64(st, 1);
+    quota = sx_mdb_u64(st, 0);
+    used = sx_mdb_u64(st, 1);
     sqlite3_reset(st);
     return quota_check("user", v->owner, quota, used - used_less, more, e);
 }
@@ -158,9 +158,9 @@ static int oldest_remove(struct sx_sm *sm, uint64_t volume, const char *path, ui
     if (rc < 0)
         return -1;
     sx_assert(rc == 1);
-    ord = sx_db_u64(st, 0);
-    content = sx_db_u64(st, 1);
-    size = sx_db_u64(st, 2);
+    ord = sx_mdb_u64(st, 0);
+    content = sx_mdb_u64(st, 1);
+    size = sx_mdb_u64(st, 2);
     sqlite3_reset(st);
     *bytes += size;
     if (sx_sm_run(sm, e, "DELETE FROM old WHERE volume = ? AND path = ? AND ord = ?", "iti", volume,
@@ -352,7 +352,7 @@ static int expire_one(struct sx_sm *sm, struct sx_volume *v, char cursor[SX_PATH
 
     if (rc != 1)
         return rc;
-    sx_db_text(st, 0, cursor, SX_PATH_MAX + 1);
+    sx_mdb_text(st, 0, cursor, SX_PATH_MAX + 1);
     sqlite3_reset(st);
     if (sx_sm_number(sm, e, &older, 0, "SELECT older FROM file WHERE volume = ? AND path = ?", "it",
                      v->id, cursor) != 0)
@@ -396,8 +396,8 @@ int sx_frow_expire(struct sx_sm *sm, uint64_t *budget, struct sx_err *e)
 
         if (rc != 1)
             return rc;
-        id = sx_db_u64(st, 0);
-        sx_db_text(st, 1, cursor, sizeof cursor);
+        id = sx_mdb_u64(st, 0);
+        sx_mdb_text(st, 1, cursor, sizeof cursor);
         sqlite3_reset(st);
         if (expire_volume(sm, id, cursor, budget, e) != 0)
             return -1;

@@ -87,11 +87,11 @@ static const char tables[] =
 static int version_get(sqlite3 *db, uint64_t *version, struct sx_err *e)
 {
     sqlite3_stmt *st;
-    int rc = sx_db_get(db, &st, e, "PRAGMA user_version", "");
+    int rc = sx_mdb_get(db, &st, e, "PRAGMA user_version", "");
 
     if (rc != 1)
         return -1;
-    *version = sx_db_u64(st, 0);
+    *version = sx_mdb_u64(st, 0);
     sqlite3_reset(st);
     sqlite3_finalize(st);
     return 0;
@@ -108,9 +108,9 @@ int sx_sm_schema(sqlite3 *db, struct sx_err *e)
     if (version != 0)
         return sx_err_set(e, SX_EVERSION, "metadata database has version %llu, this program knows %d",
                           (unsigned long long)version, SCHEMA_VERSION);
-    if (sx_db_exec(db, "BEGIN IMMEDIATE", e) != 0)
+    if (sx_mdb_exec(db, "BEGIN IMMEDIATE", e) != 0)
         return -1;
-    if (sx_db_exec(db, tables, e) != 0 || sx_db_exec(db, "COMMIT", e) != 0) {
+    if (sx_mdb_exec(db, tables, e) != 0 || sx_mdb_exec(db, "COMMIT", e) != 0) {
         sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
         return -1;
     }

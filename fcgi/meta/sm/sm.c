@@ -37,7 +37,7 @@ static sqlite3_stmt *statement(struct sx_sm *sm, const char *sql, struct sx_err 
         rc = sqlite3_prepare_v3(sm->db, sql, -1, SQLITE_PREPARE_PERSISTENT, &sm->stmts[i].st, NULL);
         if (rc != SQLITE_OK) {
             sm->broken = true;
-            sx_db_error(sm->db, rc, e);
+            sx_mdb_error(sm->db, rc, e);
             return NULL;
         }
         sm->stmts[i].sql = sql;
@@ -49,7 +49,7 @@ static sqlite3_stmt *statement(struct sx_sm *sm, const char *sql, struct sx_err 
 
 int sx_sm_next(struct sx_sm *sm, struct sx_err *e, sqlite3_stmt *st)
 {
-    int rc = sx_db_step(st, e);
+    int rc = sx_mdb_step(st, e);
 
     if (rc < 0)
         sm->broken = true;
@@ -62,7 +62,7 @@ static int row(struct sx_sm *sm, struct sx_err *e, sqlite3_stmt **st, const char
     *st = statement(sm, sql, e);
     if (!*st)
         return -1;
-    sx_db_bind(*st, format, ap);
+    sx_mdb_bind(*st, format, ap);
     return sx_sm_next(sm, e, *st);
 }
 
@@ -103,7 +103,7 @@ int sx_sm_number(struct sx_sm *sm, struct sx_err *e, uint64_t *v, uint64_t dflt,
     va_end(ap);
     if (rc < 0)
         return -1;
-    *v = rc ? sx_db_u64(st, 0) : dflt;
+    *v = rc ? sx_mdb_u64(st, 0) : dflt;
     sqlite3_reset(st);
     return 0;
 }
@@ -118,16 +118,16 @@ static int setup(struct sx_sm *sm, unsigned cache_kib, struct sx_err *e)
 
     sqlite3_extended_result_codes(sm->db, 1);
     sqlite3_busy_timeout(sm->db, SX_DB_BUSY_MS);
-    if (sx_db_exec(sm->db, "PRAGMA journal_mode = WAL", e) != 0 ||
-        sx_db_exec(sm->db, "PRAGMA synchronous = NORMAL", e) != 0 ||
-        sx_db_exec(sm->db, "PRAGMA wal_autocheckpoint = 0", e) != 0 ||
-        sx_db_exec(sm->db, "PRAGMA temp_store = MEMORY", e) != 0 ||
-        sx_db_exec(sm->db, cache, e) != 0 || sx_sm_schema(sm->db, e) != 0)
+    if (sx_mdb_exec(sm->db, "PRAGMA journal_mode = WAL", e) != 0 ||
+        sx_mdb_exec(sm->db, "PRAGMA synchronous = NORMAL", e) != 0 ||
+        sx_mdb_exec(sm->db, "PRAGMA wal_autocheckpoint = 0", e) != 0 ||
+        sx_mdb_exec(sm->db, "PRAGMA temp_store = MEMORY", e) != 0 ||
+        sx_mdb_exec(sm->db, cache, e) != 0 || sx_sm_schema(sm->db, e) != 0)
         return -1;
     if (sx_sm_row(sm, e, &st, "SELECT idx, term FROM state", "") != 1)
         return sm->broken ? -1 : sx_err_set(e, SX_ECORRUPT, "metadata database: table state is empty");
-    sm->index = sx_db_u64(st, 0);
-    sm->term = sx_db_u64(st, 1);
+    sm->index = sx_mdb_u64(st, 0);
+    sm->term = sx_mdb_u64(st, 1);
     sqlite3_reset(st);
     return 0;
 }
@@ -146,7 +146,7 @@ int sx_sm_open(const char *path, unsigned cache_kib, sx_sm_result_fn *fn, void *
     if (!s->md || !s->sha256 || !s->db)
         sx_err_set(e, SX_ENOMEM, "no memory for the state machine");
     else if (rc != SQLITE_OK)
-        sx_db_error(s->db, rc, e);
+        sx_mdb_error(s->db, rc, e);
     else if (setup(s, cache_kib, e) == 0) {
         *sm = s;
         return 0;
@@ -235,8 +235,8 @@ void sx_sm_rollback(struct sx_sm *sm)
     sm->broken = false;
     sx_buf_reset(&sm->results);
     if (sx_sm_row(sm, NULL, &st, "SELECT idx, term FROM state", "") == 1) {
-        sm->index = sx_db_u64(st, 0);
-        sm->term = sx_db_u64(st, 1);
+        sm->index = sx_mdb_u64(st, 0);
+        sm->term = sx_mdb_u64(st, 1);
         sqlite3_reset(st);
     }
 }
@@ -248,7 +248,7 @@ int sx_sm_checkpoint(struct sx_sm *sm, bool truncate, struct sx_err *e)
 
     sx_assert(!sm->in_transaction);
     rc = sqlite3_wal_checkpoint_v2(sm->db, NULL, mode, NULL, NULL);
-    return rc == SQLITE_OK ? 0 : sx_db_error(sm->db, rc, e);
+    return rc == SQLITE_OK ? 0 : sx_mdb_error(sm->db, rc, e);
 }
 
 /* ---- commands ---- */
@@ -317,7 +317,7 @@ static int repeated(struct sx_sm *sm, const struct sx_cmd *c, struct sx_err *e)
         sqlite3_column_int(st, 4) != c->type)
         result_add(sm, c->op, SX_ECONFLICT, "the operation id was used for another operation", NULL, 0);
     else {
-        struct sx_span payload = sx_db_blob(st, 2);
+        struct sx_span payload = sx_mdb_blob(st, 2);
 
         result_add(sm, c->op, sqlite3_column_int(st, 0), (const char *)sqlite3_column_text(st, 1),
                    payload.p, payload.n);
@@ -413,7 +413,7 @@ int sx_sm_op_find(struct sx_sm *sm, const uint8_t op[SX_OP_ID], int *code, struc
     sx_buf_reset(msg);
     sx_buf_str(msg, (const char *)sqlite3_column_text(st, 1));
     sx_buf_reset(payload);
-    s = sx_db_blob(st, 2);
+    s = sx_mdb_blob(st, 2);
     sx_buf_add(payload, s.p, s.n);
     sqlite3_reset(st);
     return 1;

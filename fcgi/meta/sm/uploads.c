@@ -32,12 +32,12 @@ int sx_sm_upload_find(struct sx_sm *sm, const uint8_t id[SX_UPLOAD_ID], struct s
     if (rc < 0)
         return -1;
     if (rc == 1 && strcmp((const char *)sqlite3_column_text(st, 6), sm->user) == 0) {
-        u->volume = sx_db_u64(st, 0);
-        u->content = sx_db_u64(st, 1);
-        u->parts = sx_db_u64(st, 2);
-        u->blocks = sx_db_u64(st, 3);
-        u->size = sx_db_u64(st, 4);
-        sx_db_text(st, 5, u->path, sizeof u->path);
+        u->volume = sx_mdb_u64(st, 0);
+        u->content = sx_mdb_u64(st, 1);
+        u->parts = sx_mdb_u64(st, 2);
+        u->blocks = sx_mdb_u64(st, 3);
+        u->size = sx_mdb_u64(st, 4);
+        sx_mdb_text(st, 5, u->path, sizeof u->path);
         sqlite3_reset(st);
         return 0;
     }
@@ -91,7 +91,7 @@ static int part_repeated(struct sx_sm *sm, const struct sx_uprow *u, const struc
     if (rc < 0)
         return -1;
     if (rc == 1) {
-        s = sx_db_blob(st, 0);
+        s = sx_mdb_blob(st, 0);
         same = s.n == c->entries.n && memcmp(s.p, c->entries.p, s.n) == 0;
         sqlite3_reset(st);
     }
@@ -141,8 +141,8 @@ int sx_sm_do_upload_abort(struct sx_sm *sm, const struct sx_span *body, struct s
 /* Drops the upload in the statement's row (id, content), which it resets. */
 static int drop_row(struct sx_sm *sm, sqlite3_stmt *st, struct sx_err *e)
 {
-    struct sx_span s = sx_db_blob(st, 0);
-    uint64_t content = sx_db_u64(st, 1);
+    struct sx_span s = sx_mdb_blob(st, 0);
+    uint64_t content = sx_mdb_u64(st, 1);
     uint8_t id[SX_UPLOAD_ID];
 
     sx_assert(s.n == sizeof id);
