@@ -6,6 +6,10 @@ sxserver_LDADD = libsxhttpd.la
 
 EXTRA_DIST += tools/install-deps
 
+sbin_PROGRAMS += sxsetup
+sxsetup_SOURCES = tools/sxsetup.c tools/setup.h tools/setup_node.c tools/setup_create.c tools/setup_join.c
+sxsetup_LDADD = libsxhttpd.la libsxsm.la
+
 sbin_PROGRAMS += sxadm
 sxadm_SOURCES = tools/sxadm.c tools/sxadm.h tools/sxadm_cluster.c tools/sxadm_node.c
 sxadm_LDADD = libcli.la libsxclient.la libsxstore.la libsxconf.la

@@ -146,7 +146,7 @@ static int check_dir(const char *dir, struct sx_err *e)
 static int check_space(struct setup_plan *p, struct sx_err *e)
 {
     char want[SX_SIZE_TEXT], have[SX_SIZE_TEXT];
-    uint64_t bytes;
+    uint64_t bytes = 0;
 
     if (free_space(p->dir, &bytes, e) != 0)
         return -1;
