@@ -356,7 +356,6 @@ static void flipped_bits(void **state)
 
     assert_done(util_put(s, 1, 3, 100, NULL, NULL, &e), &e);
     for (uint32_t at = 0; at < len; at++) {
-        SX_AUTO_FREE char *now = NULL;
         size_t written;
 
         /* The row points at the newest copy, which is the last record of pack 1. */
