@@ -78,7 +78,7 @@ static int read_facts(struct put *p, struct sx_err *e)
         sx_json_bool(j, "inline", false, &p->is_inline, e) != 0 ||
         sx_json_u64(j, "lease_ms", 0, INT64_MAX, &p->c.lease_ms, e) != 0 || read_conditions(j, &p->c, e) != 0)
         return -1;
-    if (sx_meta_items_encode(json_object_get(j, "meta"), &p->meta, e) != 0)
+    if (json_object_get(j, "meta") && sx_meta_items_encode(json_object_get(j, "meta"), &p->meta, e) != 0)
         return -1;
     p->c.mode = (uint32_t)mode;
     p->c.meta = (struct sx_span){ p->meta.data, p->meta.len };

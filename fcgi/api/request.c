@@ -40,8 +40,6 @@ static const char *header_of(const char *param, size_t *n)
 {
     const char *eq = strchr(param, '='), *name = skip_prefix(param, "HTTP_");
 
-    if (!name && (skip_prefix(param, "CONTENT_TYPE=") || skip_prefix(param, "CONTENT_LENGTH=")))
-        name = param;
     if (!name || !eq || name >= eq || !eq[1])
         return NULL;
     *n = (size_t)(eq - name);
