@@ -26,7 +26,6 @@ struct sx_wal;
 #define SX_WAL_SEGMENT_BYTES (32u << 20)
 #define SX_WAL_SEGMENT_MIN (64u << 10) /* for tests */
 #define SX_WAL_SEGMENTS_MAX 4096u
-#define SX_WAL_SPARE_MAX 4u /* empty segments that are kept for use again */
 #define SX_WAL_GROUPS_MAX 1024u
 
 /* Opens the log in directory `dir` (which exists), or begins one.  Reads all of it.  A record that was cut short by a crash at the
@@ -59,9 +58,9 @@ int sx_wal_read(struct sx_wal *wal, uint32_t group, uint64_t index, struct sx_en
                 struct sx_buf *data, struct sx_err *e) SX_MUST_CHECK;
 
 struct sx_wal_status {
-    unsigned segments, spare; /* in use (all but the newest hold entries that are needed), empty */
+    unsigned segments, spare; /* in use, and kept for use again */
     uint64_t bytes;           /* of all files */
-    uint32_t oldest_group;    /* a group whose entries keep the oldest segment; valid if segments > 1 */
+    uint32_t oldest_group;    /* a group whose entries keep the oldest segment; if segments > 1 */
 };
 void sx_wal_status(struct sx_wal *wal, struct sx_wal_status *s);
 
