@@ -11,3 +11,16 @@ libsxsm_la_SOURCES = \
 	fcgi/meta/sm/revisions.c fcgi/meta/sm/files.c fcgi/meta/sm/uploads.c fcgi/meta/sm/jobs.c \
 	fcgi/meta/sm/check.c
 libsxsm_la_LIBADD = libsxcore.la $(SQLITE_LIBS)
+
+if HAVE_CMOCKA
+SX_SM_TESTS = tests/unit/test_sm tests/unit/test_sm_work
+check_PROGRAMS += $(SX_SM_TESTS)
+TESTS += $(SX_SM_TESTS)
+SX_SM_UTIL = tests/unit/sm_util.c tests/unit/sm_util.h tests/unit/unit.h
+tests_unit_test_sm_SOURCES = tests/unit/test_sm.c $(SX_SM_UTIL)
+tests_unit_test_sm_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_sm_LDADD = libsxsm.la $(CMOCKA_LIBS)
+tests_unit_test_sm_work_SOURCES = tests/unit/test_sm_work.c $(SX_SM_UTIL)
+tests_unit_test_sm_work_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_sm_work_LDADD = libsxsm.la $(CMOCKA_LIBS)
+endif
