@@ -8,8 +8,8 @@
 
 static const char *const heads[] = {
     "{}", "{\"volume\":\"V\",\"count\":2}",
-    "{\"size\":123,\"mtime_ns\":1763650800123456789,\"mode\":420,\"entries\":1,\"records\":1,\"inline\":true,"
-    "\"meta\":{\"a\":\"\\u00e4\\n\"},\"if_none_match\":false,\"x\":[1.5e3,null,-1]}",
+    ("{\"size\":123,\"mtime_ns\":1763650800123456789,\"mode\":420,\"entries\":1,\"records\":1,\"inline\":true,"
+    "\"meta\":{\"a\":\"\\u00e4\\n\"},\"if_none_match\":false,\"x\":[1.5e3,null,-1]}"),
 };
 
 const unsigned fuzz_seeds = 3;

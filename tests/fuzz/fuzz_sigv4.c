@@ -11,8 +11,8 @@
 #define HASH "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
 static const char *const lines[] = {
-    "AWS4-HMAC-SHA256 Credential=SXA/20251120/sx/sx/aws4_request, SignedHeaders=host;x-amz-content-sha256;x-amz-date, "
-    "Signature=" HASH "\n/.sx/v1/files/v/a%20b?rev=1&from=%2F\nvalue",
+    ("AWS4-HMAC-SHA256 Credential=SXA/20251120/sx/sx/aws4_request, SignedHeaders=host;x-amz-content-sha256;x-amz-date, "
+    "Signature=" HASH "\n/.sx/v1/files/v/a%20b?rev=1&from=%2F\nvalue"),
     "AWS4-HMAC-SHA256 Signature=" HASH ",Credential=A/B/20251120/r/s/aws4_request,SignedHeaders=a;b\n/?a&b&a=1\n a  b ",
 };
 
