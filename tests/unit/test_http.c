@@ -3,6 +3,7 @@
  * libsx/http against a TLS server in this process (tls_server.h), and messages.
  */
 #include <arpa/inet.h>
+#include <curl/curl.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <signal.h>
@@ -128,6 +129,23 @@ static void test_many(void **state)
     sx_http_free(h);
 }
 
+/* Finds the signed headers and the Authorization header in a request's head. */
+static const char *find_signed(char *head, struct sx_header headers[3])
+{
+    const char *authorization = NULL;
+
+    for (char *line = strtok(head, "\r\n"); line; line = strtok(NULL, "\r\n")) {
+        for (int i = 0; i < 3; i++)
+            if (strncasecmp(line, headers[i].name, strlen(headers[i].name)) == 0)
+                headers[i].value = strchr(line, ':') + 2;
+        if (strncmp(line, "Authorization: ", 15) == 0)
+            authorization = line + 15;
+        assert_int_not_equal(strncasecmp(line, "Expect", 6), 0);
+    }
+    assert_non_null(authorization);
+    return authorization;
+}
+
 static void test_signature(void **state)
 {
     SX_AUTO(sx_buf) struct sx_buf out = SX_BUF_INIT;
@@ -138,7 +156,6 @@ static void test_signature(void **state)
     struct sx_sig_request s = { .method = "GET", .path = "/head/a%20b", .query = "b=2&a=%2F",
                                 .headers = headers, .n_headers = 3 };
     struct sx_sig_claim claim;
-    char *authorization = NULL;
     uint64_t signed_ms;
 
     r.query = "b=2&a=%2F";
@@ -147,21 +164,49 @@ static void test_signature(void **state)
     sx_http_clock(h, 3600 * 1000);
     assert_done(sx_http_call(h, &r, NULL, &e), &e);
     assert_non_null(strstr(sx_buf_cstr(&out), "X-Sx-Op: 00112233445566778899aabbccddeeff\r\n"));
-    for (char *line = strtok((char *)out.data, "\r\n"); line; line = strtok(NULL, "\r\n")) {
-        for (int i = 0; i < 3; i++)
-            if (strncasecmp(line, headers[i].name, strlen(headers[i].name)) == 0)
-                headers[i].value = strchr(line, ':') + 2;
-        if (strncmp(line, "Authorization: ", 15) == 0)
-            authorization = line + 15;
-        assert_int_not_equal(strncasecmp(line, "Expect", 6), 0);
-    }
-    assert_done(sx_sigv4_parse(authorization, &claim, &e), &e);
+    assert_done(sx_sigv4_parse(find_signed((char *)out.data, headers), &claim, &e), &e);
     assert_string_equal(claim.access_key, "SXTEST");
     s.payload = headers[2].value;
     assert_int_equal(sx_amz_date_parse(headers[1].value, &signed_ms), 0);
     assert_in_range(signed_ms, sx_wall_ms() + 3590 * 1000, sx_wall_ms() + 3610 * 1000);
     assert_done(sx_sigv4_verify(&claim, &s, "secret", headers[1].value, signed_ms, &e), &e);
     sx_http_free(h);
+}
+
+static size_t collect(char *p, size_t size, size_t n, void *out)
+{
+    sx_buf_add(out, p, size * n);
+    return size * n;
+}
+
+/* We accept what libcurl's own implementation of AWS signatures signs. */
+static void test_signature_of_curl(void **state)
+{
+    SX_AUTO(sx_buf) struct sx_buf out = SX_BUF_INIT;
+    SX_AUTO_FREE char *url = sx_asprintf("https://127.0.0.1:%u/head/x%%20y?a=1&b=%%2F", tls_server_port(server));
+    struct sx_header headers[3] = { { "host" }, { "x-amz-date" }, { "x-amz-content-sha256" } };
+    struct sx_sig_request s = { .method = "GET", .path = "/head/x%20y", .query = "a=1&b=%2F",
+                                .headers = headers, .n_headers = 3 };
+    struct sx_sig_claim claim;
+    struct curl_slist *list = curl_slist_append(NULL, "x-amz-content-sha256: e3b0c44298fc1c149afbf4c8996fb924"
+                                                      "27ae41e4649b934ca495991b7852b855");
+    CURL *c = curl_easy_init();
+
+    curl_easy_setopt(c, CURLOPT_URL, url);
+    curl_easy_setopt(c, CURLOPT_HTTPHEADER, list);
+    curl_easy_setopt(c, CURLOPT_CAINFO, ca);
+    curl_easy_setopt(c, CURLOPT_NOPROXY, "*");
+    curl_easy_setopt(c, CURLOPT_AWS_SIGV4, "aws:amz:us-east-1:s3");
+    curl_easy_setopt(c, CURLOPT_USERPWD, "SXCURL:secret");
+    curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, collect);
+    curl_easy_setopt(c, CURLOPT_WRITEDATA, &out);
+    assert_int_equal(curl_easy_perform(c), CURLE_OK);
+    curl_easy_cleanup(c);
+    curl_slist_free_all(list);
+    sx_buf_u8(&out, 0);
+    assert_done(sx_sigv4_parse(find_signed((char *)out.data, headers), &claim, &e), &e);
+    s.payload = headers[2].value;
+    assert_done(sx_sigv4_verify(&claim, &s, "secret", headers[1].value, sx_wall_ms(), &e), &e);
 }
 
 static void test_errors(void **state)
@@ -378,6 +423,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_message),    cmocka_unit_test(test_echo),
         cmocka_unit_test(test_many),       cmocka_unit_test(test_signature),
+        cmocka_unit_test(test_signature_of_curl),
         cmocka_unit_test(test_errors),     cmocka_unit_test(test_no_server),
         cmocka_unit_test(test_kept_connection_closed), cmocka_unit_test(test_certificates),
         cmocka_unit_test(test_stop),       cmocka_unit_test(test_limit),
