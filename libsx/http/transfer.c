@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
  * See transfer.h.  Buffers of libcurl are chosen for each request by the sizes that are to be
- * expected: large ones make large transfers cheap, small ones keep many small requests small.
+ * expected.  libcurl allocates them anew for each transfer: beyond 128 KiB the page faults of that cost more
+ * than the fewer calls save.
  */
 #include "libsx/http/transfer.h"
 
@@ -16,9 +17,9 @@
 #include "libsx/http/failure.h"
 
 #define RECEIVE_BUFFER_MIN (16L << 10)
-#define RECEIVE_BUFFER_MAX (512L << 10)
+#define RECEIVE_BUFFER_MAX (128L << 10)
 #define SEND_BUFFER_MIN (16L << 10)
-#define SEND_BUFFER_MAX (1L << 20)
+#define SEND_BUFFER_MAX (128L << 10)
 #define REGION "sx"
 #define SERVICE "sx"
 
