@@ -258,7 +258,8 @@ static int feed_configuration(struct sx_group *g, uint64_t index, struct sx_err 
 /* Guard: each committed change of members is fed back to the core before anything else of that commit. */
 static int advance_commit(struct sx_group *g, bool *did, struct sx_err *e)
 {
-    while (g->commit < g->raft.commit_index) {
+    /* During an install the core counts what the snapshot holds as committed. */
+    while (!g->installing && g->commit < g->raft.commit_index) {
         const struct sx_rlog_item *item = sx_rlog_get(&g->log, g->commit + 1);
 
         if (!item) {
