@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
  * See meta.h.  A blocking client of the group manager's local socket, one request at a time (frames:
- * docs/formats.md, section 9).  A connection that breaks is made again within the call's time-out, and the request
+ * docs/formats.md, section 11).  A connection that breaks is made again within the call's time-out, and the request
  * repeated: submits are harmless twice, by their op id.
  */
 #include "fcgi/meta/meta.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
  * A database travels from one node to another, over its own TLS connection on the peer port; blocking, for
- * threads beside the loop.  Frames: docs/formats.md, section 9.
+ * threads beside the loop.  Frames: docs/formats.md, section 11.
  */
 #ifndef SX_FCGI_META_MANAGER_COPY_H
 #define SX_FCGI_META_MANAGER_COPY_H

@@ -190,7 +190,7 @@ static void install(void *ctx, uint64_t leader, const char *address, uint64_t in
     d->install_index = index;
     d->fetch_node = leader;
     free(d->fetch_address);
-    d->fetch_address = sx_strdup(address);
+    d->fetch_address = sx_strdup(address ? address : "");
     sx_loop_arm(d->p.loop, &d->fetch_again, 0);
 }
 
@@ -356,18 +356,21 @@ static void fetch_done(void *ctx)
     sx_loop_arm(d->p.loop, &d->fetch_again, now(d) + FETCH_RETRY_MS);
 }
 
-/* From the leader of now, if it is known: the one that began may be dead. */
+/* From the leader of now, if it is known: the one that began may be dead.  The links know its address better than the
+ * group, which may not know its members yet. */
 static void fetch_start(void *ctx)
 {
     struct sx_drive *d = ctx;
     struct sx_group_status s;
-    const char *address = sx_group_leader_address(d->group);
+    const char *address;
 
     if (d->dead || d->fetch.busy)
         return;
     sx_group_status(d->group, &s);
-    if (s.leader && s.leader != s.id && address) {
+    if (s.leader && s.leader != s.id)
         d->fetch_node = s.leader;
+    address = d->p.ops->address_of(d->p.ctx, d->fetch_node);
+    if (address) {
         free(d->fetch_address);
         d->fetch_address = sx_strdup(address);
     }

@@ -17,8 +17,10 @@
 struct sx_drive;
 
 struct sx_drive_ops {
-    /* To another member; may be lost. */
+    /* To another member; may be lost.  The address may be empty or NULL: not known to the group. */
     void (*on_send)(void *ctx, uint64_t to, const char *address, const void *msg, size_t n);
+    /* Where a node is reached, if the links know; NULL: no. */
+    const char *(*address_of)(void *ctx, uint64_t id);
     /* State, term, leader or readiness changed: see sx_drive_status(). */
     void (*on_state)(void *ctx);
     /* End of sx_drive_read(): SX_OK and the index to wait for, or SX_ENOLEADER. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
  * Frames of the group manager: on the local socket between processes of a node and their manager, and on
- * the links between managers.  docs/formats.md section 9 describes them byte by byte.
+ * the links between managers.  docs/formats.md section 11 describes them byte by byte.
  *
  *   u32 length of the body | u16 type | u16 group | u64 word | body
  *

@@ -534,6 +534,13 @@ bool sx_links_send(struct sx_links *l, uint64_t to, uint16_t type, uint16_t grou
     return p && p->state == UP && sx_conn_send(p->out, &f);
 }
 
+const char *sx_links_address_of(const struct sx_links *l, uint64_t id)
+{
+    const struct peer *p = find_peer(l, id);
+
+    return p && p->address[0] ? p->address : NULL;
+}
+
 bool sx_links_up(const struct sx_links *l, uint64_t to)
 {
     const struct peer *p = find_peer(l, to);

@@ -43,6 +43,8 @@ void sx_links_prune(struct sx_links *l, bool (*keep)(void *ctx, uint64_t id), vo
 /* False: dropped. */
 bool sx_links_send(struct sx_links *l, uint64_t to, uint16_t type, uint16_t group, const void *body,
                    size_t n);
+/* Where the node's links listen, as far as is known; NULL: unknown.  Valid until the loop goes on. */
+const char *sx_links_address_of(const struct sx_links *l, uint64_t id);
 bool sx_links_up(const struct sx_links *l, uint64_t to);
 
 struct sx_link_info {

@@ -21,4 +21,26 @@ libsxmeta_la_SOURCES = fcgi/meta/meta.h fcgi/meta/meta.c \
 	fcgi/meta/manager/reads.h fcgi/meta/manager/reads.c \
 	fcgi/meta/manager/roster.h fcgi/meta/manager/roster.c \
 	fcgi/meta/manager/status.h fcgi/meta/manager/status.c
-libsxmeta_la_LIBADD = libsxconf.la $(SSL_LIBS) $(SQLITE_LIBS)
+libsxmeta_la_LIBADD = libsxsm.la libsxraft.la libsxconf.la $(SSL_LIBS) $(SQLITE_LIBS)
+
+if HAVE_CMOCKA
+sx_manager_tests = tests/unit/test_conf tests/unit/test_roster tests/unit/test_manager
+check_PROGRAMS += $(sx_manager_tests)
+TESTS += $(sx_manager_tests)
+tests_unit_test_conf_SOURCES = tests/unit/test_conf.c tests/unit/unit.h
+tests_unit_test_conf_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_conf_LDADD = libsxconf.la libsxcore.la $(CMOCKA_LIBS)
+tests_unit_test_roster_SOURCES = tests/unit/test_roster.c tests/unit/unit.h
+tests_unit_test_roster_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_roster_LDADD = libsxmeta.la $(CMOCKA_LIBS)
+tests_unit_test_manager_SOURCES = tests/unit/test_manager.c tests/unit/unit.h $(sx_manager_util)
+tests_unit_test_manager_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_manager_LDADD = libsxmeta.la $(CMOCKA_LIBS)
+endif
+
+# Not installed: tests/bench/bench_meta [nodes [seconds]]
+sx_manager_util = tests/unit/manager_util.h tests/unit/manager_util.c fcgi/ca.h fcgi/ca.c
+EXTRA_PROGRAMS = tests/bench/bench_meta
+tests_bench_bench_meta_SOURCES = tests/bench/bench_meta.c $(sx_manager_util)
+tests_bench_bench_meta_CFLAGS = $(AM_CFLAGS)
+tests_bench_bench_meta_LDADD = libsxmeta.la

@@ -428,9 +428,16 @@ static void on_send(void *ctx, uint64_t to, const char *address, const void *msg
     struct sx_manager *m = ctx;
 
     /* The address in the list of nodes is newer than the one in the group's configuration. */
-    if (!find_node(m, to))
+    if (!find_node(m, to) && address && *address)
         sx_links_need(m->links, to, address);
     sx_links_send(m->links, to, SX_FRAME_RAFT, GROUP, msg, n);
+}
+
+static const char *address_of(void *ctx, uint64_t id)
+{
+    struct sx_manager *m = ctx;
+
+    return sx_links_address_of(m->links, id);
 }
 
 static void on_state(void *ctx)
@@ -474,6 +481,7 @@ static void on_applied(void *ctx, uint64_t index)
 }
 
 static const struct sx_drive_ops drive_ops = { .on_send = on_send,
+                                               .address_of = address_of,
                                                .on_state = on_state,
                                                .on_read = on_read,
                                                .on_changed = on_changed,
@@ -495,8 +503,9 @@ static void on_frame(void *ctx, uint64_t from, const struct sx_frame *f)
         sx_drive_receive(m->drive, from, f->body, f->len);
         return;
     }
-    /* Only members may change or ask anything; a removed node's certificate is still good. */
-    if (!is_known(m, from)) {
+    /* Only members may change or ask anything; a removed node's certificate is still good.  Answers are compared
+     * with what was asked; a node that begins knows no members yet. */
+    if ((f->type == SX_FRAME_FORWARD || f->type == SX_FRAME_READ) && !is_known(m, from)) {
         sx_debug("frame of type %u from node %016" PRIx64 ", which is no member", f->type, from);
         return;
     }

@@ -1,0 +1,407 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The group manager as real processes: one node, then three with links between them.  Each change that was
+ * acknowledged must be there afterwards, once, on all nodes.
+ */
+#include "tests/unit/unit.h"
+
+#include <pthread.h>
+#include <stdio.h>
+
+#include "fcgi/meta/query.h"
+#include "fcgi/meta/sm/sm.h"
+#include "libsx/base/clock.h"
+#include "libsx/crypt/crypt.h"
+#include "tests/unit/manager_util.h"
+
+#define SUBMIT_MS 10000u
+#define SETTLE_MS 15000u
+#define RESTART_MS 1000u
+
+static struct mu_cluster cluster;
+
+static void put(unsigned node, const char *name, const char *value)
+{
+    struct sx_meta *m = mu_meta(&cluster, node);
+    struct sx_err e = SX_ERR_INIT;
+
+    if (mu_submit_setting(m, name, value, SUBMIT_MS, &e)) {
+        mu_show(&cluster);
+        fail_msg("node %u, %s: %s", node, name, e.msg);
+    }
+    /* One's own change is there without any waiting. */
+    assert_true(mu_setting_is(m, name, value));
+    sx_meta_free(m);
+}
+
+static void see(unsigned node, const char *name, const char *value)
+{
+    struct sx_meta *m = mu_meta(&cluster, node);
+    struct sx_err e = SX_ERR_INIT;
+
+    assert_done(sx_meta_sync(m, 0, SUBMIT_MS, &e), &e);
+    assert_true(mu_setting_is(m, name, value));
+    sx_meta_free(m);
+}
+
+/* All running nodes hold the same. */
+static void assert_equal_nodes(void)
+{
+    uint8_t first[32], digest[32];
+    bool have = false;
+
+    if (!mu_settle(&cluster, SETTLE_MS)) {
+        mu_show(&cluster);
+        fail_msg("the nodes do not come to the same state");
+    }
+    for (unsigned i = 0; i < cluster.n; i++) {
+        struct sx_err e = SX_ERR_INIT;
+        struct sx_meta *m;
+        sqlite3 *db;
+
+        if (!cluster.nodes[i].pid)
+            continue;
+        m = mu_meta(&cluster, i);
+        assert_done(sx_meta_db(m, 0, &db, &e), &e);
+        assert_done(sx_sm_digest(db, digest, &e), &e);
+        sx_meta_free(m);
+        if (have)
+            assert_memory_equal(first, digest, sizeof digest);
+        memcpy(first, digest, sizeof digest);
+        have = true;
+    }
+}
+
+static int make_volume(unsigned node, const uint8_t op[SX_OP_ID], const char *name, uint64_t *id,
+                       struct sx_err *e)
+{
+    SX_AUTO(sx_buf) struct sx_buf command = SX_BUF_INIT, result = SX_BUF_INIT;
+    struct sx_cmd_volume_create c = {
+        .name = name, .owner = MU_ADMIN, .compression = SX_COMPRESSION_DEFAULT
+    };
+    struct sx_meta *m = mu_meta(&cluster, node);
+    int r;
+
+    sx_cmd_volume_create_encode(&command, op, "", &c);
+    r = sx_meta_submit(m, 0, &command, &result, SUBMIT_MS, e);
+    sx_meta_free(m);
+    if (r == 0) {
+        assert_int_equal(result.len, 8);
+        *id = sx_get_u64(result.data);
+    }
+    return r;
+}
+
+/* ---- one node ---- */
+
+static int setup_one(void **state)
+{
+    mu_new(&cluster, 1);
+    mu_form(&cluster, 1);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    mu_free(&cluster);
+    return 0;
+}
+
+static void one_node_keeps_what_it_acknowledged(void **state)
+{
+    SX_AUTO_FREE char *bootstrap = sx_asprintf("%s/meta/bootstrap.bin", cluster.nodes[0].dir);
+    uint64_t begin_ms;
+
+    put(0, "test.a", "one");
+    put(0, "test.b", "two");
+    assert_int_equal(access(bootstrap, F_OK), -1);
+    mu_kill(&cluster, 0);
+    begin_ms = sx_mono_ms();
+    mu_start(&cluster, 0);
+    see(0, "test.a", "one");
+    assert_true(sx_mono_ms() - begin_ms < 2 * RESTART_MS);
+    see(0, "test.b", "two");
+    put(0, "test.a", "three");
+    assert_int_equal(mu_stop(&cluster, 0), 0);
+    mu_start(&cluster, 0);
+    see(0, "test.a", "three");
+}
+
+static void refusals_come_back(void **state)
+{
+    SX_AUTO(sx_buf) struct sx_buf command = SX_BUF_INIT, result = SX_BUF_INIT;
+    struct sx_meta *m = mu_meta(&cluster, 0);
+    struct sx_err e = SX_ERR_INIT;
+    bool leader = false;
+
+    mu_setting(&command, "cluster.uuid", "x", 1);
+    assert_error(sx_meta_submit(m, 0, &command, &result, SUBMIT_MS, &e), &e, SX_EINVAL);
+    sx_buf_reset(&command);
+    sx_buf_str(&command, "no command");
+    assert_error(sx_meta_submit(m, 0, &command, &result, SUBMIT_MS, &e), &e, SX_EMALFORMED);
+    assert_error(sx_meta_sync(m, 7, SUBMIT_MS, &e), &e, SX_EINVAL);
+    assert_done(sx_meta_is_leader(m, 0, &leader, &e), &e);
+    assert_true(leader);
+    sx_meta_free(m);
+}
+
+/* ---- three nodes ---- */
+
+static int setup_three(void **state)
+{
+    mu_new(&cluster, 3);
+    mu_form(&cluster, 3);
+    return 0;
+}
+
+static void every_node_takes_commands(void **state)
+{
+    for (unsigned i = 0; i < 3; i++) {
+        char name[32], value[32];
+
+        snprintf(name, sizeof name, "test.n%u", i);
+        snprintf(value, sizeof value, "value %u", i);
+        put(i, name, value);
+        for (unsigned k = 0; k < 3; k++)
+            see(k, name, value);
+    }
+    assert_equal_nodes();
+}
+
+static void an_op_id_has_one_effect(void **state)
+{
+    struct sx_err e = SX_ERR_INIT;
+    uint8_t op[SX_OP_ID], other[SX_OP_ID];
+    uint64_t id = 0, again = 0;
+
+    sx_random(op, sizeof op);
+    sx_random(other, sizeof other);
+    assert_done(make_volume(0, op, "vol", &id, &e), &e);
+    for (unsigned i = 0; i < 3; i++) {
+        assert_done(make_volume(i, op, "vol", &again, &e), &e);
+        assert_int_equal(again, id);
+    }
+    assert_error(make_volume(1, other, "vol", &again, &e), &e, SX_EEXIST);
+}
+
+struct many {
+    pthread_t thread;
+    unsigned number, done;
+};
+
+#define THREADS 20u
+#define PER_THREAD 10u
+
+static void *many_main(void *arg)
+{
+    struct many *t = arg;
+    struct sx_meta *m = mu_meta(&cluster, t->number % 3);
+    struct sx_err e = SX_ERR_INIT;
+
+    for (unsigned i = 0; i < PER_THREAD; i++) {
+        char name[32];
+
+        snprintf(name, sizeof name, "many.%u.%u", t->number, i);
+        if (mu_submit_setting(m, name, name, SUBMIT_MS, &e) == 0 && mu_setting_is(m, name, name))
+            t->done++;
+        else
+            fprintf(stderr, "%s: %s\n", name, e.msg);
+    }
+    sx_meta_free(m);
+    return NULL;
+}
+
+static void many_at_a_time(void **state)
+{
+    struct many threads[THREADS] = { 0 };
+
+    for (unsigned i = 0; i < THREADS; i++) {
+        threads[i].number = i;
+        assert_int_equal(pthread_create(&threads[i].thread, NULL, many_main, &threads[i]), 0);
+    }
+    for (unsigned i = 0; i < THREADS; i++) {
+        pthread_join(threads[i].thread, NULL);
+        assert_int_equal(threads[i].done, PER_THREAD);
+    }
+    assert_equal_nodes();
+}
+
+static void the_leader_dies(void **state)
+{
+    int leader = mu_leader(&cluster, SETTLE_MS);
+    uint64_t begin_ms;
+    unsigned other;
+
+    assert_true(leader >= 0);
+    other = ((unsigned)leader + 1) % 3;
+    put(other, "test.before", "kill");
+    mu_kill(&cluster, (unsigned)leader);
+    begin_ms = sx_mono_ms();
+    put(other, "test.after", "kill");
+    print_message("# %u ms without a leader\n", (unsigned)(sx_mono_ms() - begin_ms));
+    assert_true(sx_mono_ms() - begin_ms < 4000);
+    see((other + 1) % 3 == (unsigned)leader ? (other + 2) % 3 : (other + 1) % 3, "test.after",
+        "kill");
+    mu_start(&cluster, (unsigned)leader);
+    see((unsigned)leader, "test.before", "kill");
+    see((unsigned)leader, "test.after", "kill");
+    assert_equal_nodes();
+}
+
+static void the_leader_stops_in_order(void **state)
+{
+    int leader = mu_leader(&cluster, SETTLE_MS);
+    uint64_t begin_ms = sx_mono_ms();
+    unsigned other;
+
+    assert_true(leader >= 0);
+    other = ((unsigned)leader + 1) % 3;
+    assert_int_equal(mu_stop(&cluster, (unsigned)leader), 0);
+    put(other, "test.stopped", "yes");
+    print_message("# %u ms for handing over\n", (unsigned)(sx_mono_ms() - begin_ms));
+    mu_start(&cluster, (unsigned)leader);
+    see((unsigned)leader, "test.stopped", "yes");
+}
+
+static void no_majority_no_answer(void **state)
+{
+    struct sx_err e = SX_ERR_INIT;
+    struct sx_meta *m = mu_meta(&cluster, 0);
+    int r;
+
+    mu_kill(&cluster, 1);
+    mu_kill(&cluster, 2);
+    r = mu_submit_setting(m, "test.lonely", "x", 1500, &e);
+    assert_int_equal(r, -1);
+    assert_true(e.code == SX_ENOLEADER || e.code == SX_ETIMEOUT);
+    r = sx_meta_sync(m, 0, 1000, &e);
+    assert_int_equal(r, -1);
+    mu_start(&cluster, 1);
+    mu_start(&cluster, 2);
+    assert_done(sx_meta_sync(m, 0, SUBMIT_MS, &e), &e);
+    sx_meta_free(m);
+    put(1, "test.lonely", "no more");
+    assert_equal_nodes();
+}
+
+#define BIG_THREADS 8u
+#define BIG_EACH 160u
+#define BIG_BYTES 60000u
+
+/* More than the log keeps. */
+static void *big_main(void *arg)
+{
+    struct many *t = arg;
+    struct sx_meta *m = mu_meta(&cluster, 0);
+    SX_AUTO_FREE uint8_t *value = sx_malloc(BIG_BYTES);
+    char name[32];
+
+    unit_fill(value, BIG_BYTES, t->number);
+    snprintf(name, sizeof name, "big.%u", t->number);
+    for (unsigned i = 0; i < BIG_EACH; i++) {
+        SX_AUTO(sx_buf) struct sx_buf command = SX_BUF_INIT, result = SX_BUF_INIT;
+        struct sx_err e = SX_ERR_INIT;
+
+        mu_setting(&command, name, value, BIG_BYTES);
+        if (sx_meta_submit(m, 0, &command, &result, SUBMIT_MS, &e) == 0)
+            t->done++;
+        else
+            fprintf(stderr, "%s: %s\n", name, e.msg);
+    }
+    sx_meta_free(m);
+    return NULL;
+}
+
+static void fill_log(void)
+{
+    struct many threads[BIG_THREADS] = { 0 };
+
+    for (unsigned i = 0; i < BIG_THREADS; i++) {
+        threads[i].number = i;
+        assert_int_equal(pthread_create(&threads[i].thread, NULL, big_main, &threads[i]), 0);
+    }
+    for (unsigned i = 0; i < BIG_THREADS; i++) {
+        pthread_join(threads[i].thread, NULL);
+        assert_int_equal(threads[i].done, BIG_EACH);
+    }
+}
+
+/* One node has lost everything, another one missed more than the log holds: both get the database. */
+static void databases_travel(void **state)
+{
+    struct mu_facts f;
+    uint64_t begin_ms;
+    struct sx_meta *m;
+    struct sx_err e = SX_ERR_INIT;
+    sqlite3 *db;
+
+    put(2, "test.travel", "before");
+    m = mu_meta(&cluster, 2); /* a reader that lives through the change of files */
+    assert_done(sx_meta_db(m, 0, &db, &e), &e);
+    mu_kill(&cluster, 2);
+    fill_log();
+    put(0, "test.travel", "after");
+    assert_true(mu_facts(&cluster, 0, &f));
+    assert_true(f.snapshot > 0 && f.first > 1);
+    begin_ms = sx_mono_ms();
+    mu_start(&cluster, 2);
+    see(2, "test.travel", "after");
+    print_message("# %u ms to get a database\n", (unsigned)(sx_mono_ms() - begin_ms));
+    assert_done(sx_meta_sync(m, 0, SUBMIT_MS, &e), &e);
+    assert_true(mu_setting_is(m, "test.travel", "after"));
+    sx_meta_free(m);
+    mu_kill(&cluster, 1);
+    mu_wipe(&cluster, 1);
+    mu_start(&cluster, 1);
+    see(1, "test.travel", "after");
+    put(1, "test.travel", "again");
+    assert_equal_nodes();
+    /* What was installed is good for a restart, too. */
+    mu_kill(&cluster, 2);
+    mu_start(&cluster, 2);
+    see(2, "test.travel", "again");
+    assert_equal_nodes();
+}
+
+static void a_node_is_removed(void **state)
+{
+    SX_AUTO(sx_buf) struct sx_buf command = SX_BUF_INIT, result = SX_BUF_INIT;
+    struct sx_cmd_node_remove c = { .id = cluster.nodes[2].conf.node };
+    uint64_t end_ms = sx_mono_ms() + SETTLE_MS;
+    struct sx_meta *m = mu_meta(&cluster, 0);
+    struct sx_err e = SX_ERR_INIT;
+    struct mu_facts f = { 0 };
+    uint8_t op[SX_OP_ID];
+
+    sx_random(op, sizeof op);
+    sx_cmd_node_remove_encode(&command, op, "", &c);
+    assert_done(sx_meta_submit(m, 0, &command, &result, SUBMIT_MS, &e), &e);
+    sx_meta_free(m);
+    while (sx_mono_ms() < end_ms && !(mu_facts(&cluster, 0, &f) && f.voters == 2))
+        sx_sleep_ms(20);
+    assert_int_equal(f.voters, 2);
+    put(0, "test.two", "nodes");
+    see(1, "test.two", "nodes");
+    /* It is told, and takes nothing more. */
+    m = mu_meta(&cluster, 2);
+    assert_int_equal(mu_submit_setting(m, "test.two", "removed", 2000, &e), -1);
+    sx_meta_free(m);
+    see(0, "test.two", "nodes");
+}
+
+int main(void)
+{
+    const struct CMUnitTest one[] = {
+        cmocka_unit_test(one_node_keeps_what_it_acknowledged),
+        cmocka_unit_test(refusals_come_back),
+    };
+    const struct CMUnitTest three[] = {
+        cmocka_unit_test(every_node_takes_commands), cmocka_unit_test(an_op_id_has_one_effect),
+        cmocka_unit_test(many_at_a_time),            cmocka_unit_test(the_leader_dies),
+        cmocka_unit_test(the_leader_stops_in_order), cmocka_unit_test(no_majority_no_answer),
+        cmocka_unit_test(databases_travel),          cmocka_unit_test(a_node_is_removed),
+    };
+    int failed = cmocka_run_group_tests(one, setup_one, teardown);
+
+    return failed + cmocka_run_group_tests(three, setup_three, teardown) ? 1 : 0;
+}
