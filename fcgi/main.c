@@ -82,12 +82,12 @@ static int run_manager(const struct sx_child *c)
 
 static int run_transfer(const struct sx_child *c)
 {
-    return sx_transfer_main(c->conf->dir);
+    return sx_transfer_main(c->conf, c->board, c->stop_fd);
 }
 
 static int run_collector(const struct sx_child *c)
 {
-    return sx_collector_main(c->conf->dir);
+    return sx_collector_main(c->conf, c->stop_fd);
 }
 
 static int run_jobs(const struct sx_child *c)

@@ -9,9 +9,11 @@
 
 #include <stdint.h>
 
-/* The collector's process: runs until SIGTERM or SIGINT, then returns its exit status.  `dir` is the
- * node's directory.  Call after fork, with the log set up. */
-int sx_collector_main(const char *dir);
+#include "fcgi/conf.h"
+
+/* The collector's process: runs until SIGTERM or SIGINT, or until stop_fd (-1: none) reports end of file,
+ * then returns its exit status.  After fork. */
+int sx_collector_main(const struct sx_node_conf *conf, int stop_fd);
 
 /* Asks the node's collector for a sweep now (makes the file DIR/run/collect). */
 void sx_collector_poke(const char *dir);

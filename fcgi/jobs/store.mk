@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # The garbage collector, the block transfer manager and its queue.
-noinst_HEADERS += fcgi/jobs/collector.h fcgi/jobs/transfer.h
 noinst_LTLIBRARIES += libsxmovers.la
-libsxmovers_la_SOURCES = fcgi/jobs/collect.h fcgi/jobs/collect.c
+libsxmovers_la_SOURCES = \
+	fcgi/jobs/collect.h fcgi/jobs/collect.c fcgi/jobs/collector.c \
+	fcgi/jobs/transfer_int.h fcgi/jobs/transfer.c fcgi/jobs/push.c fcgi/jobs/fetch.c
 
 if HAVE_CMOCKA
 check_PROGRAMS += tests/unit/test_collect

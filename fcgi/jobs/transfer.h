@@ -1,22 +1,23 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
  * The block transfer manager: sends what the replication queue (queue.h) holds to the nodes it is
- * for, and fetches blocks that this node should own and does not have.
+ * for; fetches anew blocks that are found damaged; and sweeps: walks the references in the
+ * metadata and fetches blocks that this node should own and does not have.
  */
 #ifndef SX_FCGI_JOBS_TRANSFER_H
 #define SX_FCGI_JOBS_TRANSFER_H
 
-#include <stdbool.h>
 #include <stdint.h>
 
-/* Seconds between two sweeps when nothing asks for one earlier. */
-#define SX_TRANSFER_SWEEP_S 600u
+#include "fcgi/board.h"
+#include "fcgi/conf.h"
 
-/* The manager's process: runs until SIGTERM or SIGINT, then returns its exit status.  `dir` is the
- * node's directory.  Call after fork, with the log set up. */
-int sx_transfer_main(const char *dir);
+/* The manager's process: runs until SIGTERM or SIGINT, or until stop_fd (-1: none) reports end of file,
+ * then returns its exit status.  After fork. */
+int sx_transfer_main(const struct sx_node_conf *conf, struct sx_board *board, int stop_fd);
 
-/* Asks the node's transfer manager to look at its queue and to sweep now (makes the file DIR/run/transfer). */
+/* Asks the node's transfer manager to look at its queue and at damaged blocks now (makes the
+ * file DIR/run/transfer). */
 void sx_transfer_poke(const char *dir);
 
 struct sx_transfer_counters {

@@ -6,7 +6,8 @@ libsxstore_la_SOURCES = \
 	fcgi/store/db.h fcgi/store/db.c \
 	fcgi/store/shard.c fcgi/store/packs.c fcgi/store/packfile.c fcgi/store/scan.c \
 	fcgi/store/ops.c fcgi/store/recover.c fcgi/store/compact.c fcgi/store/check.c fcgi/store/node.c \
-	fcgi/jobs/queue.h fcgi/jobs/queue.c
+	fcgi/jobs/queue.h fcgi/jobs/queue.c fcgi/jobs/proc.h fcgi/jobs/proc.c \
+	fcgi/jobs/counters.h fcgi/jobs/counters.c fcgi/jobs/collector.h fcgi/jobs/transfer.h
 libsxstore_la_LIBADD = $(SQLITE_LIBS)
 
 if HAVE_CMOCKA
