@@ -20,9 +20,12 @@ libsxapi_la_SOURCES = \
 libsxapi_la_LIBADD = $(FCGI_LIBS)
 
 if HAVE_CMOCKA
-sx_api_tests = tests/unit/test_cluster_plan
+sx_api_tests = tests/unit/test_api tests/unit/test_cluster_plan
 check_PROGRAMS += $(sx_api_tests)
 TESTS += $(sx_api_tests)
+tests_unit_test_api_SOURCES = tests/unit/test_api.c
+tests_unit_test_api_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_api_LDADD = $(sx_daemon_libs) $(CMOCKA_LIBS)
 tests_unit_test_cluster_plan_SOURCES = tests/unit/test_cluster_plan.c
 tests_unit_test_cluster_plan_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_cluster_plan_LDADD = libsxapi.la libsxcore.la $(CMOCKA_LIBS)
