@@ -103,7 +103,7 @@ int main(int argc, char **argv)
         struct mu_cluster cluster;
 
         mu_new(&cluster, nodes[k]);
-        mu_form(&cluster, nodes[k]);
+        mu_form(&cluster, nodes[k], nodes[k]);
         for (unsigned i = 0; i < 3; i++) {
             measure(&cluster, clients[i], false, seconds);
             measure(&cluster, clients[i], true, seconds);

@@ -227,15 +227,6 @@ void mu_kill(struct mu_cluster *c, unsigned i)
     reap(&c->nodes[i]);
 }
 
-void mu_wipe(struct mu_cluster *c, unsigned i)
-{
-    SX_AUTO_FREE char *path = sx_asprintf("%s/meta", c->nodes[i].dir);
-
-    remove_tree(path);
-    if (mkdir(path, 0750))
-        die(path, NULL);
-}
-
 struct sx_meta *mu_meta(struct mu_cluster *c, unsigned i)
 {
     return sx_meta_new(c->nodes[i].dir);
@@ -335,44 +326,52 @@ bool mu_settle(struct mu_cluster *c, unsigned timeout_ms)
     return same;
 }
 
-static void add_node(struct sx_meta *m, const struct sx_node_conf *conf)
+void mu_add(struct mu_cluster *c, unsigned i)
 {
     SX_AUTO(sx_buf) struct sx_buf command = SX_BUF_INIT, result = SX_BUF_INIT;
-    struct sx_cmd_node_set c = { .node = { .id = conf->node,
-                                           .address = conf->address,
-                                           .port = conf->port,
-                                           .peer_port = conf->peer_port,
-                                           .zone = "",
-                                           .capacity = conf->capacity,
-                                           .version = "3.0.0" } };
+    const struct sx_node_conf *conf = &c->nodes[i].conf;
+    struct sx_cmd_node_set set = { .node = { .id = conf->node,
+                                             .address = conf->address,
+                                             .port = conf->port,
+                                             .peer_port = conf->peer_port,
+                                             .zone = "",
+                                             .capacity = conf->capacity,
+                                             .version = "3.0.0" } };
+    struct sx_meta *m = mu_meta(c, 0);
     struct sx_err e = SX_ERR_INIT;
     uint8_t op[SX_OP_ID];
 
     sx_random(op, sizeof op);
-    sx_cmd_node_set_encode(&command, op, "", &c);
+    sx_cmd_node_set_encode(&command, op, "", &set);
     must(sx_meta_submit(m, 0, &command, &result, FORM_MS, &e), "add a node", &e);
+    sx_meta_free(m);
 }
 
-void mu_form(struct mu_cluster *c, unsigned voters)
+void mu_wait_members(struct mu_cluster *c, unsigned voters, unsigned standby)
 {
     uint64_t end_ms = sx_mono_ms() + FORM_MS;
-    struct sx_meta *m = mu_meta(c, 0);
     struct mu_facts f;
 
-    for (unsigned i = 0; i < c->n; i++)
-        mu_start(c, i);
-    for (unsigned i = 1; i < c->n; i++)
-        add_node(m, &c->nodes[i].conf);
-    sx_meta_free(m);
     do {
-        if (mu_facts(c, 0, &f) && f.voters == voters && f.voters + f.standby == c->n &&
-            mu_settle(c, POLL_MS))
+        if (mu_facts(c, 0, &f) && f.voters == voters && f.standby == standby)
             return;
         sx_sleep_ms(POLL_MS);
     } while (sx_mono_ms() < end_ms);
-    fprintf(stderr, "the cluster has %u voters and %u standby, wanted are %u of %u\n", f.voters,
-            f.standby, voters, c->n);
+    mu_show(c);
+    fprintf(stderr, "%u voters and %u standby, wanted are %u and %u\n", f.voters, f.standby,
+            voters, standby);
     exit(1);
+}
+
+void mu_form(struct mu_cluster *c, unsigned count, unsigned voters)
+{
+    for (unsigned i = 0; i < count; i++)
+        mu_start(c, i);
+    for (unsigned i = 1; i < count; i++)
+        mu_add(c, i);
+    mu_wait_members(c, voters, count - voters);
+    if (!mu_settle(c, FORM_MS))
+        die("the nodes do not settle", NULL);
 }
 
 void mu_setting(struct sx_buf *command, const char *name, const void *value, size_t n)

@@ -37,10 +37,13 @@ void mu_free(struct mu_cluster *c); /* kills what runs, removes the directory */
 void mu_start(struct mu_cluster *c, unsigned i);
 int mu_stop(struct mu_cluster *c, unsigned i); /* in order; its exit status */
 void mu_kill(struct mu_cluster *c, unsigned i); /* kill -9 */
-void mu_wipe(struct mu_cluster *c, unsigned i); /* its metadata */
 
-/* Starts all nodes, adds those behind the first to the cluster and waits until `voters` vote. */
-void mu_form(struct mu_cluster *c, unsigned voters);
+/* Starts the first `count` nodes, adds those behind the first to the cluster and waits until `voters` vote. */
+void mu_form(struct mu_cluster *c, unsigned count, unsigned voters);
+/* Adds a node to the cluster, by a command to node 0. */
+void mu_add(struct mu_cluster *c, unsigned i);
+/* Waits until node 0 knows so many voters and standby; ends the process if it does not. */
+void mu_wait_members(struct mu_cluster *c, unsigned voters, unsigned standby);
 struct sx_meta *mu_meta(struct mu_cluster *c, unsigned i); /* a new client */
 
 /* Facts from a node's status: of group 0.  False if it does not answer. */
