@@ -129,7 +129,8 @@ static bool name_is(const char *name, const char *lower, size_t n)
 }
 
 /* One line for the header, repeated ones joined.  Returns how often it is there. */
-static size_t add_header(struct sx_buf *out, const struct sx_sig_request *r, const char *lower, size_t n)
+static size_t add_header(struct sx_buf *out, const struct sx_sig_request *r, const char *lower,
+                         size_t n)
 {
     size_t found = 0;
 
@@ -193,8 +194,8 @@ static int signature(char hex[2 * SX_SHA256 + 1], const struct signing *s,
         return -1;
     sx_sha256(digest, text.data, text.len);
     sx_buf_reset(&text);
-    sx_buf_printf(&text, ALGORITHM "\n%s\n%s/%s/%s/" TERMINATOR "\n%s", s->amz_date, s->date, s->region,
-                  s->service, sx_hex(hex, digest, sizeof digest));
+    sx_buf_printf(&text, ALGORITHM "\n%s\n%s/%s/%s/" TERMINATOR "\n%s", s->amz_date, s->date,
+                  s->region, s->service, sx_hex(hex, digest, sizeof digest));
     signing_key(key, s);
     hmac_text(digest, key, sizeof key, sx_buf_cstr(&text));
     sx_wipe(key, sizeof key);
@@ -227,10 +228,12 @@ static void header_list(struct sx_buf *out, const struct sx_sig_request *r)
 }
 
 void sx_sigv4_sign(struct sx_buf *out, const struct sx_sig_request *r, const char *access_key,
-                   const char *secret, const char *region, const char *service, const char *amz_date)
+                   const char *secret, const char *region, const char *service,
+                   const char *amz_date)
 {
     SX_AUTO(sx_buf) struct sx_buf list = SX_BUF_INIT;
-    struct signing s = { .secret = secret, .region = region, .service = service, .amz_date = amz_date };
+    struct signing s = { .secret = secret, .region = region, .service = service,
+                         .amz_date = amz_date };
     char date[9], hex[2 * SX_SHA256 + 1];
 
     snprintf(date, sizeof date, "%.8s", amz_date);
@@ -238,7 +241,9 @@ void sx_sigv4_sign(struct sx_buf *out, const struct sx_sig_request *r, const cha
     s.date = date;
     s.signed_headers = sx_buf_cstr(&list);
     sx_assert(signature(hex, &s, r, NULL) == 0);
-    sx_buf_printf(out, ALGORITHM " Credential=%s/%s/%s/%s/" TERMINATOR ", SignedHeaders=%s, Signature=%s",
+    sx_buf_printf(out,
+                  ALGORITHM " Credential=%s/%s/%s/%s/" TERMINATOR ", SignedHeaders=%s"
+                            ", Signature=%s",
                   access_key, date, region, service, s.signed_headers, hex);
 }
 
@@ -383,8 +388,8 @@ static int check_claim(const struct sx_sig_claim *c, const char *amz_date, uint6
     return 0;
 }
 
-int sx_sigv4_verify(const struct sx_sig_claim *c, const struct sx_sig_request *r, const char *secret,
-                    const char *amz_date, uint64_t now_ms, struct sx_err *e)
+int sx_sigv4_verify(const struct sx_sig_claim *c, const struct sx_sig_request *r,
+                    const char *secret, const char *amz_date, uint64_t now_ms, struct sx_err *e)
 {
     const struct signing s = { .secret = secret, .date = c->date, .region = c->region,
                                .service = c->service, .amz_date = amz_date,
@@ -394,7 +399,8 @@ int sx_sigv4_verify(const struct sx_sig_claim *c, const struct sx_sig_request *r
     if (check_claim(c, amz_date, now_ms, e) || signature(hex, &s, r, e))
         return -1;
     if (!sx_mem_equal(hex, c->signature, 2 * SX_SHA256))
-        return sx_err_set(e, SX_EAUTH, "the signature does not match: the secret key is wrong, or the "
+        return sx_err_set(e, SX_EAUTH,
+                          "the signature does not match: the secret key is wrong, or the "
                                        "request was changed on its way");
     return 0;
 }

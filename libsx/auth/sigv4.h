@@ -35,7 +35,8 @@ struct sx_sig_request {
     const char *query;
     const struct sx_header *headers;
     size_t n_headers;
-    const char *payload; /* hex SHA-256 of the body, or SX_UNSIGNED_PAYLOAD: the value of x-amz-content-sha256 */
+    /* value of x-amz-content-sha256: hex SHA-256 of the body, or SX_UNSIGNED_PAYLOAD */
+    const char *payload;
 };
 
 /* Makes the value of the Authorization header.  `amz_date` is "YYYYMMDDTHHMMSSZ", the value of
@@ -55,14 +56,16 @@ struct sx_sig_claim {
 };
 
 /* SX_EAUTH with the reason for anything that is not a well-formed V4 header. */
-int sx_sigv4_parse(const char *authorization, struct sx_sig_claim *c, struct sx_err *e) SX_MUST_CHECK;
+int sx_sigv4_parse(const char *authorization, struct sx_sig_claim *c, struct sx_err *e)
+    SX_MUST_CHECK;
 
 /* Verifies: date of the scope against amz_date, amz_date against now_ms (SX_ECLOCK beyond
  * SX_SIGV4_SKEW_MS, the message gives both times), all of host, x-amz-date and
- * x-amz-content-sha256 signed, and the signature itself in constant time (SX_EAUTH).  r->headers holds
- * all headers of the request; only the signed ones are used.  That the body matches `payload` is the caller's duty. */
-int sx_sigv4_verify(const struct sx_sig_claim *c, const struct sx_sig_request *r, const char *secret,
-                    const char *amz_date, uint64_t now_ms, struct sx_err *e) SX_MUST_CHECK;
+ * x-amz-content-sha256 signed, and the signature itself in constant time (SX_EAUTH).  r->headers
+ * holds all headers of the request; only the signed ones are used.  That the body matches `payload`
+ * is the caller's duty. */
+int sx_sigv4_verify(const struct sx_sig_claim *c, const struct sx_sig_request *r,
+                    const char *secret, const char *amz_date, uint64_t now_ms, struct sx_err *e) SX_MUST_CHECK;
 
 void sx_amz_date(char out[17], uint64_t wall_ms);
 int sx_amz_date_parse(const char *s, uint64_t *wall_ms) SX_MUST_CHECK;

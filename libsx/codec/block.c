@@ -107,7 +107,8 @@ void sx_block_ctx_free(struct sx_block_ctx *ctx)
 static int size_check(size_t n, struct sx_err *e)
 {
     if (n < 1 || n > SX_BLOCK_PLAIN_MAX)
-        return sx_err_set(e, SX_EINVAL, "a block has 1 to %u bytes, not %zu", SX_BLOCK_PLAIN_MAX, n);
+        return sx_err_set(e, SX_EINVAL, "a block has 1 to %u bytes, not %zu", SX_BLOCK_PLAIN_MAX,
+                          n);
     return 0;
 }
 
@@ -163,7 +164,8 @@ int sx_block_encode(struct sx_block_ctx *ctx, const struct sx_id *id, const void
         return -1;
     h = sx_buf_reserve(out, SX_BLOCK_HEADER + n);
     payload = h + SX_BLOCK_HEADER;
-    packed = sx_press(ctx->press, codec, level, plain, n, payload, n - (n + MIN_GAIN - 1) / MIN_GAIN);
+    packed = sx_press(ctx->press, codec, level, plain, n, payload,
+                      n - (n + MIN_GAIN - 1) / MIN_GAIN);
     make_header(h, packed ? codec : SX_CODEC_NONE, n, packed ? packed : n);
     make_aad(aad, id, h);
     block_key(ctx, id, key);
@@ -186,7 +188,8 @@ int sx_block_inspect(const void *stored, size_t n, uint32_t *plain_len, struct s
     if (memcmp(h, magic, sizeof magic) != 0)
         return sx_err_set(e, SX_EBLOCK, "block has a wrong magic number");
     if (h[AT_VERSION] != VERSION || h[AT_CODEC] >= CODECS || h[AT_CIPHER] != CIPHER_AES_256_GCM)
-        return sx_err_set(e, SX_EBLOCK, "block has header version %u, codec %u, cipher %u: not known",
+        return sx_err_set(e, SX_EBLOCK,
+                          "block has header version %u, codec %u, cipher %u: not known",
                           h[AT_VERSION], h[AT_CODEC], h[AT_CIPHER]);
     if (h[AT_ZERO] != 0 || sx_get_u32(h + AT_ZERO2) != 0)
         return sx_err_set(e, SX_EBLOCK, "block header has reserved bytes that are not 0");
@@ -194,8 +197,8 @@ int sx_block_inspect(const void *stored, size_t n, uint32_t *plain_len, struct s
     payload = sx_get_u32(h + AT_PAYLOAD);
     if (plain > SX_BLOCK_PLAIN_MAX || payload > plain || payload != n - SX_BLOCK_HEADER ||
         (h[AT_CODEC] == SX_CODEC_NONE && payload != plain))
-        return sx_err_set(e, SX_EBLOCK, "block of %zu bytes claims %u plain and %u payload bytes", n,
-                          plain, payload);
+        return sx_err_set(e, SX_EBLOCK, "block of %zu bytes claims %u plain and %u payload bytes",
+                          n, plain, payload);
     *plain_len = plain;
     return 0;
 }

@@ -52,7 +52,8 @@ struct sx_domain {
 
 #define SX_DOMAIN_KEY_SIZE 32
 
-int sx_domain_init(struct sx_domain *d, const uint8_t key[SX_DOMAIN_KEY_SIZE], struct sx_err *e) SX_MUST_CHECK;
+int sx_domain_init(struct sx_domain *d, const uint8_t key[SX_DOMAIN_KEY_SIZE], struct sx_err *e)
+    SX_MUST_CHECK;
 
 /* Working memory of an encoder or decoder (compression contexts, cipher and MAC
  * contexts, scratch), made once and used for many blocks.  One thread at a time. */
@@ -69,7 +70,8 @@ int sx_block_id(struct sx_block_ctx *ctx, const void *plain, size_t n, struct sx
  * codec's default (zstd 1, zlib 6).  Data that does not shrink by at least 1/16 is stored
  * with codec none. */
 int sx_block_encode(struct sx_block_ctx *ctx, const struct sx_id *id, const void *plain, size_t n,
-                    enum sx_codec codec, int level, struct sx_buf *out, struct sx_err *e) SX_MUST_CHECK;
+                    enum sx_codec codec, int level, struct sx_buf *out, struct sx_err *e)
+    SX_MUST_CHECK;
 
 /* Decodes into `out` (replacing its content) and checks tag, sizes and, always, that the
  * plain bytes have this id.  SX_EBLOCK if anything is wrong; no byte is given out then. */
@@ -78,6 +80,7 @@ int sx_block_decode(struct sx_block_ctx *ctx, const struct sx_id *id, const void
 
 /* Checks a header without keys: magic, version, codec, lengths, n = 48 + payload.
  * Gives the plain length. */
-int sx_block_inspect(const void *stored, size_t n, uint32_t *plain_len, struct sx_err *e) SX_MUST_CHECK;
+int sx_block_inspect(const void *stored, size_t n, uint32_t *plain_len, struct sx_err *e)
+    SX_MUST_CHECK;
 
 #endif

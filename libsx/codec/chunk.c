@@ -44,7 +44,7 @@ void sx_chunker_init(struct sx_chunker *c, size_t min, size_t avg, size_t max)
 
 /* Scans data[i … end).  Returns the position behind the first byte at which the hash falls below
  * `limit`, or 0.  *hash goes on from one call to the next.  Two bytes a step: the second hash
- * depends on that before the step through one shift and one addition only, which halves the chain. */
+ * depends on that before the step through one shift and one addition only: half the chain. */
 static size_t scan(const uint8_t *data, size_t i, size_t end, uint64_t limit, uint64_t *hash)
 {
     uint64_t h = *hash;

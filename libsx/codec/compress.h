@@ -17,8 +17,8 @@ struct sx_press;
 struct sx_press *sx_press_new(void);
 void sx_press_free(struct sx_press *p);
 
-/* Compresses in[0 … n) into out[0 … max).  Returns the length, or 0 if it does not fit: the data does
- * not shrink enough.  Level 0 is the codec's default; lz4 has no levels. */
+/* Compresses in[0 … n) into out[0 … max).  Returns the length, or 0 if it does not fit: the data
+ * does not shrink enough.  Level 0 is the codec's default; lz4 has no levels. */
 size_t sx_press(struct sx_press *p, enum sx_codec codec, int level, const void *in, size_t n,
                 uint8_t *out, size_t max);
 

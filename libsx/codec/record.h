@@ -45,6 +45,7 @@ void sx_record_header(uint8_t h[SX_RECORD_HEADER], const struct sx_id *id, const
 
 /* Reads the record at p.  Gives its whole size in *used; *used = 0 and result 0 means
  * that more than n bytes are needed.  SX_EBLOCK for a bad magic, length or checksum. */
-int sx_record_parse(const void *p, size_t n, struct sx_record *r, size_t *used, struct sx_err *e) SX_MUST_CHECK;
+int sx_record_parse(const void *p, size_t n, struct sx_record *r, size_t *used, struct sx_err *e)
+    SX_MUST_CHECK;
 
 #endif

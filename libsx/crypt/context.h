@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * Reusable contexts for what is done once for every block: SHA-256, HMAC-SHA-256 with a fixed key and
- * AES-256-GCM.  Making such a context costs more than using it, so keep it.  One thread at a time.
- * As in crypt.h, failure inside libcrypto ends the process.
+ * Reusable contexts for what is done once for every block: SHA-256, HMAC-SHA-256 with a fixed key
+ * and AES-256-GCM.  Making such a context costs more than using it, so keep it.  One thread at a
+ * time. As in crypt.h, failure inside libcrypto ends the process.
  */
 #ifndef SX_CRYPT_CONTEXT_H
 #define SX_CRYPT_CONTEXT_H
@@ -50,6 +50,7 @@ struct sx_gcm *sx_gcm_new(void);
 void sx_gcm_free(struct sx_gcm *g);
 void sx_gcm_seal(struct sx_gcm *g, const struct sx_gcm_op *op, uint8_t tag[SX_GCM_TAG]);
 /* 0, or -1 if the tag is wrong: what was written to `out` is then worthless. */
-int sx_gcm_open(struct sx_gcm *g, const struct sx_gcm_op *op, const uint8_t tag[SX_GCM_TAG]) SX_MUST_CHECK;
+int sx_gcm_open(struct sx_gcm *g, const struct sx_gcm_op *op, const uint8_t tag[SX_GCM_TAG])
+    SX_MUST_CHECK;
 
 #endif

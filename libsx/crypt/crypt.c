@@ -40,7 +40,8 @@ void sx_sha256(uint8_t out[SX_SHA256], const void *p, size_t n)
     sx_assert(EVP_Digest(p, n, out, NULL, sha256, NULL));
 }
 
-void sx_hmac_sha256(uint8_t out[SX_SHA256], const void *key, size_t key_len, const void *p, size_t n)
+void sx_hmac_sha256(uint8_t out[SX_SHA256], const void *key, size_t key_len, const void *p,
+                    size_t n)
 {
     struct sx_mac *m = sx_mac_new(key, key_len);
 
@@ -83,7 +84,8 @@ bool sx_mem_equal(const void *a, const void *b, size_t n)
     return CRYPTO_memcmp(a, b, n) == 0;
 }
 
-void sx_seal(struct sx_buf *out, const uint8_t key[32], const char *context, const void *p, size_t n)
+void sx_seal(struct sx_buf *out, const uint8_t key[32], const char *context, const void *p,
+             size_t n)
 {
     uint8_t *at = sx_buf_extend(out, n + SX_SEAL_OVERHEAD);
     struct sx_gcm *g = sx_gcm_new();
@@ -129,7 +131,10 @@ int sx_password_key(uint8_t key[32], const char *password, const uint8_t salt[16
 
 void sx_base64(struct sx_buf *out, const void *p, size_t n, bool url)
 {
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+    static const char usual[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    static const char for_url[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    const char *digits = url ? for_url : usual;
     const uint8_t *b = p;
 
     for (size_t i = 0; i < n; i += 3) {
@@ -140,11 +145,8 @@ void sx_base64(struct sx_buf *out, const void *p, size_t n, bool url)
             v |= (uint32_t)b[i + 1] << 8;
         if (left > 2)
             v |= b[i + 2];
-        for (size_t k = 0; k <= left; k++) {
-            unsigned d = v >> (18 - 6 * k) & 63;
-
-            sx_buf_u8(out, (uint8_t)(d < 62 ? digits[d] : d == 62 ? (url ? '-' : '+') : (url ? '_' : '/')));
-        }
+        for (size_t k = 0; k <= left; k++)
+            sx_buf_u8(out, (uint8_t)digits[v >> (18 - 6 * k) & 63]);
         for (size_t k = left; k < 3 && !url; k++)
             sx_buf_u8(out, '=');
     }

@@ -18,7 +18,7 @@ static const struct {
     { CURLE_OPERATION_TIMEDOUT, SX_ETIMEOUT, "check the node and the network, then try again" },
     { CURLE_SSL_CONNECT_ERROR, SX_ENET, "check that address and port are those of a node" },
     { CURLE_PEER_FAILED_VERIFICATION, SX_ECERT,
-      "it may not be a node of this cluster; if the cluster was made anew, set up the profile again" },
+      "it may not be a node of this cluster; if the cluster is a new one, make the profile again" },
     { CURLE_SSL_ISSUER_ERROR, SX_ECERT, "it may not be a node of this cluster" },
     { CURLE_SSL_CACERT_BADFILE, SX_ECERT, "check the file with the cluster's CA certificate" },
     { CURLE_SSL_CERTPROBLEM, SX_ECERT, "check the node's own certificate and key" },

@@ -13,6 +13,7 @@
 /* There is no (whole) answer.  `detail` is libcurl's own text or empty; `node` is address:port. */
 void sx_http_fail_transport(struct sx_err *e, CURLcode code, const char *detail, const char *node);
 /* There is an answer with a status other than 2xx. */
-void sx_http_fail_status(struct sx_err *e, int status, const void *body, size_t n, const char *node);
+void sx_http_fail_status(struct sx_err *e, int status, const void *body, size_t n,
+                         const char *node);
 
 #endif

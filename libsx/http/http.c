@@ -81,7 +81,8 @@ struct sx_http *sx_http_new(const struct sx_http_config *config)
     h->multi = curl_multi_init();
     h->share = curl_share_init();
     sx_assert(h->multi && h->share);
-    sx_assert(curl_share_setopt(h->share, CURLSHOPT_SHARE, CURL_LOCK_DATA_SSL_SESSION) == CURLSHE_OK);
+    sx_assert(curl_share_setopt(h->share, CURLSHOPT_SHARE, CURL_LOCK_DATA_SSL_SESSION) ==
+              CURLSHE_OK);
     sx_assert(curl_multi_setopt(h->multi, CURLMOPT_MAXCONNECTS, CONNECTIONS_MAX) == CURLM_OK);
     s->share = h->share;
     return h;
@@ -209,7 +210,8 @@ int sx_http_start(struct sx_http *h, const struct sx_http_request *r, struct sx_
     if (h->stopping)
         return sx_err_set(e, SX_ECANCELED, "requests are being canceled");
     if (h->in_flight >= SX_HTTP_REQUESTS_MAX)
-        return sx_err_set(e, SX_ETOOMANY, "more than %u requests are in flight", SX_HTTP_REQUESTS_MAX);
+        return sx_err_set(e, SX_ETOOMANY, "more than %u requests are in flight",
+                          SX_HTTP_REQUESTS_MAX);
     t = sx_http_transfer_new(r);
     n = node_of(h, t->node);
     TAILQ_INSERT_TAIL(&n->waiting, t, link);

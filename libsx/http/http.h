@@ -38,8 +38,8 @@ struct sx_http;
 
 /* Zero or NULL means the default.  Strings are copied. */
 struct sx_http_config {
-    /* PEM file of the cluster's CA.  NULL: the server is not verified, and the last certificate of its
-     * chain can be had from sx_http_chain_ca(), for trust on first use. */
+    /* PEM file of the cluster's CA.  NULL: the server is not verified, and the last certificate of
+     * its chain can be had from sx_http_chain_ca(), for trust on first use. */
     const char *ca_file;
     const char *cert_file; /* a node's own certificate and key, PEM */
     const char *key_file;
@@ -80,7 +80,8 @@ struct sx_http_request {
     const char *query; /* without '?'; NULL or "" for none */
     const struct sx_header *headers; /* further ones, for example X-Sx-Op; not signed */
     size_t n_headers;
-    const char *content_type; /* SX_HTTP_JSON (the body's hash is signed), SX_HTTP_MESSAGE; NULL: no body */
+    /* SX_HTTP_JSON (the body's hash is signed) or SX_HTTP_MESSAGE; NULL: no body */
+    const char *content_type;
     const struct iovec *body;
     size_t n_body;
     struct sx_buf *answer; /* emptied, then filled; its memory is reused.  NULL: thrown away */
@@ -93,25 +94,26 @@ struct sx_http_request {
 
 /* SX_ETOOMANY beyond SX_HTTP_REQUESTS_MAX; everything else is told to the callback, which is
  * never called from here. */
-int sx_http_start(struct sx_http *h, const struct sx_http_request *r, struct sx_err *e) SX_MUST_CHECK;
+int sx_http_start(struct sx_http *h, const struct sx_http_request *r, struct sx_err *e)
+    SX_MUST_CHECK;
 
-/* Drives until at least one request is complete (its callback has run), nothing is in flight, timeout_ms have passed, or
- * sx_http_wake().  Returns how many completed. */
+/* Drives until at least one request is complete (its callback has run), nothing is in flight,
+ * timeout_ms have passed, or sx_http_wake().  Returns how many completed. */
 size_t sx_http_run(struct sx_http *h, unsigned timeout_ms);
 /* Makes sx_http_run() of another thread return soon.  The only call that other threads may make. */
 void sx_http_wake(struct sx_http *h);
 size_t sx_http_in_flight(const struct sx_http *h);
 
-/* Synchronous; `done` and `arg` are not used.  Callbacks of other requests run meanwhile.  0 for 2xx, else -1
- * and e is answer->err.  `answer` may be NULL. */
+/* Synchronous; `done` and `arg` are not used.  Callbacks of other requests run meanwhile.  0 for
+ * 2xx, else -1 and e is answer->err.  `answer` may be NULL. */
 int sx_http_call(struct sx_http *h, const struct sx_http_request *r, struct sx_http_answer *answer,
                  struct sx_err *e) SX_MUST_CHECK;
 
 /* Completes everything that was started with SX_ECANCELED.  Connections are closed where needed. */
 void sx_http_stop(struct sx_http *h);
 
-/* PEM of the last certificate of the chain that the server of the request last completed showed; NULL if none was captured.
- * Valid until the next run. */
+/* PEM of the last certificate of the chain that the server of the request last completed showed;
+ * NULL if none was captured. Valid until the next run. */
 const char *sx_http_chain_ca(struct sx_http *h);
 
 /* Errors of an answer:
@@ -121,8 +123,8 @@ const char *sx_http_chain_ca(struct sx_http *h);
  *   SX_ECERT      certificate not of this CA, or not for this address
  *   SX_ETOOBIG    the answer is larger than answer_max
  *   SX_ECANCELED  sx_http_stop()
- *   otherwise from the HTTP status: 401 SX_EAUTH, 403 SX_EACCESS, 404 SX_ENOTFOUND, 413 SX_ETOOBIG, 429 SX_ETOOMANY,
- *   other 4xx SX_EINVAL, 504 SX_ETIMEOUT, other 5xx SX_EUNAVAIL.
+ *   otherwise from the HTTP status: 401 SX_EAUTH, 403 SX_EACCESS, 404 SX_ENOTFOUND, 413 SX_ETOOBIG,
+ *   429 SX_ETOOMANY, other 4xx SX_EINVAL, 504 SX_ETIMEOUT, other 5xx SX_EUNAVAIL.
  * Messages of the engine's own errors name address:port. */
 
 #endif

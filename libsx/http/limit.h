@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
  * A bandwidth limit over all transfers of an engine: two token buckets, for sent and for received
- * bytes.  libcurl's own limit is for one transfer, and is lenient for the first megabyte of each, which
- * is all that most of ours have.  Internal to libsx/http.
+ * bytes.  libcurl's own limit is for one transfer, and is lenient for the first megabyte of each,
+ * which is all that most of ours have.  Internal to libsx/http.
  */
 #ifndef SX_HTTP_LIMIT_H
 #define SX_HTTP_LIMIT_H

@@ -15,7 +15,8 @@ int sx_message_head(struct sx_buf *out, const json_t *json, struct sx_err *e)
     n = out->len - at - 4;
     if (n > SX_MESSAGE_JSON_MAX) {
         out->len = at;
-        return sx_err_set(e, SX_ETOOBIG, "the JSON part of a message has %zu bytes, at most %u are possible",
+        return sx_err_set(e, SX_ETOOBIG,
+                          "the JSON part of a message has %zu bytes, at most %u are possible",
                           n, SX_MESSAGE_JSON_MAX);
     }
     sx_put_u32(out->data + at, (uint32_t)n);
@@ -36,7 +37,8 @@ int sx_message_parse(struct sx_message *m, const void *p, size_t n, struct sx_er
     json_t *json;
 
     if (len > SX_MESSAGE_JSON_MAX)
-        return sx_err_set(e, SX_EMALFORMED, "message claims %u bytes of JSON, at most %u are allowed", len,
+        return sx_err_set(e, SX_EMALFORMED,
+                          "message claims %u bytes of JSON, at most %u are allowed", len,
                           SX_MESSAGE_JSON_MAX);
     text = sx_cur_take(&c, len);
     if (!text)

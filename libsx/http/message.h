@@ -17,8 +17,8 @@
 #define SX_MESSAGE_REQUEST_MAX (16u << 20)       /* of a request */
 #define SX_MESSAGE_ANSWER_MAX (33u << 20) /* of an answer: 32 MiB of records and the head */
 
-/* Appends length and JSON; the binary part may be appended behind.  SX_ETOOBIG if the JSON is longer
- * than SX_MESSAGE_JSON_MAX; `out` is then unchanged. */
+/* Appends length and JSON; the binary part may be appended behind.  SX_ETOOBIG if the JSON is
+ * longer than SX_MESSAGE_JSON_MAX; `out` is then unchanged. */
 int sx_message_head(struct sx_buf *out, const json_t *json, struct sx_err *e) SX_MUST_CHECK;
 
 struct sx_message {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
  * See transfer.h.  Buffers of libcurl are chosen for each request by the sizes that are to be
- * expected.  libcurl allocates them anew for each transfer: beyond 128 KiB the page faults of that cost more
- * than the fewer calls save.
+ * expected.  libcurl allocates them anew for each transfer: beyond 128 KiB the page faults of that
+ * cost more than the fewer calls save.
  */
 #include "libsx/http/transfer.h"
 
@@ -140,7 +140,8 @@ static size_t write_answer(char *p, size_t size, size_t count, void *arg)
         return CURL_WRITEFUNC_PAUSE;
     }
     if (!out->len) {
-        sx_assert(curl_easy_getinfo(t->easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &whole) == CURLE_OK);
+        sx_assert(curl_easy_getinfo(t->easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &whole) ==
+                  CURLE_OK);
         if (whole > 0 && (uint64_t)whole <= max)
             sx_buf_reserve(out, (size_t)whole);
     }
@@ -230,7 +231,8 @@ static long buffer_size(size_t want, bool limited, long min, long max)
 static void set_method(struct sx_http_transfer *t, bool limited)
 {
     const char *method = t->r.method;
-    bool sends = strcmp(method, "POST") == 0 || strcmp(method, "PUT") == 0 || strcmp(method, "PATCH") == 0;
+    bool sends = strcmp(method, "POST") == 0 || strcmp(method, "PUT") == 0 ||
+                 strcmp(method, "PATCH") == 0;
 
     if (sends || t->body_len) {
         SET(t->easy, CURLOPT_POST, 1L);
@@ -264,7 +266,8 @@ static void set_headers(struct sx_http_transfer *t, const struct sx_http_setting
 
 void sx_http_transfer_begin(struct sx_http_transfer *t, CURL *easy, struct sx_http_settings *s)
 {
-    SX_AUTO_FREE char *url = sx_asprintf("https://%s%s%s%s", t->node, t->r.path, t->r.query ? "?" : "",
+    SX_AUTO_FREE char *url = sx_asprintf("https://%s%s%s%s", t->node, t->r.path,
+                                         t->r.query ? "?" : "",
                                          t->r.query ? t->r.query : "");
 
     t->easy = easy;

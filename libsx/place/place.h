@@ -4,9 +4,9 @@
  * the node list, the same code in clients, daemons and simulators.
  *
  * Weighted rendezvous hashing (C. Schindelhauer, G. Schomaker, "Weighted Distributed Hash Tables",
- * SPAA 2005): each (partition, node) pair gives a number u in (0,1) from a 64-bit mix of both; nodes
- * are ordered by -ln(u) / weight, smallest first.  Then zones: the order is kept, but a node in a zone
- * that already stands in the list goes behind all nodes of zones that do not.
+ * SPAA 2005): each (partition, node) pair gives a number u in (0,1) from a 64-bit mix of both;
+ * nodes are ordered by -ln(u) / weight, smallest first.  Then zones: the order is kept, but a node
+ * in a zone that already stands in the list goes behind all nodes of zones that do not.
  * Adding or removing a node moves only the partitions that it gains or loses.
  */
 #ifndef SX_PLACE_PLACE_H

@@ -133,34 +133,41 @@ static double measure(const struct stage *s, double seconds)
 
 static const struct stage stages[] = {
     { "memcpy, 1 MiB", run_memcpy, (const uint8_t *const *)&noise, BLOCK, SX_CODEC_NONE },
-    { "SHA-256 of OpenSSL, 1 MiB", run_sha256, (const uint8_t *const *)&noise, BLOCK, SX_CODEC_NONE },
+    { "SHA-256 of OpenSSL, 1 MiB", run_sha256, (const uint8_t *const *)&noise, BLOCK,
+      SX_CODEC_NONE },
     { "chunk, noise", run_chunk, (const uint8_t *const *)&noise, 0, SX_CODEC_NONE },
     { "chunk, text", run_chunk, (const uint8_t *const *)&text, 0, SX_CODEC_NONE },
     { "crc, 1 MiB", run_crc, (const uint8_t *const *)&noise, BLOCK, SX_CODEC_NONE },
     { "id, 1 MiB", run_id, (const uint8_t *const *)&noise, BLOCK, SX_CODEC_NONE },
     { "id, 4 KiB", run_id, (const uint8_t *const *)&noise, SMALL, SX_CODEC_NONE },
     { "encode none, 1 MiB", run_encode, (const uint8_t *const *)&noise, BLOCK, SX_CODEC_NONE },
-    { "encode zstd, noise, 1 MiB", run_encode, (const uint8_t *const *)&noise, BLOCK, SX_CODEC_ZSTD },
+    { "encode zstd, noise, 1 MiB", run_encode, (const uint8_t *const *)&noise, BLOCK,
+      SX_CODEC_ZSTD },
     { "encode lz4, noise, 1 MiB", run_encode, (const uint8_t *const *)&noise, BLOCK, SX_CODEC_LZ4 },
-    { "encode zlib, noise, 1 MiB", run_encode, (const uint8_t *const *)&noise, BLOCK, SX_CODEC_ZLIB },
+    { "encode zlib, noise, 1 MiB", run_encode, (const uint8_t *const *)&noise, BLOCK,
+      SX_CODEC_ZLIB },
     { "encode zstd, text, 1 MiB", run_encode, (const uint8_t *const *)&text, BLOCK, SX_CODEC_ZSTD },
     { "encode lz4, text, 1 MiB", run_encode, (const uint8_t *const *)&text, BLOCK, SX_CODEC_LZ4 },
     { "encode zlib, text, 1 MiB", run_encode, (const uint8_t *const *)&text, BLOCK, SX_CODEC_ZLIB },
     { "encode none, 4 KiB", run_encode, (const uint8_t *const *)&noise, SMALL, SX_CODEC_NONE },
-    { "encode zstd, noise, 4 KiB", run_encode, (const uint8_t *const *)&noise, SMALL, SX_CODEC_ZSTD },
+    { "encode zstd, noise, 4 KiB", run_encode, (const uint8_t *const *)&noise, SMALL,
+      SX_CODEC_ZSTD },
     { "encode zstd, text, 4 KiB", run_encode, (const uint8_t *const *)&text, SMALL, SX_CODEC_ZSTD },
-    { "decode none, noise, 1 MiB", run_decode, (const uint8_t *const *)&noise, BLOCK, SX_CODEC_NONE },
+    { "decode none, noise, 1 MiB", run_decode, (const uint8_t *const *)&noise, BLOCK,
+      SX_CODEC_NONE },
     { "decode zstd, text, 1 MiB", run_decode, (const uint8_t *const *)&text, BLOCK, SX_CODEC_ZSTD },
     { "decode lz4, text, 1 MiB", run_decode, (const uint8_t *const *)&text, BLOCK, SX_CODEC_LZ4 },
     { "decode zlib, text, 1 MiB", run_decode, (const uint8_t *const *)&text, BLOCK, SX_CODEC_ZLIB },
-    { "decode none, noise, 4 KiB", run_decode, (const uint8_t *const *)&noise, SMALL, SX_CODEC_NONE },
+    { "decode none, noise, 4 KiB", run_decode, (const uint8_t *const *)&noise, SMALL,
+      SX_CODEC_NONE },
     { "decode zstd, text, 4 KiB", run_decode, (const uint8_t *const *)&text, SMALL, SX_CODEC_ZSTD },
 };
 
 /* Words of random length and frequency: zstd makes about a third of it. */
 static void make_text(uint8_t *p, size_t n, const uint8_t *random)
 {
-    static const char words[] = "the block of a file is named by what it holds and where does not matter ";
+    static const char words[] =
+        "the block of a file is named by what it holds and where does not matter ";
     size_t r = 0;
 
     for (size_t i = 0; i < n;) {

@@ -39,9 +39,10 @@ static size_t below(size_t n)
 
 static void write_number(void)
 {
-    static const uint64_t numbers[] = { 0, 1, 47, 48, 49, 127, 128, 255, 256, 4096, 65535, 65536, 65537, 0x400000,
-                                        0x400001, 0x400030, 0x400031, 0x7fffffff, 0x80000000, 0xffffffff,
-                                        UINT64_MAX };
+    static const uint64_t numbers[] = {
+        0, 1, 47, 48, 49, 127, 128, 255, 256, 4096, 65535, 65536, 65537, 0x400000, 0x400001,
+        0x400030, 0x400031, 0x7fffffff, 0x80000000, 0xffffffff, UINT64_MAX
+    };
     static const size_t widths[] = { 1, 2, 4, 8 };
     size_t width = widths[below(4)];
     uint8_t le[8];

@@ -48,10 +48,12 @@ static void check_parse(const char *authorization)
 /* What we sign we accept. */
 static void check_round_trip(char *target, const char *value)
 {
-    const struct sx_header headers[] = { { "Host", "h" }, { "X-Other", value }, { "X-Amz-Date", DATE },
+    const struct sx_header headers[] = { { "Host", "h" }, { "X-Other", value },
+                                         { "X-Amz-Date", DATE },
                                          { "x-amz-content-sha256", HASH }, { "x-other", "2" } };
     char *query = strchr(target, '?');
-    struct sx_sig_request r = { .method = "GET", .path = target, .headers = headers, .n_headers = 5, .payload = HASH };
+    struct sx_sig_request r = { .method = "GET", .path = target, .headers = headers, .n_headers = 5,
+                                .payload = HASH };
     SX_AUTO(sx_buf) struct sx_buf a = SX_BUF_INIT;
     struct sx_sig_claim c;
     size_t params = 1;

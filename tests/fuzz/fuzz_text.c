@@ -9,7 +9,8 @@
 
 #define ORACLE_MAX 14 /* the plain matcher is exponential */
 
-static const char *const lines[] = { "a*b?c/*\naxxbyc/d", "[a-c!]*[!x]\\*\nb/*", "a%2Fb%20%c3%a4\n1.5GiB", "Zm9vYg==\n15m",
+static const char *const lines[] = { "a*b?c/*\naxxbyc/d", "[a-c!]*[!x]\\*\nb/*",
+                                     "a%2Fb%20%c3%a4\n1.5GiB", "Zm9vYg==\n15m",
                                      "***a**b\naaab", "\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80\n7d" };
 
 const unsigned fuzz_seeds = sizeof lines / sizeof lines[0];
@@ -24,14 +25,16 @@ static bool plain_match(const char *p, const char *s, bool slash)
     if (!*p)
         return !*s;
     if (*p == '*')
-        return plain_match(p + 1, s, slash) || (*s && !(slash && *s == '/') && plain_match(p, s + 1, slash));
+        return plain_match(p + 1, s, slash) ||
+               (*s && !(slash && *s == '/') && plain_match(p, s + 1, slash));
     return *s && (*p == '?' ? !(slash && *s == '/') : *p == *s) && plain_match(p + 1, s + 1, slash);
 }
 
 static void check_glob(const char *pattern, const char *s)
 {
     SX_AUTO(sx_buf) struct sx_buf prefix = SX_BUF_INIT;
-    bool small = strlen(pattern) <= ORACLE_MAX && strlen(s) <= ORACLE_MAX && !strpbrk(pattern, "[\\");
+    bool small = strlen(pattern) <= ORACLE_MAX && strlen(s) <= ORACLE_MAX &&
+                 !strpbrk(pattern, "[\\");
 
     sx_glob_prefix(pattern, &prefix);
     for (int slash = 0; slash < 2; slash++) {

@@ -137,11 +137,15 @@ static void test_percent(void **state)
 
 static void test_utf8(void **state)
 {
-    static const char *const good[] = { "", "abc", "\xc3\xa4", "\xe2\x82\xac", "\xf0\x9f\x98\x80", "\xf4\x8f\xbf\xbf",
-                                        "\xed\x9f\xbf", "\xee\x80\x80" };
-    static const char *const bad[] = { "\x80", "\xc3", "\xc0\xaf", "\xc1\x81", "\xe0\x80\xaf", "\xed\xa0\x80",
-                                       "\xf0\x80\x80\xaf", "\xf4\x90\x80\x80", "\xf5\x80\x80\x80", "\xff",
-                                       "\xe2\x82", "\xe2\x28\xa1", "a\xc3z" };
+    static const char *const good[] = {
+        "", "abc", "\xc3\xa4", "\xe2\x82\xac", "\xf0\x9f\x98\x80", "\xf4\x8f\xbf\xbf",
+        "\xed\x9f\xbf", "\xee\x80\x80",
+    };
+    static const char *const bad[] = {
+        "\x80", "\xc3", "\xc0\xaf", "\xc1\x81", "\xe0\x80\xaf", "\xed\xa0\x80",
+        "\xf0\x80\x80\xaf", "\xf4\x90\x80\x80", "\xf5\x80\x80\x80", "\xff", "\xe2\x82",
+        "\xe2\x28\xa1", "a\xc3z",
+    };
 
     for (size_t i = 0; i < sizeof good / sizeof good[0]; i++)
         assert_true(sx_utf8_valid(good[i], strlen(good[i])));
@@ -156,7 +160,9 @@ static void test_sizes(void **state)
         uint64_t bytes;
     } good[] = { { "0", 0 },          { "10", 10 },          { "4K", 4096 },      { "4k", 4096 },
                  { "1.5G", 3ULL << 29 }, { "2TiB", 2ULL << 40 }, { "1MB", 1 << 20 }, { "7B", 7 } };
-    static const char *const bad[] = { "", "K", "-1", "1X", "1 K", "1KiBs", "nan", "inf", "99999P" };
+    static const char *const bad[] = {
+        "", "K", "-1", "1X", "1 K", "1KiBs", "nan", "inf", "99999P",
+    };
     char text[SX_SIZE_TEXT];
     uint64_t n;
 
@@ -174,7 +180,9 @@ static void test_sizes(void **state)
 
 static void test_durations(void **state)
 {
-    static const char *const bad[] = { "", "x", "-1", "1w", "1hh", "1000000001", "99999999999999999999" };
+    static const char *const bad[] = {
+        "", "x", "-1", "1w", "1hh", "1000000001", "99999999999999999999",
+    };
     char text[SX_TIME_TEXT];
     uint64_t s;
 
@@ -196,16 +204,21 @@ static void test_glob(void **state)
         const char *pattern, *s;
         bool plain, slash;
     } cases[] = {
-        { "", "", true, true },           { "", "a", false, false },        { "*", "", true, true },
-        { "*", "a/b", true, false },      { "a*c", "abbc", true, true },    { "a*c", "ab", false, false },
-        { "a?c", "abc", true, true },     { "a?c", "a/c", true, false },    { "?", "", false, false },
-        { "[abc]", "b", true, true },     { "[a-c]x", "bx", true, true },   { "[!a]", "a", false, false },
-        { "[!a]", "b", true, true },      { "[^a]", "b", true, true },      { "[!a]", "/", true, false },
-        { "[]]", "]", true, true },       { "[a-]", "-", true, true },      { "[a", "[a", true, true },
-        { "\\*", "*", true, true },       { "\\*", "a", false, false },     { "a\\", "a\\", true, true },
-        { "*.o", "dir/x.o", true, false }, { "dir/*.o", "dir/x.o", true, true }, { "*/*", "a/b", true, true },
-        { "*a*b*c", "xxaxxbxxc", true, true }, { "*aab", "aaaab", true, true }, { "a**b", "ab", true, true },
-        { "[\\]]", "]", true, true },     { "[\\a-c]", "b", true, true },   { "a*", "a/b", true, false },
+        { "", "", true, true }, { "", "a", false, false },
+        { "*", "", true, true }, { "*", "a/b", true, false },
+        { "a*c", "abbc", true, true }, { "a*c", "ab", false, false },
+        { "a?c", "abc", true, true }, { "a?c", "a/c", true, false },
+        { "?", "", false, false }, { "[abc]", "b", true, true },
+        { "[a-c]x", "bx", true, true }, { "[!a]", "a", false, false },
+        { "[!a]", "b", true, true }, { "[^a]", "b", true, true },
+        { "[!a]", "/", true, false }, { "[]]", "]", true, true },
+        { "[a-]", "-", true, true }, { "[a", "[a", true, true },
+        { "\\*", "*", true, true }, { "\\*", "a", false, false },
+        { "a\\", "a\\", true, true }, { "*.o", "dir/x.o", true, false },
+        { "dir/*.o", "dir/x.o", true, true }, { "*/*", "a/b", true, true },
+        { "*a*b*c", "xxaxxbxxc", true, true }, { "*aab", "aaaab", true, true },
+        { "a**b", "ab", true, true }, { "[\\]]", "]", true, true },
+        { "[\\a-c]", "b", true, true }, { "a*", "a/b", true, false },
     };
 
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -234,7 +247,10 @@ static void test_glob_prefix(void **state)
     static const struct {
         const char *pattern, *prefix;
         bool wild;
-    } cases[] = { { "a/b", "a/b", false }, { "a/*", "a/", true }, { "\\*a?", "*a", true }, { "[x]", "", true },
+    } cases[] = { { "a/b", "a/b", false },
+                  { "a/*", "a/", true },
+                  { "\\*a?", "*a", true },
+                  { "[x]", "", true },
                   { "a\\[b", "a[b", false } };
 
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -249,8 +265,10 @@ static void test_glob_prefix(void **state)
 static void test_json(void **state)
 {
     static const char text[] = "{\"s\":\"x\",\"n\":7,\"neg\":-1,\"t\":true,\"nil\":null,\"f\":1.5}";
-    static const char *const bad[] = { "", "[1]", "{", "{\"a\":1,\"a\":2}", "{} x", "\"s\"", "{\"a\":\"\\u0000\"}",
-                                       "{\"a\":\"\xff\"}", "{\"n\":99999999999999999999}" };
+    static const char *const bad[] = {
+        "", "[1]", "{", "{\"a\":1,\"a\":2}", "{} x", "\"s\"", "{\"a\":\"\\u0000\"}",
+        "{\"a\":\"\xff\"}", "{\"n\":99999999999999999999}",
+    };
     SX_AUTO_JSON json_t *j = sx_json_parse(text, sizeof text - 1, &e);
     SX_AUTO(sx_buf) struct sx_buf b = SX_BUF_INIT;
     const char *s;
@@ -289,10 +307,12 @@ static void test_json(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_err),       cmocka_unit_test(test_err_long), cmocka_unit_test(test_err_table),
-        cmocka_unit_test(test_buf),       cmocka_unit_test(test_cursor),   cmocka_unit_test(test_hex),
-        cmocka_unit_test(test_percent),   cmocka_unit_test(test_utf8),     cmocka_unit_test(test_sizes),
-        cmocka_unit_test(test_durations), cmocka_unit_test(test_glob),     cmocka_unit_test(test_glob_cost),
+        cmocka_unit_test(test_err), cmocka_unit_test(test_err_long),
+        cmocka_unit_test(test_err_table), cmocka_unit_test(test_buf),
+        cmocka_unit_test(test_cursor), cmocka_unit_test(test_hex),
+        cmocka_unit_test(test_percent), cmocka_unit_test(test_utf8),
+        cmocka_unit_test(test_sizes), cmocka_unit_test(test_durations),
+        cmocka_unit_test(test_glob), cmocka_unit_test(test_glob_cost),
         cmocka_unit_test(test_glob_prefix), cmocka_unit_test(test_json),
     };
 

@@ -41,7 +41,8 @@ static void test_masks(void **state)
     assert_int_equal(c.mask_loose, 0xffffc00000000000ULL);
 }
 
-static void check_golden(const struct sx_chunker *c, const uint8_t *data, size_t n, const size_t *want)
+static void check_golden(const struct sx_chunker *c, const uint8_t *data, size_t n,
+                         const size_t *want)
 {
     for (size_t at = 0; at < n; want++) {
         size_t len = sx_chunk_next(c, data + at, n - at);
@@ -83,7 +84,8 @@ static void test_same_as_definition(void **state)
 
         sx_chunker_init(&c, min, 64 << round % 5, 5000 + unit_random(&seed) % 5000);
         for (; at < 1 << 20; cuts++) {
-            size_t left = (1 << 20) - at, n = round % 2 ? left : unit_random(&seed) % 12000 % left + 1;
+            size_t left = (1 << 20) - at,
+                n = round % 2 ? left : unit_random(&seed) % 12000 % left + 1;
             size_t len = sx_chunk_next(&c, data + at, n);
 
             assert_int_equal(len, by_definition(&c, data + at, n));
@@ -107,7 +109,8 @@ static void test_ends(void **state)
 
 #define CUTS_MAX 2048
 
-static size_t cut_digests(const struct sx_chunker *c, const uint8_t *data, size_t n, uint64_t *digests)
+static size_t cut_digests(const struct sx_chunker *c, const uint8_t *data, size_t n,
+                          uint64_t *digests)
 {
     size_t count = 0;
 

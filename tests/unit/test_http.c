@@ -124,7 +124,7 @@ static void test_many(void **state)
         assert_int_equal(out[i].len, 1000);
         sx_buf_fini(&out[i]);
     }
-    assert_in_range(tls_server_connections(server) - before, 1, 4); /* kept, and not more than allowed */
+    assert_in_range(tls_server_connections(server) - before, 1, 4);
     assert_true(tls_server_most_open(server) <= 5);
     sx_http_free(h);
 }
@@ -183,12 +183,14 @@ static size_t collect(char *p, size_t size, size_t n, void *out)
 static void test_signature_of_curl(void **state)
 {
     SX_AUTO(sx_buf) struct sx_buf out = SX_BUF_INIT;
-    SX_AUTO_FREE char *url = sx_asprintf("https://127.0.0.1:%u/head/x%%20y?a=1&b=%%2F", tls_server_port(server));
+    SX_AUTO_FREE char *url = sx_asprintf("https://127.0.0.1:%u/head/x%%20y?a=1&b=%%2F",
+                                         tls_server_port(server));
     struct sx_header headers[3] = { { "host" }, { "x-amz-date" }, { "x-amz-content-sha256" } };
     struct sx_sig_request s = { .method = "GET", .path = "/head/x%20y", .query = "a=1&b=%2F",
                                 .headers = headers, .n_headers = 3 };
     struct sx_sig_claim claim;
-    struct curl_slist *list = curl_slist_append(NULL, "x-amz-content-sha256: e3b0c44298fc1c149afbf4c8996fb924"
+    struct curl_slist *list = curl_slist_append(NULL,
+                                                "x-amz-content-sha256: e3b0c44298fc1c149afbf4c8996fb924"
                                                       "27ae41e4649b934ca495991b7852b855");
     CURL *c = curl_easy_init();
 

@@ -65,7 +65,8 @@ static ssize_t faulty_pread(const struct sx_io *io, int fd, void *p, size_t n, o
     return pread(fd, p, n < f->most ? n : f->most, at);
 }
 
-static ssize_t faulty_pwritev(const struct sx_io *io, int fd, const struct iovec *iov, int count, off_t at)
+static ssize_t faulty_pwritev(const struct sx_io *io, int fd, const struct iovec *iov, int count,
+                              off_t at)
 {
     struct faulty *f = io->ctx;
 

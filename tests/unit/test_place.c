@@ -17,12 +17,14 @@ static void test_golden(void **state)
     static const struct {
         unsigned partition;
         uint16_t owners[5];
-    } cases[] = { { 0, { 0, 5, 3, 1, 2 } },    { 1, { 0, 5, 3, 1, 2 } },    { 2, { 2, 0, 3, 1, 5 } },
-                  { 77, { 2, 3, 1, 5, 0 } },   { 2048, { 5, 1, 3, 2, 0 } }, { 4095, { 5, 0, 3, 2, 1 } } };
+    } cases[] = { { 0, { 0, 5, 3, 1, 2 } },    { 1, { 0, 5, 3, 1, 2 } },
+                  { 2, { 2, 0, 3, 1, 5 } },    { 77, { 2, 3, 1, 5, 0 } },
+                  { 2048, { 5, 1, 3, 2, 0 } }, { 4095, { 5, 0, 3, 2, 1 } } };
     uint16_t owners[6];
 
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        assert_int_equal(sx_place(nodes, 6, cases[i].partition, 6, owners), 5); /* weight 0 owns nothing */
+        /* the node with weight 0 owns nothing */
+        assert_int_equal(sx_place(nodes, 6, cases[i].partition, 6, owners), 5);
         assert_memory_equal(owners, cases[i].owners, sizeof cases[i].owners);
         assert_int_equal(sx_place(nodes, 6, cases[i].partition, 2, owners), 2);
         assert_memory_equal(owners, cases[i].owners, 2 * sizeof owners[0]);
@@ -64,7 +66,8 @@ static void test_weights(void **state)
         assert_true(share[i] > 0.98 * (i + 1) / 10 && share[i] < 1.02 * (i + 1) / 10);
 }
 
-static bool is_among(uint64_t id, const struct sx_place_node *nodes, const uint16_t *owners, size_t n)
+static bool is_among(uint64_t id, const struct sx_place_node *nodes, const uint16_t *owners,
+                     size_t n)
 {
     for (size_t i = 0; i < n; i++)
         if (nodes[owners[i]].id == id)

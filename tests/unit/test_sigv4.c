@@ -11,7 +11,8 @@
 
 static struct sx_err e;
 
-static void check(const char *secret, const char *service, const struct sx_sig_request *r, const char *date,
+static void check(const char *secret, const char *service, const struct sx_sig_request *r,
+                  const char *date,
                   const char *want)
 {
     SX_AUTO(sx_buf) struct sx_buf out = SX_BUF_INIT;
@@ -25,7 +26,8 @@ static void check(const char *secret, const char *service, const struct sx_sig_r
 
 static void test_suite(void **state)
 {
-    static const char secret[] = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", date[] = "20150830T123600Z";
+    static const char secret[] = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY",
+        date[] = "20150830T123600Z";
 #define HOST { "Host", "example.amazonaws.com" }, { "X-Amz-Date", date }
     const struct {
         struct sx_sig_request r;
@@ -42,7 +44,8 @@ static void test_suite(void **state)
             "-._~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz",
             HEADERS(HOST), EMPTY },
           "9c3e54bfcdf0b19771a7f523ee5669cdf59bc7cc0884027167c21bb143a40197" },
-        { { "GET", "", "", HEADERS(HOST, { "My-Header1", " value1" }, { "My-Header2", " \"a   b   c\"" }), EMPTY },
+        { { "GET", "", "",
+            HEADERS(HOST, { "My-Header1", " value1" }, { "My-Header2", " \"a   b   c\"" }), EMPTY },
           "acc3ed3afb60bb290fc8d2dd0098b9911fcaa05412b367055dee359757a9c736" },
     };
 
@@ -52,7 +55,8 @@ static void test_suite(void **state)
 
 static void test_s3(void **state)
 {
-    static const char secret[] = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", date[] = "20130524T000000Z";
+    static const char secret[] = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+        date[] = "20130524T000000Z";
     static const char put[] = "44ce7dd67c959e0d3524ffac1771dfbba87d2b6b4b4e99e42034a8b803f8b072";
 #define BUCKET(hash) { "host", "examplebucket.s3.amazonaws.com" }, { "x-amz-content-sha256", hash }, { "x-amz-date", date }
     const struct {
@@ -83,7 +87,8 @@ static struct sx_header own_headers[] = { { "Host", "node:8443" },
                                           { "x-amz-content-sha256", SX_UNSIGNED_PAYLOAD },
                                           { "User-Agent", "not signed" } };
 
-static const struct sx_sig_request own = { "PUT", "/.sx/v1/files/v/a%20b%2B", "rev=1&from=a%2Fb", own_headers, 3,
+static const struct sx_sig_request own = { "PUT", "/.sx/v1/files/v/a%20b%2B", "rev=1&from=a%2Fb",
+                                           own_headers, 3,
                                            SX_UNSIGNED_PAYLOAD };
 
 static void sign_own(struct sx_sig_claim *c)
@@ -147,8 +152,10 @@ static void test_clock(void **state)
     sign_own(&c);
     assert_done(sx_sigv4_verify(&c, &own, "secret", NOW, NOW_MS + SX_SIGV4_SKEW_MS, &e), &e);
     assert_done(sx_sigv4_verify(&c, &own, "secret", NOW, NOW_MS - SX_SIGV4_SKEW_MS, &e), &e);
-    assert_error(sx_sigv4_verify(&c, &own, "secret", NOW, NOW_MS + SX_SIGV4_SKEW_MS + 1, &e), &e, SX_ECLOCK);
-    assert_error(sx_sigv4_verify(&c, &own, "secret", NOW, NOW_MS - SX_SIGV4_SKEW_MS - 1, &e), &e, SX_ECLOCK);
+    assert_error(sx_sigv4_verify(&c, &own, "secret", NOW, NOW_MS + SX_SIGV4_SKEW_MS + 1, &e), &e,
+                 SX_ECLOCK);
+    assert_error(sx_sigv4_verify(&c, &own, "secret", NOW, NOW_MS - SX_SIGV4_SKEW_MS - 1, &e), &e,
+                 SX_ECLOCK);
     assert_non_null(strstr(e.msg, "2025-11-20T15:00:00.000Z"));
 }
 
@@ -193,7 +200,8 @@ static void test_parse(void **state)
     };
     struct sx_sig_claim c;
 
-    assert_done(sx_sigv4_parse("AWS4-HMAC-SHA256 " CRED ",SignedHeaders=a;ab;b,  " SIG, &c, &e), &e);
+    assert_done(sx_sigv4_parse("AWS4-HMAC-SHA256 " CRED ",SignedHeaders=a;ab;b,  " SIG, &c, &e),
+                &e);
     assert_done(sx_sigv4_parse("AWS4-HMAC-SHA256 " SIG ", SignedHeaders=host, Credential=A/B/20251120/r/s/aws4_request",
                                &c, &e), &e);
     assert_string_equal(c.access_key, "A/B");
@@ -203,7 +211,8 @@ static void test_parse(void **state)
 
 static void test_dates(void **state)
 {
-    static const char *const bad[] = { "", "20251120", "20251120T150000", "20251120T150000z", "20251120T150000ZZ",
+    static const char *const bad[] = { "", "20251120", "20251120T150000", "20251120T150000z",
+                                       "20251120T150000ZZ",
                                        "20251320T150000Z", "20250231T150000Z", "20251120T250000Z",
                                        "20251120T150060Z", "19691231T235959Z", "2025112 T150000Z" };
     char text[17];

@@ -134,9 +134,11 @@ static bool read_request(SSL *ssl, struct sx_buf *head, struct sx_buf *body)
     return true;
 }
 
-static bool send_answer(SSL *ssl, const char *status, const char *headers, const void *body, size_t n)
+static bool send_answer(SSL *ssl, const char *status, const char *headers, const void *body,
+                        size_t n)
 {
-    SX_AUTO_FREE char *head = sx_asprintf("HTTP/1.1 %s\r\nContent-Length: %zu\r\nX-Sx-Request: r-1\r\n%s\r\n",
+    SX_AUTO_FREE char *head =
+        sx_asprintf("HTTP/1.1 %s\r\nContent-Length: %zu\r\nX-Sx-Request: r-1\r\n%s\r\n",
                                           status, n, headers);
 
     return SSL_write(ssl, head, (int)strlen(head)) > 0 && (!n || SSL_write(ssl, body, (int)n) > 0);
@@ -144,7 +146,8 @@ static bool send_answer(SSL *ssl, const char *status, const char *headers, const
 
 static bool answer(SSL *ssl, struct sx_buf *head, struct sx_buf *body)
 {
-    static const char missing[] = "{\"error\":{\"code\":\"NoSuchVolume\",\"message\":\"volume 'v' does not exist\","
+    static const char missing[] =
+        "{\"error\":{\"code\":\"NoSuchVolume\",\"message\":\"volume 'v' does not exist\","
                                   "\"request\":\"r-1\"}}";
     const char *path = strchr(sx_buf_cstr(head), ' ') + 1;
 
@@ -218,7 +221,8 @@ struct tls_server *tls_server_new(const char *dir)
 
     make_ctx(s, dir);
     s->listener = socket(AF_INET, SOCK_STREAM, 0);
-    sx_assert(bind(s->listener, (struct sockaddr *)&a, sizeof a) == 0 && listen(s->listener, 128) == 0);
+    sx_assert(bind(s->listener, (struct sockaddr *)&a, sizeof a) == 0 &&
+              listen(s->listener, 128) == 0);
     sx_assert(getsockname(s->listener, (struct sockaddr *)&a, &n) == 0);
     s->port = ntohs(a.sin_port);
     sx_assert(pthread_create(&s->thread, NULL, accept_loop, s) == 0);
