@@ -252,9 +252,11 @@ int sx_store_recover(struct sx_store *s, bool whole, struct sx_err *e)
     size_t n;
     bool synced;
 
-    sx_info("block store %s was not closed: reading the ends of its packs", s->dir);
     if (register_packs(s, e) || drop_unknown(s, e) || sx_packs_list(&s->packs, false, &rows, &n, e))
         return -1;
+    if (n == 0) /* a new store: nothing to find, and no lease can have been lost */
+        return 0;
+    sx_info("block store %s was not closed: reading the ends of its packs", s->dir);
     for (size_t i = 0; i < n; i++) {
         if (whole)
             rows[i].durable = 0;

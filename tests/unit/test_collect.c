@@ -421,7 +421,6 @@ static void race_run(struct race *r, unsigned passes)
         r->file[i] = -1;
     for (int i = 0; i < OPEN; i++)
         r->open[i].block = -1;
-    r->clock += 10000; /* past the floor of a new store */
     for (unsigned k = 0; k < passes; k++) {
         struct sx_collect_pass pass = { 0 };
         bool more = true;
