@@ -70,12 +70,21 @@ void sx_board_peer_failed(struct sx_board *b, uint64_t node)
     atomic_store(&p->down_until_ms, now + (pause < SX_BOARD_DOWN_MAX_MS ? pause : SX_BOARD_DOWN_MAX_MS));
 }
 
+void sx_board_peer_late(struct sx_board *b, uint64_t node)
+{
+    struct sx_board_peer *p = peer_row(b, node, true);
+
+    if (p && atomic_fetch_add(&p->late, 1) + 1 >= SX_BOARD_LATE_MAX)
+        sx_board_peer_failed(b, node);
+}
+
 void sx_board_peer_answered(struct sx_board *b, uint64_t node)
 {
     struct sx_board_peer *p = peer_row(b, node, false);
 
-    if (p && atomic_load(&p->failures) != 0) {
+    if (p && (atomic_load(&p->failures) != 0 || atomic_load(&p->late) != 0)) {
         atomic_store(&p->failures, 0);
+        atomic_store(&p->late, 0);
         atomic_store(&p->down_until_ms, 0);
     }
 }

@@ -40,6 +40,7 @@ struct sx_board_peer {
     _Atomic uint64_t node;          /* 0: free */
     _Atomic uint64_t down_until_ms; /* monotonic; in the past: worth a try */
     _Atomic uint32_t failures;      /* in a row */
+    _Atomic uint32_t late;          /* times in a row that the others did not wait for it */
 };
 
 struct sx_board {
@@ -56,8 +57,10 @@ int sx_board_create(const char *dir, struct sx_board **board, struct sx_err *e) 
  * SX_BOARD_DOWN_MIN_MS to SX_BOARD_DOWN_MAX_MS; an answer makes it up. */
 #define SX_BOARD_DOWN_MIN_MS 1000
 #define SX_BOARD_DOWN_MAX_MS 5000
+#define SX_BOARD_LATE_MAX 3 /* a peer that was too late so often in a row counts as failed */
 bool sx_board_peer_down(struct sx_board *b, uint64_t node);
 void sx_board_peer_failed(struct sx_board *b, uint64_t node);
+void sx_board_peer_late(struct sx_board *b, uint64_t node);
 void sx_board_peer_answered(struct sx_board *b, uint64_t node);
 
 /* How many processes are in a state. */

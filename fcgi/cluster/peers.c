@@ -130,6 +130,7 @@ void sx_peers_note(const struct sx_peers *p, size_t i, const struct sx_err *err)
         sx_board_peer_failed(p->board, p->nodes[i].id);
         return;
     case SX_ECANCELED:
+        sx_board_peer_late(p->board, p->nodes[i].id);
         return;
     default:
         sx_board_peer_answered(p->board, p->nodes[i].id);

@@ -39,7 +39,7 @@ size_t sx_peers_order(const struct sx_peers *p, const struct sx_id *id, uint16_t
 
 /* Failed lately (never this node itself). */
 bool sx_peers_down(const struct sx_peers *p, size_t i);
-/* Notes how a call to the node went: only errors that tell of its absence count. */
+/* Notes how a call to the node went: only errors that tell of its absence, or that it was not waited for (SX_ECANCELED), count. */
 void sx_peers_note(const struct sx_peers *p, size_t i, const struct sx_err *err);
 
 struct sx_http *sx_peers_http(struct sx_peers *p);
