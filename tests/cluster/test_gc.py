@@ -45,7 +45,7 @@ class Racer(threading.Thread):
 
     def round(self):
         i = self.rng.randrange(CONTENTS)
-        uri = f"@t/v/r{self.number}-{self.rng.randrange(4)}"
+        uri = f"@t/vol/r{self.number}-{self.rng.randrange(4)}"
         self.c.tool("sxcp", self.paths[i], uri)
         self.kept[uri] = i
         time.sleep(self.rng.random() * 2 * LEASE_S)
@@ -68,7 +68,7 @@ def main():
     need("sxcp", "sxsetup", "sx.fcgi", "nginx")
     settings = {"lease_s": LEASE_S, "collect_interval_s": INTERVAL_S}
     with Cluster("gc", nodes=1, settings=settings) as c:
-        c.tool("sxvol", "create", "@t/v")
+        c.tool("sxvol", "create", "@t/vol")
         paths = contents(c)
         racers = [Racer(c, i, paths, time.monotonic() + SECONDS) for i in range(THREADS)]
         for r in racers:

@@ -38,8 +38,8 @@ def kill_role(load, role, node):
 def main():
     need("sxcp", "sxsetup", "sx.fcgi", "nginx", "tests/lib/sxload")
     with Cluster("roles", nodes=3) as c:
-        c.tool("sxvol", "create", "--replica", "3", "@t/v")
-        load = Load(c, "@t/v/load", threads=2, size_max=1 << 20)
+        c.tool("sxvol", "create", "--replica", "3", "@t/vol")
+        load = Load(c, "@t/vol/load", threads=2, size_max=1 << 20)
         for role in ROLES:
             first = leader(c)
             for node in [first] if SMALL else [first, next(n for n in c.nodes if n is not first)]:

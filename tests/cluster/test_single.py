@@ -34,7 +34,7 @@ def same(a, b):
 
 def check_copy(c, tree, number):
     out = f"{c.dir}/out{number}"
-    c.tool("sxcp", "-r", "@t/v/tree/", f"{out}/")
+    c.tool("sxcp", "-r", "@t/vol/tree/", f"{out}/")
     same(tree, out)
 
 
@@ -43,13 +43,13 @@ def main():
     with Cluster("single") as c:
         node, tree = c.nodes[0], f"{c.dir}/tree"
         make_tree(tree)
-        c.tool("sxvol", "create", "@t/v")
-        c.tool("sxcp", "-r", f"{tree}/", "@t/v/tree/")
+        c.tool("sxvol", "create", "@t/vol")
+        c.tool("sxcp", "-r", f"{tree}/", "@t/vol/tree/")
         check_copy(c, tree, 1)
         say("a tree comes back as it went in")
 
         before = c.wait_healthy()["nodes"][0]["used"]
-        c.tool("sxcp", "-r", f"{tree}/", "@t/v/again/")
+        c.tool("sxcp", "-r", f"{tree}/", "@t/vol/again/")
         after = c.wait_healthy()["nodes"][0]["used"]
         assert after - before < 100000, f"a second copy took {after - before} bytes"
         say("a second copy of the same data stores nothing")
@@ -61,13 +61,13 @@ def main():
         check_copy(c, tree, 3)
         say("the same after a restart, and after kill -9 of everything")
 
-        c.tool("sxmv", "@t/v/again/", "@t/v/moved/")
-        assert c.tool("sxls", "-r", "@t/v/again/", check=False).out == ""
-        c.tool("sxrm", "-r", "@t/v/moved/")
+        c.tool("sxmv", "@t/vol/again/", "@t/vol/moved/")
+        assert c.tool("sxls", "-r", "@t/vol/again/", check=False).out == ""
+        c.tool("sxrm", "-r", "@t/vol/moved/")
         status = json.loads(c.tool("sxadm", "cluster", "status", "--json", "@t").out)
         assert status["files"] == len(SIZES), status["files"]
         assert c.tool("sxadm", "node", "check", "--deep", "--dir", node.dir).out
-        c.tool("sxvol", "remove", "-r", "@t/v")
+        c.tool("sxvol", "remove", "-r", "@t/vol")
         assert c.tool("sxls", "@t").out == ""
         say("directories move and go; the store is sound")
 

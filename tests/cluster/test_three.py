@@ -36,7 +36,7 @@ def names_and_etags(node):
     """Everything that a node lists, as it lists it."""
     client, after, found = node.client(), "", {}
     while True:
-        answer = client.request("GET", f"/list/v?after={quote(after).replace('/', '%2F')}&limit=1000")
+        answer = client.request("GET", f"/list/vol?after={quote(after).replace('/', '%2F')}&limit=1000")
         assert answer.status == 200, answer
         page = answer.json()
         found.update({f["path"]: (f["etag"], f["rev"], f["size"]) for f in page["files"]})
@@ -49,9 +49,9 @@ def copy_tree(c):
     tree = f"{c.dir}/tree"
     make_tree(tree)
     start = time.monotonic()
-    c.tool("sxcp", "-r", f"{tree}/", "@t/v/tree/", timeout=600)
+    c.tool("sxcp", "-r", f"{tree}/", "@t/vol/tree/", timeout=600)
     up = time.monotonic() - start
-    c.tool("sxcp", "-r", "@t/v/tree/", f"{c.dir}/out/", timeout=600)
+    c.tool("sxcp", "-r", "@t/vol/tree/", f"{c.dir}/out/", timeout=600)
     same(tree, f"{c.dir}/out")
     say(f"{FILES} files in and out and equal; in at {FILES / up:.0f} files a second")
     return tree
@@ -79,9 +79,9 @@ def kill_nodes(c, load):
 def main():
     need("sxcp", "sxsetup", "sx.fcgi", "nginx", "tests/lib/sxload")
     with Cluster("three", nodes=3) as c:
-        c.tool("sxvol", "create", "--replica", "3", "@t/v")
+        c.tool("sxvol", "create", "--replica", "3", "@t/vol")
         tree = copy_tree(c)
-        load = Load(c, "@t/v/load", threads=3, size_max=2 << 20)
+        load = Load(c, "@t/vol/load", threads=3, size_max=2 << 20)
         kill_nodes(c, load)
         load.stop()
         load.verify()
@@ -98,7 +98,7 @@ def main():
             load.verify()
             n.start()
             c.wait_healthy(60 * SLOW)
-        c.tool("sxcp", "-r", "@t/v/tree/", f"{c.dir}/out2/", timeout=600)
+        c.tool("sxcp", "-r", "@t/vol/tree/", f"{c.dir}/out2/", timeout=600)
         same(tree, f"{c.dir}/out2")
         say("the tree is still the same")
 

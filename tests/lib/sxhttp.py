@@ -26,7 +26,7 @@ def sign(method, path, query, headers, payload, access, secret, stamp):
     """The Authorization header; `headers` are all lower case and take part."""
     names = ";".join(sorted(headers))
     canonical = "\n".join(
-        [method, path, "&".join(sorted(p if "=" in p else p + "=" for p in query.split("&") if p))]
+        [method, urllib.parse.quote(urllib.parse.unquote_to_bytes(path), safe="/-._~"), "&".join(sorted(p if "=" in p else p + "=" for p in query.split("&") if p))]
         + [f"{n}:{' '.join(headers[n].split())}" for n in sorted(headers)]
         + ["", names, payload])
     scope = f"{stamp[:8]}/sx/sx/aws4_request"
