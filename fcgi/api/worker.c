@@ -103,7 +103,10 @@ static void serve_one(struct sx_app *app, struct sx_req *r, FCGX_Request *f)
     else
         sx_route_serve(r);
     sx_assert(r->status != 0);
-    FCGX_FFlush(f->out);
+    /* The whole answer leaves before the rest of the body is read: nginx stops sending a body once it has
+     * the head of the answer, and a close with unread data could overtake the answer. */
+    FCGX_FClose(f->err);
+    FCGX_FClose(f->out);
     sx_req_drain(r);
     sx_req_end(r);
     FCGX_Finish_r(f);
