@@ -5,9 +5,13 @@ libcli_la_SOURCES = client/cli.h client/cli.c client/ask.c client/show.h client/
 libcli_la_LIBADD = libsxcore.la
 
 sx_commands_LDADD = libcli.la libsx.la
-bin_PROGRAMS += sxinit sxls sxrm sxmv sxvol sxacl
+bin_PROGRAMS += sxinit sxcp sxls sxcat sxrm sxmv sxvol sxacl
 sxinit_SOURCES = client/sxinit.c
 sxinit_LDADD = $(sx_commands_LDADD)
+sxcp_SOURCES = client/sxcp.c client/bar.h client/bar.c
+sxcp_LDADD = $(sx_commands_LDADD)
+sxcat_SOURCES = client/sxcat.c
+sxcat_LDADD = $(sx_commands_LDADD)
 sxls_SOURCES = client/sxls.c
 sxls_LDADD = $(sx_commands_LDADD)
 sxrm_SOURCES = client/sxrm.c

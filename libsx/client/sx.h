@@ -336,7 +336,7 @@ struct sx_copy_stats {
 enum sx_note {
     SX_NOTE_COPIED,    /* a file is complete at its destination */
     SX_NOTE_UNCHANGED,
-    SX_NOTE_SKIPPED,   /* the error says why */
+    SX_NOTE_SKIPPED,   /* the error says why; without an error: by a filter */
     SX_NOTE_FAILED     /* the error says why */
 };
 

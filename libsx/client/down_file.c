@@ -1,0 +1,356 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * One file of a download: its metadata and block list, page by page, and what is to be done next.  See down.h.
+ */
+#include <inttypes.h>
+#include <string.h>
+
+#include "libsx/base/text.h"
+#include "libsx/base/wire.h"
+#include "libsx/client/down.h"
+#include "libsx/client/ops.h"
+#include "libsx/codec/record.h"
+
+struct down_entry *down_entry(struct down_file *f, uint64_t index)
+{
+    sx_assert(index >= f->base && index - f->base < f->n);
+    return &f->entries[index - f->base];
+}
+
+/* ---- The manifest -------------------------------------------------------------------------- */
+
+static int add_entry(struct down_file *f, const uint8_t *raw, uint64_t expires_ms, struct sx_err *e)
+{
+    struct down_entry *en;
+
+    if (f->n == f->cap) {
+        f->cap = f->cap ? 2 * f->cap : 16;
+        f->entries = sx_realloc(f->entries, f->cap * sizeof *f->entries);
+    }
+    en = &f->entries[f->n];
+    memset(en, 0, sizeof *en);
+    memcpy(en->id.b, raw, SX_ID_SIZE);
+    en->len = sx_get_u32(raw + SX_ID_SIZE);
+    memcpy(en->ticket, raw + SX_ID_SIZE + 4, DOWN_TICKET_SIZE);
+    en->expires_ms = expires_ms;
+    en->offset = f->listed_bytes;
+    if (en->len == 0 || en->len > SX_BLOCK_PLAIN_MAX || en->len > f->size - f->listed_bytes)
+        return sx_err_set(e, SX_EMALFORMED, "the block list does not fit the file's size");
+    sx_sha_add(f->sha, raw, SX_ID_SIZE + 4);
+    f->listed_bytes += en->len;
+    f->n++;
+    return 0;
+}
+
+/* The whole list was seen: is it the one that the etag names? */
+static int check_etag(struct down_file *f, struct sx_err *e)
+{
+    uint8_t digest[SX_SHA256];
+    char hex[33];
+
+    sx_sha_end(f->sha, digest);
+    sx_hex(hex, digest, 16);
+    if (f->listed_bytes != f->size || strcmp(hex, f->etag))
+        return sx_err_set(e, SX_ECORRUPT, "the block list does not match the file's etag");
+    f->all_listed = true;
+    return 0;
+}
+
+static int take_facts(struct down_file *f, const json_t *j, struct sx_err *e)
+{
+    struct sx_file_info info;
+
+    if (sx_file_read(j, &info, e))
+        return -1;
+    if (strlen(info.rev) >= sizeof f->rev || strlen(info.etag) >= sizeof f->etag)
+        return sx_err_set(e, SX_EMALFORMED, "answer of the cluster: revision or etag is too long");
+    if (f->sha) /* a later page: of the same revision */
+        return strcmp(info.etag, f->etag) ?
+                   sx_err_set(e, SX_ECONFLICT, "was replaced while it was read; copy it again") :
+                   0;
+    strcpy(f->rev, info.rev);
+    strcpy(f->etag, info.etag);
+    f->d->x.bytes_known += info.size - f->size;
+    f->size = info.size;
+    f->mtime_ns = info.mtime_ns;
+    f->mode = info.mode;
+    f->sha = sx_sha_new();
+    return 0;
+}
+
+/* Adds or, where they are known, renews the entries of a page.  Gives the records behind them. */
+static int take_page(struct down_file *f, const struct sx_message *m, const uint8_t **records,
+                     size_t *len, uint64_t *n_records, struct sx_err *e)
+{
+    uint64_t from, count, expires;
+
+    if (take_facts(f, m->json, e) || sx_json_u64(m->json, "from", 0, INT64_MAX, &from, e) ||
+        sx_json_need_u64(m->json, "count", DOWN_PAGE, &count, e) ||
+        sx_json_u64(m->json, "records", 0, count, n_records, e) ||
+        sx_json_need_u64(m->json, "expires_ms", INT64_MAX, &expires, e))
+        return -1;
+    if (m->len < count * DOWN_MANIFEST_ENTRY || from > f->base + f->n)
+        return sx_err_set(e, SX_EMALFORMED, "answer of the cluster: the block list is cut off");
+    for (uint64_t i = 0; i < count; i++) {
+        const uint8_t *raw = m->data + i * DOWN_MANIFEST_ENTRY;
+
+        if (from + i < f->base)
+            continue;
+        if (from + i < f->base + f->n) {
+            struct down_entry *en = down_entry(f, from + i);
+
+            memcpy(en->ticket, raw + SX_ID_SIZE + 4, DOWN_TICKET_SIZE);
+            en->expires_ms = expires ? expires : 1;
+        } else if (add_entry(f, raw, expires ? expires : 1, e)) {
+            return -1;
+        }
+    }
+    *records = m->data + count * DOWN_MANIFEST_ENTRY;
+    *len = m->len - count * DOWN_MANIFEST_ENTRY;
+    if (count == 0 && f->listed_bytes < f->size)
+        return sx_err_set(e, SX_EMALFORMED, "answer of the cluster: the block list is too short");
+    return f->listed_bytes == f->size && !f->all_listed ? check_etag(f, e) : 0;
+}
+
+/* ---- Small files: everything came with the first answer ------------------------------------ */
+
+static int write_small(struct down_file *f, struct sx_worker *w, struct sx_err *e)
+{
+    SX_AUTO(sx_message) struct sx_message m = { 0 };
+    const uint8_t *p;
+    size_t left;
+
+    if (sx_message_parse(&m, f->answer.data, f->answer.len, e))
+        return -1;
+    p = m.data + f->n * DOWN_MANIFEST_ENTRY;
+    left = m.len - f->n * DOWN_MANIFEST_ENTRY;
+    for (uint64_t i = 0; i < f->n; i++) {
+        struct down_entry *en = down_entry(f, i);
+        struct sx_record r;
+        size_t used = 0;
+
+        if (sx_record_parse(p, left, &r, &used, e))
+            return -1;
+        if (!used || !r.len || sx_id_cmp(&r.id, &en->id))
+            return sx_err_set(e, SX_EBLOCK, "block %" PRIu64 " is not in the answer", i);
+        if (sx_block_decode(w->codec, &en->id, r.stored, r.len, &w->scratch, e))
+            return -1;
+        if (w->scratch.len != en->len)
+            return sx_err_set(e, SX_EBLOCK, "block %" PRIu64 " has %zu bytes, not %u", i,
+                              w->scratch.len, en->len);
+        if (!f->local)
+            sx_buf_add(&f->whole, w->scratch.data, w->scratch.len);
+        else if (down_target_write(f, w->scratch.data, en->len, en->offset, e))
+            return -1;
+        p += used;
+        left -= used;
+    }
+    return 0;
+}
+
+static void small_run(struct sx_job *j, struct sx_worker *w)
+{
+    struct down_file *f = (struct down_file *)j;
+
+    if (f->local && down_target_open(f, false, &f->err))
+        return;
+    if (write_small(f, w, &f->err) == 0 && f->local)
+        (void)!down_target_finish(f, &f->err);
+}
+
+static void small_done(struct sx_job *j)
+{
+    struct down_file *f = (struct down_file *)j;
+
+    if (f->err.code == SX_OK && !f->local && f->whole.len &&
+        f->d->sink(f->d->sink_arg, f->whole.data, f->whole.len))
+        sx_err_set(&f->err, SX_ECANCELED, "stopped by the reader");
+    /* A damaged block among the records: block by block there may be a good copy elsewhere. */
+    if (f->err.code == SX_EBLOCK) {
+        sx_err_clear(&f->err);
+        down_target_drop(f, false);
+        free(SX_STEAL(f->part));
+        sx_buf_reset(&f->whole);
+        f->streaming = true;
+        down_file_step(f);
+        return;
+    }
+    if (f->err.code == SX_OK)
+        f->d->x.bytes_done += f->size;
+    down_file_end(f, f->err.code == SX_OK ? NULL : &f->err);
+}
+
+/* ---- Pages --------------------------------------------------------------------------------- */
+
+static void page_done(void *arg, struct sx_call *call)
+{
+    struct down_file *f = arg;
+    SX_AUTO(sx_message) struct sx_message m = { 0 };
+    struct sx_err e = call->err;
+    const uint8_t *records = NULL;
+    bool first = !f->sha;
+    uint64_t n_records = 0;
+    size_t len = 0;
+
+    f->paging = false;
+    sx_call_fini(call);
+    if (e.code == SX_OK && (sx_message_parse(&m, f->answer.data, f->answer.len, &e) ||
+                            take_page(f, &m, &records, &len, &n_records, &e)))
+        f->failed = true;
+    if (e.code != SX_OK) {
+        f->failed = true;
+        f->err = e;
+        down_file_step(f);
+        return;
+    }
+    f->d->x.stats->moved += len;
+    if (first && f->all_listed && n_records == f->n) {
+        f->job.run = small_run;
+        f->job.done = small_done;
+        sx_work_add(f->d->x.work, &f->job);
+        return;
+    }
+    f->streaming = true;
+    down_file_step(f);
+}
+
+static void page_start(struct down_file *f, uint64_t from)
+{
+    struct sx_buf q = SX_BUF_INIT;
+
+    sx_buf_printf(&q, "from=%" PRIu64, from);
+    if (*f->rev)
+        sx_buf_printf(&q, "&rev=%s", f->rev);
+    else
+        sx_buf_printf(&q, "&data=%u", DOWN_SMALL_MAX);
+    sx_call_init(&f->call, "GET", sx_api_path("files", f->d->volume, f->path));
+    f->call.query = (char *)q.data;
+    f->call.answer = &f->answer;
+    f->call.answer_max = SX_MESSAGE_ANSWER_MAX;
+    f->call.done = page_done;
+    f->call.arg = f;
+    f->paging = true;
+    sx_call_start(f->d->x.k, &f->call);
+}
+
+void down_file_fetch(struct down_file *f)
+{
+    page_start(f, 0);
+}
+
+static void page_if_due(struct down_file *f)
+{
+    uint64_t end = f->base + f->n;
+
+    if (f->paging)
+        return;
+    if (f->refresh != UINT64_MAX) {
+        uint64_t from = f->refresh > f->base ? f->refresh : f->base;
+
+        f->refresh = UINT64_MAX;
+        if (from < end)
+            page_start(f, from);
+    } else if (!f->all_listed && end - f->todo < DOWN_PAGES_AHEAD) {
+        page_start(f, end);
+    }
+}
+
+/* ---- Streams ------------------------------------------------------------------------------- */
+
+static void open_run(struct sx_job *j, struct sx_worker *w)
+{
+    struct down_file *f = (struct down_file *)j;
+
+    (void)!down_target_open(f, true, &f->err);
+}
+
+static void opened(struct sx_job *j)
+{
+    struct down_file *f = (struct down_file *)j;
+
+    f->groups--;
+    if (f->err.code != SX_OK)
+        f->failed = true;
+    down_file_step(f);
+}
+
+static void finish_run(struct sx_job *j, struct sx_worker *w)
+{
+    struct down_file *f = (struct down_file *)j;
+
+    (void)!down_target_finish(f, &f->err);
+}
+
+static void finished(struct sx_job *j)
+{
+    struct down_file *f = (struct down_file *)j;
+
+    f->groups--;
+    down_file_end(f, f->err.code == SX_OK ? NULL : &f->err);
+}
+
+static void run(struct down_file *f, void (*work)(struct sx_job *, struct sx_worker *),
+                void (*done)(struct sx_job *))
+{
+    f->groups++;
+    f->job.run = work;
+    f->job.done = done;
+    sx_work_add(f->d->x.work, &f->job);
+}
+
+/* Gives to the sink what has its turn; forgets the entries that are done. */
+static void advance(struct down_file *f)
+{
+    uint64_t n = 0;
+
+    while (n < f->n && (f->entries[n].state == DOWN_DONE || f->entries[n].state == DOWN_HELD)) {
+        struct down_entry *en = &f->entries[n];
+
+        if (en->state == DOWN_HELD) {
+            if (!f->failed && f->d->sink(f->d->sink_arg, en->plain, en->len)) {
+                sx_err_set(&f->err, SX_ECANCELED, "stopped by the reader");
+                f->failed = true;
+            }
+            free(SX_STEAL(en->plain));
+            en->state = DOWN_DONE;
+        }
+        n++;
+    }
+    /* Moving the rest is dear: only when there is little of it, or for the window of a sink. */
+    if (n == 0 || (f->local && n < f->n && n < DOWN_PAGE))
+        return;
+    f->n -= n;
+    f->base += n;
+    memmove(f->entries, f->entries + n, f->n * sizeof *f->entries);
+}
+
+void down_file_step(struct down_file *f)
+{
+    if (f->d->x.stop && !f->failed) {
+        f->failed = true;
+        f->err = f->d->x.err;
+    }
+    if (!f->failed)
+        advance(f);
+    if (f->failed) {
+        if (!f->groups && !f->paging)
+            down_file_end(f, &f->err);
+        return;
+    }
+    if (f->finishing || !f->sha)
+        return;
+    if (f->local && f->fd < 0) {
+        if (!f->groups)
+            run(f, open_run, opened);
+        return;
+    }
+    page_if_due(f);
+    down_groups_start(f);
+    if (f->all_listed && !f->groups && !f->paging && f->todo >= f->base + f->n) {
+        f->finishing = true;
+        if (f->local)
+            run(f, finish_run, finished);
+        else
+            down_file_end(f, NULL);
+    }
+}

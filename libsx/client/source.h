@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * The source thread's own parts: reading files (source.c), walking trees (walk.c) and comparing
+ * with the destination (compare.c).
+ */
+#ifndef SX_CLIENT_SOURCE_H
+#define SX_CLIENT_SOURCE_H
+
+#include "libsx/client/up.h"
+
+struct source {
+    struct up *u;
+    const struct up_source_item *item;
+    json_t *page; /* of the destination's listing */
+    size_t at;    /* in the page */
+    bool listed;  /* there may be more pages */
+    dev_t dev;    /* of the tree's root */
+};
+
+void source_note(struct source *s, enum sx_note what, const char *name, uint64_t size,
+                 const struct sx_err *why);
+
+/* Reads a regular file and hands it over; what fails is noted. */
+void source_file(struct source *s, const char *local, const char *dest, bool follow);
+void source_fd(struct source *s, int fd, const char *name, const char *dest);
+
+void source_walk(struct source *s);
+
+/* The listing of what begins with `prefix`; paths must then be asked for in order. */
+void compare_begin(struct source *s, const char *prefix, unsigned limit);
+bool compare_unchanged(struct source *s, const char *dest, const struct stat *st);
+void compare_end(struct source *s);
+
+#endif
