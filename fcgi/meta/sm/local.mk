@@ -13,7 +13,9 @@ libsxsm_la_SOURCES = \
 libsxsm_la_LIBADD = libsxcore.la $(SQLITE_LIBS)
 
 if HAVE_CMOCKA
-SX_SM_TESTS = tests/unit/test_sm tests/unit/test_sm_work
+SX_SM_TESTS = tests/unit/test_sm \
+	tests/unit/test_sm_work \
+	tests/unit/test_sm_admin
 check_PROGRAMS += $(SX_SM_TESTS)
 TESTS += $(SX_SM_TESTS)
 SX_SM_UTIL = tests/unit/sm_util.c tests/unit/sm_util.h tests/unit/unit.h
@@ -23,4 +25,7 @@ tests_unit_test_sm_LDADD = libsxsm.la $(CMOCKA_LIBS)
 tests_unit_test_sm_work_SOURCES = tests/unit/test_sm_work.c $(SX_SM_UTIL)
 tests_unit_test_sm_work_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_sm_work_LDADD = libsxsm.la $(CMOCKA_LIBS)
+tests_unit_test_sm_admin_SOURCES = tests/unit/test_sm_admin.c $(SX_SM_UTIL)
+tests_unit_test_sm_admin_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_sm_admin_LDADD = libsxsm.la $(CMOCKA_LIBS)
 endif
