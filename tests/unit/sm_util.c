@@ -45,7 +45,8 @@ static void open_sm(struct world *w)
 void world_open_empty(struct world *w)
 {
     memset(w, 0, sizeof *w);
-    snprintf(w->dir, sizeof w->dir, "/tmp/sx-sm-XXXXXX");
+    /* memory if there is some: closing a database syncs it */
+    snprintf(w->dir, sizeof w->dir, "%s/sx-sm-XXXXXX", access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
     assert_non_null(mkdtemp(w->dir));
     snprintf(w->path, sizeof w->path, "%s/db", w->dir);
     w->time_ms = START_MS;

@@ -15,7 +15,8 @@ libsxsm_la_LIBADD = libsxcore.la $(SQLITE_LIBS)
 if HAVE_CMOCKA
 SX_SM_TESTS = tests/unit/test_sm \
 	tests/unit/test_sm_work \
-	tests/unit/test_sm_admin
+	tests/unit/test_sm_admin \
+	tests/unit/test_command tests/unit/test_query tests/unit/test_sm_random
 check_PROGRAMS += $(SX_SM_TESTS)
 TESTS += $(SX_SM_TESTS)
 SX_SM_UTIL = tests/unit/sm_util.c tests/unit/sm_util.h tests/unit/unit.h
@@ -28,4 +29,13 @@ tests_unit_test_sm_work_LDADD = libsxsm.la $(CMOCKA_LIBS)
 tests_unit_test_sm_admin_SOURCES = tests/unit/test_sm_admin.c $(SX_SM_UTIL)
 tests_unit_test_sm_admin_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_sm_admin_LDADD = libsxsm.la $(CMOCKA_LIBS)
+tests_unit_test_command_SOURCES = tests/unit/test_command.c $(SX_SM_UTIL)
+tests_unit_test_command_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_command_LDADD = libsxsm.la $(CMOCKA_LIBS)
+tests_unit_test_query_SOURCES = tests/unit/test_query.c $(SX_SM_UTIL)
+tests_unit_test_query_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_query_LDADD = libsxsm.la $(CMOCKA_LIBS)
+tests_unit_test_sm_random_SOURCES = tests/unit/test_sm_random.c $(SX_SM_UTIL)
+tests_unit_test_sm_random_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_sm_random_LDADD = libsxsm.la $(CMOCKA_LIBS)
 endif
