@@ -3,7 +3,7 @@
  * Measures the metadata path: commands per second and their latency, and linearizable reads, for 1, 16 and 64 clients that wait for
  * each answer, on clusters of 1 and 3 nodes of this machine.
  *
- *   bench_meta [seconds of each measurement]
+ *   bench_meta [seconds of each measurement [nodes [clients]]]
  */
 #include <pthread.h>
 #include <stdatomic.h>
@@ -94,21 +94,30 @@ static void measure(struct mu_cluster *cluster, unsigned clients, bool reads, un
     free(all);
 }
 
+static void cluster_of(unsigned nodes, unsigned only_clients, unsigned seconds)
+{
+    static const unsigned clients[] = { 1, 16, CLIENTS_MAX };
+    struct mu_cluster cluster;
+
+    mu_new(&cluster, nodes);
+    mu_form(&cluster, nodes, nodes);
+    for (unsigned i = 0; i < sizeof clients / sizeof *clients; i++) {
+        if (only_clients && only_clients != clients[i])
+            continue;
+        measure(&cluster, clients[i], false, seconds);
+        measure(&cluster, clients[i], true, seconds);
+    }
+    mu_free(&cluster);
+}
+
 int main(int argc, char **argv)
 {
-    static const unsigned clients[] = { 1, 16, 64 }, nodes[] = { 1, 3 };
     unsigned seconds = argc > 1 ? (unsigned)atoi(argv[1]) : 3;
+    unsigned nodes = argc > 2 ? (unsigned)atoi(argv[2]) : 0;
+    unsigned clients = argc > 3 ? (unsigned)atoi(argv[3]) : 0;
 
-    for (unsigned k = 0; k < 2; k++) {
-        struct mu_cluster cluster;
-
-        mu_new(&cluster, nodes[k]);
-        mu_form(&cluster, nodes[k], nodes[k]);
-        for (unsigned i = 0; i < 3; i++) {
-            measure(&cluster, clients[i], false, seconds);
-            measure(&cluster, clients[i], true, seconds);
-        }
-        mu_free(&cluster);
-    }
+    for (unsigned n = 1; n <= 3; n += 2)
+        if (!nodes || nodes == n)
+            cluster_of(n, clients, seconds);
     return 0;
 }

@@ -2,7 +2,7 @@
  *
  * See apply.h.
  *
- * The apply thread has one job at a time: a batch, a swap, or the emptying of SQLite's log (which needs that
+ * The apply thread has one job at a time: a batch, a swap, or the restart of SQLite's log (which needs that
  * nobody writes).  The aside thread has one job at a time: a checkpoint or a sync.  A swap waits until both are idle.
  *
  * POSIX locks: SQLite loses its locks on a file when this process closes any descriptor of it. The database and
@@ -25,9 +25,9 @@
 
 #define BATCH_ENTRIES 1024u             /* of one transaction */
 #define BATCH_BYTES (4u << 20)
-#define CHECKPOINT_BYTES (16u << 20)    /* of SQLite's log: begin to move it into the database */
-#define LOG_TRUNCATE_BYTES (128u << 20) /* it grew in spite of that: empty it between two transactions */
-#define READERS_WAIT_MS 100             /* how long emptying it waits for readers */
+#define CHECKPOINT_FRAMES 4000 /* more in SQLite's log than after the last attempt: move it to the database */
+#define RESTART_FRAMES 8000    /* it goes on growing: let it begin anew between two transactions */
+#define READERS_WAIT_MS 20     /* how long that waits for readers */
 
 struct item {
     uint64_t index, term;
@@ -52,7 +52,7 @@ struct sx_apply {
     uint64_t index;             /* applied, as the loop knows */
     struct batch *head, **tail; /* waiting */
     /* The apply thread's while a job of it is busy. */
-    struct sx_task apply, empty, swap;
+    struct sx_task apply, restart, swap;
     struct sx_sm *sm;
     sqlite3 *db; /* for reading the node list */
     struct batch *batch;
@@ -62,7 +62,10 @@ struct sx_apply {
     bool nodes_new;
     uint64_t map_version;
     uint64_t applied;
-    uint64_t log_bytes;
+    int frames;      /* in SQLite's log */
+    int frames_seen; /* the same, when the loop last looked */
+    int frames_next; /* do something about them from here on */
+    bool restart_next;
     struct sx_err err; /* code SX_OK: none */
     /* The aside thread's while a job of it is busy. */
     struct sx_task checkpoint, sync;
@@ -128,11 +131,13 @@ static int look_at_nodes(struct sx_apply *a, struct sx_err *e)
     return 0;
 }
 
-static void look_at_log(struct sx_apply *a)
+/* SQLite's log has so many frames after a commit. */
+static int log_grew(void *arg, sqlite3 *db, const char *name, int frames)
 {
-    struct stat st;
+    struct sx_apply *a = arg;
 
-    a->log_bytes = stat(a->wal_path, &st) == 0 ? (uint64_t)st.st_size : 0;
+    a->frames = frames;
+    return SQLITE_OK;
 }
 
 static void apply_run(void *ctx)
@@ -144,10 +149,9 @@ static void apply_run(void *ctx)
         return;
     sx_err_clear(&a->err);
     sx_sm_applied(a->sm, &a->applied, &term);
-    look_at_log(a);
 }
 
-/* One checkpoint over an own connection. */
+/* One checkpoint over an own connection, which knows of the log only after a read. */
 static int checkpoint(const char *path, int mode, int wait_ms, struct sx_err *e)
 {
     sqlite3 *db = NULL;
@@ -155,8 +159,10 @@ static int checkpoint(const char *path, int mode, int wait_ms, struct sx_err *e)
 
     if (r == SQLITE_OK) {
         sqlite3_busy_timeout(db, wait_ms);
-        r = sqlite3_wal_checkpoint_v2(db, NULL, mode, NULL, NULL);
+        r = sqlite3_exec(db, "SELECT count(*) FROM sqlite_schema", NULL, NULL, NULL);
     }
+    if (r == SQLITE_OK)
+        r = sqlite3_wal_checkpoint_v2(db, NULL, mode, NULL, NULL);
     if (r != SQLITE_OK && r != SQLITE_BUSY && r != SQLITE_LOCKED)
         sx_err_set(e, SX_EIO, "checkpoint of %s: %s", path, sqlite3_errmsg(db));
     else
@@ -165,12 +171,11 @@ static int checkpoint(const char *path, int mode, int wait_ms, struct sx_err *e)
     return r == SQLITE_OK ? 0 : -1;
 }
 
-static void empty_run(void *ctx)
+static void restart_run(void *ctx)
 {
     struct sx_apply *a = ctx;
 
-    checkpoint(a->path, SQLITE_CHECKPOINT_TRUNCATE, READERS_WAIT_MS, &a->err);
-    look_at_log(a);
+    checkpoint(a->path, SQLITE_CHECKPOINT_RESTART, READERS_WAIT_MS, &a->err);
 }
 
 static int unlink_if(const char *path, struct sx_err *e)
@@ -203,6 +208,8 @@ static int open_db(struct sx_apply *a, struct sx_err *e)
     if (adopt(a, e) || sx_sm_open(a->path, 0, note_result, a, &a->sm, e) ||
         sx_query_open(a->path, &a->db, e))
         return -1;
+    sqlite3_wal_hook(sx_sm_db(a->sm), log_grew, a);
+    a->frames = 0;
     sx_sm_applied(a->sm, &a->applied, &term);
     a->map_version = 0;
     return look_at_nodes(a, e);
@@ -223,7 +230,6 @@ static void swap_run(void *ctx)
     close_db(a);
     if (open_db(a, &a->err) == 0)
         sx_err_clear(&a->err);
-    look_at_log(a);
 }
 
 /* ---- in the aside thread ---- */
@@ -249,28 +255,50 @@ static void sync_run(void *ctx)
 
 /* ---- in the loop ---- */
 
+static void run_batch(struct sx_apply *a)
+{
+    a->batch = a->head;
+    a->head = a->batch->next;
+    if (!a->head)
+        a->tail = &a->head;
+    sx_exec_run(a->thread, &a->apply);
+}
+
+/* SQLite's log has grown: a checkpoint beside the writer, and then, if it goes on growing, a restart without him.  When both
+ * had no effect, since a reader holds an old state, the next attempt comes after as many frames again. */
+static void look_after_log(struct sx_apply *a)
+{
+    if (a->frames < a->frames_seen) /* it began anew */
+        a->frames_next = CHECKPOINT_FRAMES;
+    a->frames_seen = a->frames;
+    if (a->frames < a->frames_next)
+        return;
+    a->frames_next = a->frames + CHECKPOINT_FRAMES;
+    a->restart_next = a->frames >= RESTART_FRAMES;
+    sx_exec_run(a->aside, &a->checkpoint);
+}
+
 static void go_on(void *ctx)
 {
     struct sx_apply *a = ctx;
-    bool idle = !a->apply.busy && !a->empty.busy && !a->swap.busy;
     bool aside_idle = !a->checkpoint.busy && !a->sync.busy;
 
-    if (idle && aside_idle && a->swap_done) {
-        sx_exec_run(a->thread, &a->swap);
-    } else if (idle && aside_idle && a->log_bytes >= LOG_TRUNCATE_BYTES) {
-        a->log_bytes = 0;
-        sx_exec_run(a->thread, &a->empty);
-    } else if (idle && a->head && !a->swap_done) {
-        a->batch = a->head;
-        a->head = a->batch->next;
-        if (!a->head)
-            a->tail = &a->head;
-        sx_exec_run(a->thread, &a->apply);
+    if (a->apply.busy || a->restart.busy || a->swap.busy)
+        return;
+    if (a->swap_done) {
+        if (aside_idle)
+            sx_exec_run(a->thread, &a->swap);
+        return;
     }
-    if (aside_idle && !a->swap_done && a->log_bytes >= CHECKPOINT_BYTES && !a->checkpoint.busy) {
-        a->log_bytes = 0; /* until the next batch looks again */
-        sx_exec_run(a->aside, &a->checkpoint);
+    if (aside_idle && a->restart_next) {
+        a->restart_next = false;
+        sx_exec_run(a->thread, &a->restart);
+        return;
     }
+    if (aside_idle)
+        look_after_log(a);
+    if (a->head)
+        run_batch(a);
 }
 
 static void tell_results(struct sx_apply *a)
@@ -320,7 +348,7 @@ static void apply_done(void *ctx)
     go_on(a);
 }
 
-static void empty_done(void *ctx)
+static void restart_done(void *ctx)
 {
     struct sx_apply *a = ctx;
 
@@ -382,7 +410,8 @@ struct sx_apply *sx_apply_new(struct sx_loop *l, const char *meta, unsigned grou
     a->ready_path = sx_asprintf("%s.ready", a->path);
     a->kick = (struct sx_call){ .fn = go_on, .ctx = a };
     a->apply = (struct sx_task){ .run = apply_run, .done = apply_done, .ctx = a };
-    a->empty = (struct sx_task){ .run = empty_run, .done = empty_done, .ctx = a };
+    a->restart = (struct sx_task){ .run = restart_run, .done = restart_done, .ctx = a };
+    a->frames_next = CHECKPOINT_FRAMES;
     a->swap = (struct sx_task){ .run = swap_run, .done = swap_finished, .ctx = a };
     a->checkpoint = (struct sx_task){ .run = checkpoint_run, .done = checkpoint_done, .ctx = a };
     a->sync = (struct sx_task){ .run = sync_run, .done = sync_finished, .ctx = a };
