@@ -3,10 +3,13 @@
  * The commands of sxadm that work on the directory of a node of this machine.
  */
 #include <errno.h>
+#include <grp.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "fcgi/conf.h"
 #include "fcgi/store/store.h"
@@ -14,6 +17,21 @@
 #include "tools/sxadm.h"
 
 #define DEFAULT_DIR "/var/lib/sx"
+
+/* Files that root made in the store could not be read by the daemon. */
+static int become_user(const struct sx_node_conf *c, struct sx_err *e)
+{
+    struct passwd *pw;
+
+    if (geteuid() != 0 || !c->user[0])
+        return 0;
+    pw = getpwnam(c->user);
+    if (!pw)
+        return sx_err_set(e, SX_ECONFIG, "user '%s' of the node's settings does not exist", c->user);
+    if (initgroups(pw->pw_name, pw->pw_gid) != 0 || setgid(pw->pw_gid) != 0 || setuid(pw->pw_uid) != 0)
+        return sx_err_errno(e, errno, "become user %s", c->user);
+    return 0;
+}
 
 static int load(struct sxadm *a, int argc, char **argv, char dir[PATH_MAX], struct sx_node_conf *c, struct sx_err *e)
 {
@@ -24,7 +42,7 @@ static int load(struct sxadm *a, int argc, char **argv, char dir[PATH_MAX], stru
     name = name && *name ? name : DEFAULT_DIR;
     if (!realpath(name, dir))
         return sx_err_errno(e, errno, "directory %s", name);
-    return sx_node_conf_load(c, dir, e);
+    return sx_node_conf_load(c, dir, e) != 0 || become_user(c, e) != 0 ? -1 : 0;
 }
 
 int sxadm_node_info(struct sxadm *a, int argc, char **argv, struct sx_err *e)

@@ -77,11 +77,11 @@ static int do_page(struct sx_store *s, const struct sx_collect_meta *m, struct s
     if (decide(m, pass->have_horizon ? pass->horizon_ms : now, p, &victims, e))
         return -1;
     if (victims && !pass->have_horizon) {
-        if (m->horizon(m->ctx, now, e))
-            return sx_err_wrap(e, "horizon");
         pass->horizon_ms = now;
+        if (m->horizon(m->ctx, &pass->horizon_ms, e))
+            return sx_err_wrap(e, "horizon");
         pass->have_horizon = true;
-        if (decide(m, now, p, &victims, e))
+        if (decide(m, pass->horizon_ms, p, &victims, e))
             return -1;
     }
     for (size_t i = 0; i < p->n; i++)

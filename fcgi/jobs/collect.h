@@ -28,8 +28,9 @@ size_t sx_collect_decide(uint64_t horizon_ms, const struct sx_collect_block *blo
 
 /* What a pass asks of the metadata. */
 struct sx_collect_meta {
-    /* Submits horizon(T) to every group; returns when the local databases have applied it. */
-    int (*horizon)(void *ctx, uint64_t horizon_ms, struct sx_err *e);
+    /* Submits horizon(*horizon_ms) to every group; returns when the local databases have applied it.  Then
+     * lowers *horizon_ms to what every group has applied, if a group did not go so far. */
+    int (*horizon)(void *ctx, uint64_t *horizon_ms, struct sx_err *e);
     /* yes[i] = 1 if any group refers to the block now. */
     int (*referenced)(void *ctx, const struct sx_id *ids, size_t n, uint8_t *yes, struct sx_err *e);
     void *ctx;

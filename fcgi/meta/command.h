@@ -217,7 +217,8 @@ struct sx_cmd_setting_set {
     struct sx_span value;
 };
 
-/* Raises the lease horizon (a lower one leaves it).  Cluster only.  Result: u64 horizon now. */
+/* Raises the lease horizon (a lower one leaves it), at most to the entry's time.  Cluster only.
+ * Result: u64 horizon now. */
 struct sx_cmd_horizon_set {
     uint64_t horizon_ms;
 };

@@ -347,13 +347,16 @@ static void race_some(struct race *r)
         race_act(r);
 }
 
-static int race_horizon(void *ctx, uint64_t t, struct sx_err *e)
+/* Now and then the state machine does not go as far as it is asked to. */
+static int race_horizon(void *ctx, uint64_t *t, struct sx_err *e)
 {
     struct race *r = ctx;
 
     race_some(r);
-    if (t > r->horizon)
-        r->horizon = t;
+    if (!r->quiet && unit_random(&r->seed) % 4 == 0)
+        *t -= unit_random(&r->seed) % 2000;
+    if (*t > r->horizon)
+        r->horizon = *t;
     race_some(r);
     return 0;
 }

@@ -163,6 +163,8 @@ int sx_sm_do_setting_set(struct sx_sm *sm, const struct sx_span *body, struct sx
     return setting_write(sm, c.name, c.value.p, c.value.n, e);
 }
 
+/* Not beyond the entry's time: one node whose clock is far ahead would make every commit of the cluster
+ * fail until all other clocks have reached it. */
 int sx_sm_do_horizon_set(struct sx_sm *sm, const struct sx_span *body, struct sx_err *e)
 {
     struct sx_cmd_horizon_set c;
@@ -172,6 +174,8 @@ int sx_sm_do_horizon_set(struct sx_sm *sm, const struct sx_span *body, struct sx
         return -1;
     if (c.horizon_ms > INT64_MAX)
         return sx_err_set(e, SX_EINVAL, "horizon %llu is no time", (unsigned long long)c.horizon_ms);
+    if (c.horizon_ms > sm->time_ms)
+        c.horizon_ms = sm->time_ms;
     if (sx_sm_run(sm, e, "UPDATE state SET horizon = max(horizon, ?)", "i", c.horizon_ms) != 0 ||
         sx_sm_horizon(sm, &horizon, e) != 0)
         return -1;
