@@ -103,10 +103,11 @@ static void serve_one(struct sx_app *app, struct sx_req *r, FCGX_Request *f)
     else
         sx_route_serve(r);
     sx_assert(r->status != 0);
-    /* The whole answer leaves before the rest of the body is read: nginx stops sending a body once it has
-     * the head of the answer, and a close with unread data could overtake the answer. */
+    /* The whole answer, and its end, leave before the rest of the body is read: nginx stops sending a body once
+     * it has the head of the answer, and then waits for the end of the connection, not only of the request. */
     FCGX_FClose(f->err);
     FCGX_FClose(f->out);
+    shutdown(f->ipcFd, SHUT_WR);
     sx_req_drain(r);
     sx_req_end(r);
     FCGX_Finish_r(f);

@@ -72,10 +72,13 @@ def authentication(c, node):
     wrong = "the access key is unknown or the signature is wrong: check key and secret..."
     expect("no signature", node.client(key=None).request("GET", "/cluster"), 401, "AuthenticationFailed",
            "the header 'authorization' is missing: requests are signed with AWS Signature Version 4...")
-    expect("wrong secret", me.request("GET", "/cluster", secret="x" * 40), 401, "AuthenticationFailed", wrong)
+    expect("wrong secret", me.request("GET", "/cluster", secret="x" * 40), 401, "AuthenticationFailed",
+           "the signature does not match: the secret key is wrong, or the request was changed on its way")
     expect("unknown access key", me.request("GET", "/cluster", access="SX" + "A" * 18), 401, "AuthenticationFailed", wrong)
-    expect("clock 16 minutes ahead", me.request("GET", "/cluster", skew_s=960), 401, "ClockSkew", "...")
-    expect("clock 16 minutes behind", me.request("GET", "/cluster", skew_s=-960), 401, "ClockSkew", "...")
+    expect("clock 16 minutes ahead", me.request("GET", "/cluster", skew_s=960), 401, "ClockSkew",
+           "the request was signed at ... but it is ... here: set the clock right")
+    expect("clock 16 minutes behind", me.request("GET", "/cluster", skew_s=-960), 401, "ClockSkew",
+           "the request was signed at ... but it is ... here: set the clock right")
     assert me.request("GET", "/cluster", skew_s=870).status == 200
     expect("body is not what was signed", me.request("PUT", "/volumes/vv", {"replica": 1}, payload=sha256(b"x")), 401,
            "AuthenticationFailed", "the body (14 bytes) does not have the SHA-256 that x-amz-content-sha256 says...")
@@ -145,13 +148,13 @@ def values(node):
     expect("replica count", me.request("PUT", "/volumes/v9", {"replica": 9}), 400, "TooFewNodes",
            "replica count 9 is larger than the number of nodes, 1")
     expect("malformed JSON", me.request("PUT", "/volumes/v9", b'{"replica": }', kind="application/json"), 400, "Malformed",
-           "malformed JSON at line 1, column 13: ...")
+           "request body: malformed JSON at line 1, column 13: ...")
     expect("JSON of another kind", me.request("PUT", "/volumes/v9", b'[1]', kind="application/json"), 400, "Malformed",
-           "malformed JSON: an object is wanted")
+           "request body: malformed JSON: an object is wanted")
     expect("deep JSON", me.request("PUT", "/volumes/v9", b'{"a":' * 100000, kind="application/json"), 400, "Malformed",
-           "malformed JSON at line 1...")
+           "request body: malformed JSON at line 1...")
     expect("a name twice", me.request("PUT", "/volumes/v9", b'{"quota":1,"quota":2}', kind="application/json"), 400, "Malformed",
-           "malformed JSON at line 1...")
+           "request body: malformed JSON at line 1...")
     expect("unknown member", me.request("PUT", "/volumes/v9", {"replicas": 1}), 400, "InvalidArgument",
            "unknown member 'replicas'")
     expect("wrong type", me.request("PUT", "/volumes/v9", {"replica": "1"}), 400, "InvalidArgument", "'replica' ...")
@@ -342,9 +345,12 @@ def joining(c, node):
     expect_tool("expired token", join(expire), 1, "sxsetup: the join token expired at ... UTC; get a new one with: sxadm cluster token")
     expect_tool("no token", join("hello"), 1, "sxsetup: 'hello...' is not a join token: it must begin with sxj1. ...")
     expect_tool("damaged token", join("sxj1.AAAA"), 1, "sxsetup: the join token is damaged: ...")
-    bad = {"token_id": "0" * 16, "secret": "0" * 32, "csr": "x", "node": "0123456789abcdef", "address": "127.0.0.9", "port": 1,
+    csr = subprocess.run(["openssl", "req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-subj",
+                          "/CN=0123456789abcdef", "-keyout", f"{c.dir}/x.key"], check=True, stdout=subprocess.PIPE,
+                         stderr=subprocess.DEVNULL).stdout.decode()
+    bad = {"token_id": "0" * 16, "secret": "0" * 32, "csr": csr, "node": "0123456789abcdef", "address": "127.0.0.9", "port": 1,
            "peer_port": 2, "zone": "", "capacity": 1 << 30, "version": "3.0.0"}
-    expect("made-up token", node.client(key=None).request("POST", "/join", bad), 403, "InvalidToken", "...")
+    expect("made-up token", node.client(key=None).request("POST", "/join", bad), 403, "InvalidToken", "the token is not known")
     expect_tool("foreign address", c.tool("sxsetup", "--address", "192.0.2.77", "--dir", f"{c.dir}/n8", "--no-start", check=False), 1,
                 "sxsetup: 192.0.2.77 is not an address of this machine")
     expect_tool("port in use", c.tool("sxsetup", "--address", node.address, "--port", str(node.port), "--dir", f"{c.dir}/n8", check=False),
