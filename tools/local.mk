@@ -13,3 +13,11 @@ sxsetup_LDADD = libsxhttpd.la libsxsm.la
 sbin_PROGRAMS += sxadm
 sxadm_SOURCES = tools/sxadm.c tools/sxadm.h tools/sxadm_cluster.c tools/sxadm_node.c
 sxadm_LDADD = libcli.la libsxclient.la libsxstore.la libsxconf.la
+
+if HAVE_CMOCKA
+check_PROGRAMS += tests/unit/test_ca
+TESTS += tests/unit/test_ca
+tests_unit_test_ca_SOURCES = tests/unit/test_ca.c
+tests_unit_test_ca_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_ca_LDADD = libsxconf.la libsxcore.la $(CMOCKA_LIBS)
+endif
