@@ -15,6 +15,7 @@
 
 #define OPTIONS_MAX 48
 #define OPTION_WIDTH 30
+#define HELP_WIDTH 79
 
 enum { OPT_JSON = 1000 };
 
@@ -41,6 +42,25 @@ static void print_options(const struct cli_option *o)
     }
 }
 
+/* Words in lines of at most HELP_WIDTH columns. */
+static void print_wrapped(const char *s)
+{
+    size_t column = 0;
+
+    while (*s) {
+        size_t n = strcspn(s, " ");
+
+        if (column && column + 1 + n > HELP_WIDTH) {
+            putchar('\n');
+            column = 0;
+        }
+        column += (size_t)printf("%s%.*s", column ? " " : "", (int)n, s);
+        s += n;
+        s += strspn(s, " ");
+    }
+    putchar('\n');
+}
+
 static void print_help(const struct cli_command *cmd)
 {
     SX_AUTO_FREE char *lines = sx_strdup(cmd->synopsis);
@@ -51,7 +71,9 @@ static void print_help(const struct cli_command *cmd)
         printf("%s %s %s\n", lead, cmd->name, s);
         lead = "      ";
     }
-    printf("\n%s\n\noptions:\n", cmd->about);
+    putchar('\n');
+    print_wrapped(cmd->about);
+    puts("\noptions:");
     if (cmd->options)
         print_options(cmd->options);
     print_options(common);

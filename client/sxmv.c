@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * sxmv: renames files and directories inside a volume and between volumes of one cluster.  A file is one
- * transaction; a directory is a job of the cluster.
+ * sxmv: renames files and directories inside a volume and between volumes of one cluster.  A file
+ * is one transaction; a directory is a job of the cluster.
  */
 #include <inttypes.h>
 #include <stdio.h>

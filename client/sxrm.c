@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * sxrm: deletes files with all their revisions; directories and patterns by a job of the cluster, so
- * that the number of files does not matter.
+ * sxrm: deletes files with all their revisions; directories and patterns by a job of the cluster,
+ * so that the number of files does not matter.
  */
 #include <inttypes.h>
 #include <stdio.h>

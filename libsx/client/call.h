@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * An open cluster and the requests to it: each goes to a node that seems well, and on to another one when that
- * fails, with the same operation id, until it has an answer or the time is up.
+ * An open cluster and the requests to it: each goes to a node that seems well, and on to another
+ * one when that fails, with the same operation id, until it has an answer or the time is up.
  *
  *   call:  started ──► in flight ──► done (callback)
  *                        ▲    │ connection failed, time-out, 503 …
  *                        └─ waiting ◄┘ for its turn, 0 ms to 1 s
  *
- * A node that did not answer is avoided for NODE_AVOID_MS.  What the server refuses for good is not repeated.
- * LeaseExpired is not repeated here either: the upload knows what to do.
+ * A node that did not answer is avoided for NODE_AVOID_MS.  What the server refuses for good is
+ * not repeated. LeaseExpired is not repeated here either: the upload knows what to do.
  */
 #ifndef SX_CLIENT_CALL_H
 #define SX_CLIENT_CALL_H

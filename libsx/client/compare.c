@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * Is a file at the destination as it is here?  The destination's listing is read along with the walk of the
- * tree, both in order of the paths' bytes, a page at a time.  Size, modification time and mode
- * decide; the content is not read.
+ * Is a file at the destination as it is here?  The destination's listing is read along with the
+ * walk of the tree, both in order of the paths' bytes, a page at a time.  Size, modification time
+ * and mode decide; the content is not read.
  */
 #include <string.h>
 

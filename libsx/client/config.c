@@ -7,7 +7,8 @@
  *   clusters/NAME/ca.pem               the pinned certificate
  *   clusters/NAME/user-USER.json       {"user":…,"access_key":…,"secret_key":…}, mode 0600
  *
- * Every file is replaced as a whole, so that commands running at the same time see one state or the other.
+ * Every file is replaced as a whole, so that commands running at the same time see one state or
+ * the other.
  */
 #include "libsx/client/internal.h"
 

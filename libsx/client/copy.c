@@ -2,8 +2,9 @@
  *
  * sx_copy(): what goes where.
  *
- * "dir" is the directory itself and lands below the destination under its name; "dir/" is what is in it.  A single file takes
- * the destination as its new name, unless that ends with a slash, is a volume, or is a directory.
+ * "dir" is the directory itself and lands below the destination under its name; "dir/" is what is
+ * in it.  A single file takes the destination as its new name, unless that ends with a slash, is
+ * a volume, or is a directory.
  */
 #include "libsx/client/copy.h"
 

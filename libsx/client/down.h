@@ -10,11 +10,12 @@
  *                                     ▲         │ not there, damaged
  *                                     └─────────┘ next node
  *
- * A file appears under its name when it is whole: until then it is ".sx-….part" beside it, named by content, so that an
- * interrupted download goes on from there.  Nothing that did not match its id is ever written.
+ * A file appears under its name when it is whole: until then it is ".sx-….part" beside it, named
+ * by content, so that an interrupted download goes on from there.  Nothing that did not match its
+ * id is ever written.
  *
- * Memory: DOWN_GROUPS answers of about DOWN_GROUP_BYTES, DOWN_WINDOW of blocks that wait for their turn, one
- * or two manifest pages a file; small files DOWN_SMALL_BUDGET.
+ * Memory: DOWN_GROUPS answers of about DOWN_GROUP_BYTES, DOWN_WINDOW of blocks that wait for
+ * their turn, one or two manifest pages a file; small files DOWN_SMALL_BUDGET.
  */
 #ifndef SX_CLIENT_DOWN_H
 #define SX_CLIENT_DOWN_H

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * One file of a download: its metadata and block list, page by page, and what is to be done next.  See down.h.
+ * One file of a download: its metadata and block list, page by page, and what is to be done next.
+ *  See down.h.
  */
 #include <inttypes.h>
 #include <string.h>

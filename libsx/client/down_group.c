@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * Blocks in groups, each from one node.  A node that lacks a block says so; then the next owner is asked, and
- * after all owners every other node, for DOWN_MISSING_MS.  See down.h.
+ * Blocks in groups, each from one node.  A node that lacks a block says so; then the next owner
+ * is asked, and after all owners every other node, for DOWN_MISSING_MS.  See down.h.
  */
 #include <string.h>
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * Include and exclude patterns.  A pattern without a slash is matched against the last part of the path, one with a
- * slash against the whole path below the source.  The first that matches decides.  What none matches is
- * wanted, unless there are only includes.
+ * Include and exclude patterns.  A pattern without a slash is matched against the last part of
+ * the path, one with a slash against the whole path below the source.  The first that matches
+ * decides.  What none matches is wanted, unless there are only includes.
  */
 #include <string.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * Listings: a page in memory at a time, files and directories merged in order of their bytes; and patterns, taken apart
- * into their parts so that wildcards meet directories too.
+ * Listings: a page in memory at a time, files and directories merged in order of their bytes; and
+ * patterns, taken apart into their parts so that wildcards meet directories too.
  */
 #include <string.h>
 

@@ -19,7 +19,7 @@ libsxclient_la_LIBADD = libsxcore.la
 
 lib_LTLIBRARIES += libsx.la
 include_HEADERS += libsx/client/sx.h
-EXTRA_DIST += libsx/client/libsx.sym
+EXTRA_DIST += libsx/client/libsx.sym libsx/client/README.md
 libsx_la_SOURCES =
 libsx_la_LIBADD = libsxclient.la
 libsx_la_LDFLAGS = $(AM_LDFLAGS) -version-info 0:0:0 -export-symbols $(srcdir)/libsx/client/libsx.sym \

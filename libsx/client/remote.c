@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * Copies from a volume to a volume.  Inside a cluster a copy is one request a file, many at a time.  Between
- * clusters (or as two users) each file streams through: one thread reads it into a socket, the other uploads from it.
+ * Copies from a volume to a volume.  Inside a cluster a copy is one request a file, many at a
+ * time.  Between clusters (or as two users) each file streams through: one thread reads it into a
+ * socket, the other uploads from it.
  */
 #include <errno.h>
 #include <pthread.h>

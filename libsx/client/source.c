@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * The source thread: reads what is to be uploaded and hands it over, as far as there is room.  See up.h.
+ * The source thread: reads what is to be uploaded and hands it over, as far as there is room. 
+ * See up.h.
  */
 #include <errno.h>
 #include <fcntl.h>

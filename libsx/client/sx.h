@@ -13,17 +13,17 @@
  *       fprintf(stderr, "%s\n", e.msg);
  *
  * Results.  A function that can fail returns 0, or -1 with the error set; iterators return 1 for
- * an element and 0 at the end.  An error is a code, whose name (sx_err_name()) is the one in the API
- * ("NoSuchVolume"), and one sentence for people.  Outputs are set only on success.
+ * an element and 0 at the end.  An error is a code, whose name (sx_err_name()) is the one in the
+ * API ("NoSuchVolume"), and one sentence for people.  Outputs are set only on success.
  *
  * Strings are UTF-8 and exact: no function here decodes percent signs.  Sizes are bytes.  Strings
  * inside a struct that a callback or an iterator gives are valid until it returns or moves on.
  *
- * Threads.  A client and all that was made from it belong to one thread at a time.  Transfers use threads
- * of their own inside; callbacks are made in the caller's thread.
+ * Threads.  A client and all that was made from it belong to one thread at a time.  Transfers use
+ * threads of their own inside; callbacks are made in the caller's thread.
  *
- * Requests that fail because a node is down or slow are repeated on other nodes with the same operation id for
- * about 30 seconds, so that each change has one effect.
+ * Requests that fail because a node is down or slow are repeated on other nodes with the same
+ * operation id for about 30 seconds, so that each change has one effect.
  */
 #ifndef SX_H
 #define SX_H

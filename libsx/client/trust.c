@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * First contact with a cluster.  The CA certificate is taken from a server that nobody has verified yet;
- * only after its fingerprint is the one that was confirmed, and the server has proved over a
- * verified connection that it has that CA and knows the user's key, is anything stored.
+ * First contact with a cluster.  The CA certificate is taken from a server that nobody has
+ * verified yet; only after its fingerprint is the one that was confirmed, and the server has
+ * proved over a verified connection that it has that CA and knows the user's key, is anything
+ * stored.
  */
 #include <errno.h>
 #include <fcntl.h>

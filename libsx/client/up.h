@@ -6,12 +6,13 @@
  *   walk, compare,  ──►  whole file: cut, hash  ──► have (many ids at once) ──► missing? ─► encode ─► PUT with records
  *   read             └►  chunk: hash            ──► have ──► missing? ─► batch: encode ─► blocks ─► parts, PUT
  *
- * A *whole* file is at most UP_WHOLE_MAX long and stays in memory until it is committed: one request, or two with `have`.
- * A *stream* is anything longer or of unknown length: it passes through a fixed number of slabs; its chunks' bytes are
- * let go as soon as the cluster has them, and read again (if the source can be) should a lease expire.
+ * A *whole* file is at most UP_WHOLE_MAX long and stays in memory until it is committed: one
+ * request, or two with `have`. A *stream* is anything longer or of unknown length: it passes
+ * through a fixed number of slabs; its chunks' bytes are let go as soon as the cluster has them,
+ * and read again (if the source can be) should a lease expire.
  *
- * Memory: UP_SLABS slabs, UP_WHOLE_BUDGET of whole files, UP_BATCHES batches; the block list of a stream is
- * sent in parts of UP_PART_ENTRIES as soon as their blocks are stored.
+ * Memory: UP_SLABS slabs, UP_WHOLE_BUDGET of whole files, UP_BATCHES batches; the block list of a
+ * stream is sent in parts of UP_PART_ENTRIES as soon as their blocks are stored.
  */
 #ifndef SX_CLIENT_UP_H
 #define SX_CLIENT_UP_H

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * Which blocks does the cluster have?  Ids are gathered for some milliseconds and asked about together; streams'
- * chunks that it lacks are gathered into batches, encoded by the workers and posted.  See up.h.
+ * Which blocks does the cluster have?  Ids are gathered for some milliseconds and asked about
+ * together; streams' chunks that it lacks are gathered into batches, encoded by the workers and
+ * posted.  See up.h.
  */
 #include <errno.h>
 #include <string.h>

@@ -2,8 +2,9 @@
  *
  * Streams: files too long to be held, or of unknown length.  See up.h.
  *
- * The block list is kept in parts.  A list of one part goes with the commit; as soon as there is a second part, an upload
- * is begun and each part is sent, in order, when all its blocks are stored; what was sent is forgotten here.
+ * The block list is kept in parts.  A list of one part goes with the commit; as soon as there is
+ * a second part, an upload is begun and each part is sent, in order, when all its blocks are
+ * stored; what was sent is forgotten here.
  *
  *   entry:  hashed (filled) ──► the cluster has and leases the block (settled)
  *   part:   filled and settled to its end ──► sent, or committed

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * URIs: sx://[user@]cluster[/volume[/path]] and @alias[/volume[/path]].  Names are exact; nothing is
- * percent-decoded.  In the path a backslash takes the next character literally.
+ * URIs: sx://[user@]cluster[/volume[/path]] and @alias[/volume[/path]].  Names are exact; nothing
+ * is percent-decoded.  In the path a backslash takes the next character literally.
  */
 #include "libsx/client/internal.h"
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * Walks a local tree in the order in which the cluster lists files: by the bytes of the whole path, so that a directory
- * comes where its name with a slash at the end would.  Of each directory on the way from the root the names are in memory.
+ * Walks a local tree in the order in which the cluster lists files: by the bytes of the whole
+ * path, so that a directory comes where its name with a slash at the end would.  Of each
+ * directory on the way from the root the names are in memory.
  */
 #include <dirent.h>
 #include <errno.h>

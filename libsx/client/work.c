@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * See work.h.  `woken` holds back all but the first wake-up of the engine until the caller's thread has looked.
+ * See work.h.  `woken` holds back all but the first wake-up of the engine until the caller's
+ * thread has looked.
  */
 #include "libsx/client/work.h"
 

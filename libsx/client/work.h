@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * Worker threads of a transfer: hashing, encoding, decoding and file writing happen there; the thread that
- * called the library does the network and decides.
+ * Worker threads of a transfer: hashing, encoding, decoding and file writing happen there; the
+ * thread that called the library does the network and decides.
  *
  *   sx_work_add() ──► queue ──► run(), on a worker ──► sx_work_finish() calls done(), on the caller's thread
  *
- * The queue is bounded by those who fill it: each job belongs to a file, slab or batch of a fixed number.
+ * The queue is bounded by those who fill it: each job belongs to a file, slab or batch of a fixed
+ * number.
  */
 #ifndef SX_CLIENT_WORK_H
 #define SX_CLIENT_WORK_H

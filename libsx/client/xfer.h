@@ -2,8 +2,9 @@
  *
  * What uploads and downloads share: the event loop of a transfer, its counters, its end.
  *
- * A file that fails is noted and counted; the transfer goes on if the options say so and the reason is the file's
- * alone.  A reason that every further file would meet too (wrong key, no space, quota, no node) ends it.
+ * A file that fails is noted and counted; the transfer goes on if the options say so and the
+ * reason is the file's alone.  A reason that every further file would meet too (wrong key, no
+ * space, quota, no node) ends it.
  */
 #ifndef SX_CLIENT_XFER_H
 #define SX_CLIENT_XFER_H
