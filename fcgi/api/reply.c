@@ -20,19 +20,15 @@
 #define FCGI_TYPE_STDOUT 6
 #define RETRY_AFTER_S 1
 
-static const char *reason(int status)
-{
-    return status < 300 ? "OK" : status < 400 ? "See Other" : "Error";
-}
-
 void sx_reply_begin(struct sx_req *r, int status, const char *type, int64_t length)
 {
     FCGX_Stream *out = r->fcgx->out;
 
     sx_assert(r->status == 0);
     r->status = status;
-    FCGX_FPrintF(out, "Status: %d %s\r\nContent-Type: %s\r\nX-Sx-Request: %s\r\nCache-Control: no-store\r\n", status,
-                 reason(status), type, r->id);
+    /* Without a reason phrase nginx adds its own. */
+    FCGX_FPrintF(out, "Status: %d\r\nContent-Type: %s\r\nX-Sx-Request: %s\r\nCache-Control: no-store\r\n",
+                 status, type, r->id);
     if (status == 429 || status == 503 || status == 504)
         FCGX_FPrintF(out, "Retry-After: %d\r\n", RETRY_AFTER_S);
     if (length >= 0)

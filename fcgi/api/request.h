@@ -65,7 +65,7 @@ const char *sx_req_param(const struct sx_req *r, const char *name);
 /* Reads the whole body, at most `max` bytes, and compares its hash with x-amz-content-sha256 unless that is
  * UNSIGNED-PAYLOAD.  SX_ETOOBIG; SX_EMALFORMED if the connection was cut or the length is wrong; SX_EAUTH for the hash. */
 int sx_req_read_body(struct sx_req *r, size_t max, struct sx_err *e) SX_MUST_CHECK;
-/* Reads and forgets what is left of the body, so that the client can be given its answer. */
+/* Reads and forgets what is left of the body, in bounded memory, so that the client can be given its answer. */
 void sx_req_drain(struct sx_req *r);
 
 /* The body as a JSON object; an empty body is an empty object.  The caller owns it. */

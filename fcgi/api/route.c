@@ -158,8 +158,9 @@ static void log_failure(const struct sx_req *r, const struct sx_err *e)
 void sx_route_fail(struct sx_req *r, const struct sx_err *e)
 {
     log_failure(r, e);
-    if (r->status == 0)
-        sx_reply_error(r, e);
+    if (r->status != 0)
+        return;
+    sx_reply_error(r, e);
 }
 
 void sx_route_serve(struct sx_req *r)
