@@ -67,7 +67,8 @@ void sx_board_peer_failed(struct sx_board *b, uint64_t node)
     failures = atomic_fetch_add(&p->failures, 1);
     while (failures-- > 0 && pause < SX_BOARD_DOWN_MAX_MS)
         pause *= 2;
-    atomic_store(&p->down_until_ms, now + (pause < SX_BOARD_DOWN_MAX_MS ? pause : SX_BOARD_DOWN_MAX_MS));
+    atomic_store(&p->down_until_ms,
+                 now + (pause < SX_BOARD_DOWN_MAX_MS ? pause : SX_BOARD_DOWN_MAX_MS));
 }
 
 void sx_board_peer_late(struct sx_board *b, uint64_t node)

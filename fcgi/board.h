@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The scoreboard: run/state, mapped by all processes of the node.  What each process is and does, for
- * /status, and which other nodes failed lately, so that one request's time-out spares the
- * following ones theirs.  Nothing in it matters after a restart: the dispatcher makes it anew.
+ * The scoreboard: run/state, mapped by all processes of the node.  What each process is and
+ * does, for /status, and which other nodes failed lately, so that one request's time-out spares
+ * the following ones theirs.  Nothing in it matters after a restart: the dispatcher makes it
+ * anew.
  *
- * Every field is an atomic of its own: a reader may see two fields from different moments.
- * The slot of a process is written by it and, at its start and end, by the dispatcher.
+ * Every field is an atomic of its own: a reader may see two fields from different moments. The
+ * slot of a process is written by it and, at its start and end, by the dispatcher.
  */
 #ifndef SX_FCGI_BOARD_H
 #define SX_FCGI_BOARD_H

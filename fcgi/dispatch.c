@@ -7,9 +7,9 @@
  *   waits for back-off   0   when it is started (also right at the beginning)
  *   ended for good       0   SX_NEVER: exit status SX_EXIT_NO_RESTART, or the dispatcher stops
  *
- * Signals come through a signalfd; children unblock them before they begin.  Children find out about the
- * dispatcher's death by PR_SET_PDEATHSIG (SIGTERM, so that they finish what they are at) and
- * by end of file on a pipe whose only write end it holds.
+ * Signals come through a signalfd; children unblock them before they begin.  Children find out
+ * about the dispatcher's death by PR_SET_PDEATHSIG (SIGTERM, so that they finish what they are
+ * at) and by end of file on a pipe whose only write end it holds.
  */
 #include "fcgi/dispatch.h"
 
@@ -282,8 +282,9 @@ static int open_channels(struct dispatch *d, struct sx_err *e)
     return 0;
 }
 
-int sx_dispatch(const struct sx_node_conf *conf, struct sx_board *board, const struct sx_process *roles,
-                unsigned n_roles, const char *log_path, int ready_fd, struct sx_err *e)
+int sx_dispatch(const struct sx_node_conf *conf, struct sx_board *board,
+                const struct sx_process *roles, unsigned n_roles, const char *log_path,
+                int ready_fd, struct sx_err *e)
 {
     struct dispatch d = {
         .conf = conf, .board = board, .log_path = log_path, .ready_fd = ready_fd

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The dispatcher's loop: starts the node's processes, starts again what dies, drains and stops them.
- * It serves nothing itself, opens no database and has no threads, so it has little to die of.
+ * The dispatcher's loop: starts the node's processes, starts again what dies, drains and stops
+ * them. It serves nothing itself, opens no database and has no threads, so it has little to die
+ * of.
  */
 #ifndef SX_FCGI_DISPATCH_H
 #define SX_FCGI_DISPATCH_H
@@ -29,23 +30,26 @@ struct sx_process {
     unsigned count;
     enum sx_process_phase phase;
     int listen_fd;
-    /* The child's whole life; the result is its exit status.  SIGTERM has its default action when it is called. */
+    /* The child's whole life; the result is its exit status.  SIGTERM has its default action
+     * when it is called. */
     int (*run)(const struct sx_child *child);
 };
 
 #define SX_EXIT_NO_RESTART 2 /* status of a child that another start would not help */
 
-/* Restarts after a death: at once, then after SX_RESTART_MIN_MS doubling to SX_RESTART_MAX_MS; a life of
- * SX_RESTART_GOOD_MS begins anew. */
+/* Restarts after a death: at once, then after SX_RESTART_MIN_MS doubling to SX_RESTART_MAX_MS; a
+ * life of SX_RESTART_GOOD_MS begins anew. */
 #define SX_RESTART_MIN_MS 100
 #define SX_RESTART_MAX_MS 5000
 #define SX_RESTART_GOOD_MS 30000
 /* How long the children of one phase may take to end before they are killed. */
 #define SX_DRAIN_MS 30000
 
-/* Runs until SIGTERM or SIGINT, then stops everything; 0.  -1 if it could not begin.  `log_path` is reopened, here and in
- * the children, on SIGHUP.  `ready_fd` gets one byte once all are forked, and is closed (-1: none). */
-int sx_dispatch(const struct sx_node_conf *conf, struct sx_board *board, const struct sx_process *roles,
-                unsigned n_roles, const char *log_path, int ready_fd, struct sx_err *e) SX_MUST_CHECK;
+/* Runs until SIGTERM or SIGINT, then stops everything; 0.  -1 if it could not begin.  `log_path`
+ * is reopened, here and in the children, on SIGHUP.  `ready_fd` gets one byte once all are
+ * forked, and is closed (-1: none). */
+int sx_dispatch(const struct sx_node_conf *conf, struct sx_board *board,
+                const struct sx_process *roles, unsigned n_roles, const char *log_path,
+                int ready_fd, struct sx_err *e) SX_MUST_CHECK;
 
 #endif

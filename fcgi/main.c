@@ -107,12 +107,11 @@ static int listen_and_dispatch(const struct sx_node_conf *conf, const char *log_
         return -1;
     const struct sx_process roles[] = {
         { "group manager", false, 1, SX_PHASE_LAST, -1, run_manager },
-        { "worker", true, conf->workers, SX_PHASE_WORKER, client, sx_worker_main },
-        { "reserved worker", true, conf->reserved_workers, SX_PHASE_WORKER, node, sx_worker_node_main },
-        { "job manager", false, 1, SX_PHASE_MANAGER, -1, run_jobs },
-        { "block transfer", false, 1, SX_PHASE_MANAGER, -1, run_transfer },
-        { "garbage collector", false, 1, SX_PHASE_MANAGER, -1, run_collector },
-    };
+          { "worker", true, conf->workers, SX_PHASE_WORKER, client, sx_worker_main },
+          { "reserved worker", true, conf->reserved_workers, SX_PHASE_WORKER, node,
+            sx_worker_node_main }, { "job manager", false, 1, SX_PHASE_MANAGER, -1, run_jobs },
+          { "block transfer", false, 1, SX_PHASE_MANAGER, -1, run_transfer },
+          { "garbage collector", false, 1, SX_PHASE_MANAGER, -1, run_collector }, };
     r = sx_dispatch(conf, board, roles, sizeof roles / sizeof roles[0], log_path, ready_fd, e);
     sx_start_unlisten(conf, SX_CLIENT_SOCKET, client);
     sx_start_unlisten(conf, SX_NODE_SOCKET, node);
@@ -137,8 +136,8 @@ static int serve(const struct sx_node_conf *conf, bool foreground, struct sx_err
     sx_log_level_set((enum sx_log_level)conf->log_level);
     sx_log_role("dispatcher");
     sx_title_set("dispatcher");
-    sx_info("sx.fcgi %s for node %s of cluster '%s' in %s", PACKAGE_VERSION, conf->node_hex, conf->name,
-            conf->dir);
+    sx_info("sx.fcgi %s for node %s of cluster '%s' in %s", PACKAGE_VERSION, conf->node_hex,
+            conf->name, conf->dir);
     if (listen_and_dispatch(conf, log_path, ready_fd, e) != 0) {
         sx_error("%s", e->msg);
         return -1;

@@ -28,12 +28,15 @@ int sx_start_user(const struct sx_node_conf *conf, struct sx_err *e)
     pw = getpwnam(conf->user);
     if (!pw)
         return sx_err_set(e, SX_ECONFIG,
-                          "user '%s' of node.json does not exist on this machine: create it or change 'user'",
+                          "user '%s' of node.json does not exist on this machine: "
+                          "create it or change 'user'",
                           conf->user);
-    if (initgroups(pw->pw_name, pw->pw_gid) != 0 || setgid(pw->pw_gid) != 0 || setuid(pw->pw_uid) != 0)
+    if (initgroups(pw->pw_name, pw->pw_gid) != 0 || setgid(pw->pw_gid) != 0 ||
+        setuid(pw->pw_uid) != 0)
         return sx_err_errno(e, errno, "become user '%s'", conf->user);
     if (setuid(0) == 0)
-        return sx_err_set(e, SX_EBUG, "root privileges came back after becoming user '%s'", conf->user);
+        return sx_err_set(e, SX_EBUG, "root privileges came back after becoming user '%s'",
+                          conf->user);
     return 0;
 }
 
@@ -99,7 +102,8 @@ int sx_start_pid_file(const struct sx_node_conf *conf, struct sx_err *e)
     if (fcntl(fd, F_SETLK, &lock) != 0) {
         if ((errno != EAGAIN && errno != EACCES) || fcntl(fd, F_GETLK, &lock) != 0)
             return sx_err_errno(e, errno, "lock %s", path);
-        return sx_err_set(e, SX_EEXIST, "sx.fcgi already runs for %s (pid %d)", conf->dir, (int)lock.l_pid);
+        return sx_err_set(e, SX_EEXIST, "sx.fcgi already runs for %s (pid %d)", conf->dir,
+                          (int)lock.l_pid);
     }
     n = snprintf(text, sizeof text, "%d\n", (int)getpid());
     if (ftruncate(fd, 0) != 0 || pwrite(fd, text, (size_t)n, 0) != n)
@@ -124,7 +128,8 @@ int sx_start_listen(const struct sx_node_conf *conf, const char *name, int *out,
 
     if (strlen(path) >= sizeof sa.sun_path)
         return sx_err_set(e, SX_ECONFIG,
-                          "%s is %zu bytes long; a socket's path has at most %zu: use a shorter directory",
+                          "%s is %zu bytes long; a socket's path has at most %zu: "
+                          "use a shorter directory",
                           path, strlen(path), sizeof sa.sun_path - 1);
     memcpy(sa.sun_path, path, strlen(path) + 1);
     fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);

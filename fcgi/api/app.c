@@ -43,10 +43,12 @@ static int unseal_domain(struct sx_app *a, const struct sx_cluster *c, struct sx
 {
     SX_AUTO(sx_buf) struct sx_buf key = SX_BUF_INIT;
 
-    if (sx_unseal(&key, a->keys.seal, SX_SEAL_DOMAIN, c->domain_key.data, c->domain_key.len, e) != 0)
+    if (sx_unseal(&key, a->keys.seal, SX_SEAL_DOMAIN, c->domain_key.data, c->domain_key.len,
+                  e) != 0)
         return sx_err_wrap(e, "domain key");
     if (key.len != SX_DOMAIN_KEY_SIZE)
-        return sx_err_set(e, SX_ECORRUPT, "the domain key has %zu bytes, not %d", key.len, SX_DOMAIN_KEY_SIZE);
+        return sx_err_set(e, SX_ECORRUPT, "the domain key has %zu bytes, not %d", key.len,
+                          SX_DOMAIN_KEY_SIZE);
     memcpy(a->domain_key, key.data, key.len);
     sx_wipe(key.data, key.len);
     a->have_domain = true;

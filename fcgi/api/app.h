@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * What one worker process holds for all its requests: keys, the connection to the metadata, and, opened
- * when first needed, the block store, the replication queue and the links to other nodes.
+ * What one worker process holds for all its requests: keys, the connection to the metadata, and,
+ * opened when first needed, the block store, the replication queue and the links to other nodes.
  */
 #ifndef SX_FCGI_API_APP_H
 #define SX_FCGI_API_APP_H
@@ -35,7 +35,8 @@ struct sx_app {
 };
 
 /* Reads the keys; connects to nothing yet. */
-int sx_app_init(struct sx_app *a, const struct sx_child *child, bool reserved, struct sx_err *e) SX_MUST_CHECK;
+int sx_app_init(struct sx_app *a, const struct sx_child *child, bool reserved,
+                struct sx_err *e) SX_MUST_CHECK;
 void sx_app_fini(struct sx_app *a);
 
 /* The database of group 0 of this moment. */

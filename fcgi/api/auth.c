@@ -11,11 +11,13 @@
 #include "libsx/base/text.h"
 #include "libsx/crypt/crypt.h"
 
-/* The same for an unknown key and for a wrong signature, so that keys cannot be guessed one by one. */
+/* The same for an unknown key and for a wrong signature, so that keys cannot be guessed one by
+ * one. */
 static int refused(struct sx_err *e)
 {
-    return sx_err_set(e, SX_EAUTH, "the access key is unknown or the signature is wrong: check key and secret "
-                                   "(sxinit)");
+    return sx_err_set(e, SX_EAUTH,
+                      "the access key is unknown or the signature is wrong: "
+                      "check key and secret (sxinit)");
 }
 
 /* The secret of the key of row k, at the start of `out` as a string. */
@@ -28,7 +30,8 @@ static int unseal_secret(const struct sx_req *r, const char *access_key, const s
     return 0;
 }
 
-static int find_key(struct sx_req *r, const char *access_key, bool fresh, struct sx_key *k, struct sx_err *e)
+static int find_key(struct sx_req *r, const char *access_key, bool fresh, struct sx_key *k,
+                    struct sx_err *e)
 {
     sqlite3 *db;
 
@@ -44,11 +47,14 @@ static int find_key(struct sx_req *r, const char *access_key, bool fresh, struct
     return sx_query_key(db, access_key, k, e);
 }
 
-static int need_header(const struct sx_req *r, const char *name, const char **value, struct sx_err *e)
+static int need_header(const struct sx_req *r, const char *name, const char **value,
+                       struct sx_err *e)
 {
     *value = sx_req_header(r, name);
     if (!*value)
-        return sx_err_set(e, SX_EAUTH, "the header '%s' is missing: requests are signed with AWS Signature Version 4",
+        return sx_err_set(e, SX_EAUTH,
+                          "the header '%s' is missing: requests are signed with "
+                          "AWS Signature Version 4",
                           name);
     return 0;
 }
@@ -60,24 +66,29 @@ static int check_payload_kind(const char *payload, struct sx_err *e)
 
     if (strcmp(payload, SX_UNSIGNED_PAYLOAD) == 0 || sx_unhex(sum, sizeof sum, payload) == 0)
         return 0;
-    return sx_err_set(e, SX_EAUTH, "x-amz-content-sha256 is neither a SHA-256 in hex nor " SX_UNSIGNED_PAYLOAD);
+    return sx_err_set(e, SX_EAUTH,
+                      "x-amz-content-sha256 is neither a SHA-256 in hex nor " SX_UNSIGNED_PAYLOAD);
 }
 
 int sx_auth_client(struct sx_req *r, bool fresh, struct sx_err *e)
 {
-    struct sx_sig_request sig = { r->method, r->path, r->raw_query, r->headers, r->n_headers, NULL };
+    struct sx_sig_request sig = {
+        r->method, r->path, r->raw_query, r->headers, r->n_headers, NULL,
+    };
     SX_AUTO(sx_buf) struct sx_buf secret = SX_BUF_INIT;
     const char *authorization, *date;
     struct sx_sig_claim claim;
     struct sx_key key;
     int result;
 
-    if (need_header(r, "authorization", &authorization, e) != 0 || need_header(r, "x-amz-date", &date, e) != 0 ||
-        need_header(r, "x-amz-content-sha256", &sig.payload, e) != 0 || check_payload_kind(sig.payload, e) != 0 ||
-        sx_sigv4_parse(authorization, &claim, e) != 0)
+    if (need_header(r, "authorization", &authorization, e) != 0 ||
+        need_header(r, "x-amz-date", &date, e) != 0 ||
+        need_header(r, "x-amz-content-sha256", &sig.payload, e) != 0 ||
+        check_payload_kind(sig.payload, e) != 0 || sx_sigv4_parse(authorization, &claim, e) != 0)
         return -1;
     if (strcmp(claim.region, SX_AUTH_REGION) != 0 || strcmp(claim.service, SX_AUTH_SERVICE) != 0)
-        return sx_err_set(e, SX_EAUTH, "signed for region '%.32s', service '%.32s'; here both are 'sx'",
+        return sx_err_set(e, SX_EAUTH,
+                          "signed for region '%.32s', service '%.32s'; here both are 'sx'",
                           claim.region, claim.service);
     if (find_key(r, claim.access_key, fresh, &key, e) != 0)
         return e->code == SX_ENOKEY ? refused(e) : -1;
@@ -110,10 +121,13 @@ int sx_auth_subject_node(const char *subject, uint64_t *node)
 
 int sx_auth_node(struct sx_req *r, struct sx_err *e)
 {
-    const char *verify = sx_req_param(r, "SX_CLIENT_VERIFY"), *subject = sx_req_param(r, "SX_CLIENT_DN");
+    const char *verify = sx_req_param(r, "SX_CLIENT_VERIFY"),
+        *subject = sx_req_param(r, "SX_CLIENT_DN");
 
     if (!verify || strcmp(verify, "SUCCESS") != 0)
-        return sx_err_set(e, SX_ECERT, "this address is for the cluster's nodes: a certificate of its CA is needed (%s)",
+        return sx_err_set(e, SX_ECERT,
+                          "this address is for the cluster's nodes: a certificate of its CA "
+                          "is needed (%s)",
                           verify ? verify : "none");
     if (!subject || sx_auth_subject_node(subject, &r->node) != 0)
         return sx_err_set(e, SX_ECERT, "the certificate's common name is not a node's id");

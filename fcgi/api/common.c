@@ -12,22 +12,26 @@
 
 #define DERIVED_MAX 64
 
-int sx_do_submit(struct sx_req *r, const struct sx_buf *command, struct sx_buf *result, struct sx_err *e)
+int sx_do_submit(struct sx_req *r, const struct sx_buf *command, struct sx_buf *result,
+                 struct sx_err *e)
 {
     if (command->len > SX_COMMAND_MAX)
-        return sx_err_set(e, SX_ETOOBIG, "the change takes %zu bytes; at most %u are possible", command->len,
-                          SX_COMMAND_MAX);
-    return sx_meta_submit(r->app->meta, SX_META_GROUP_CLUSTER, command, result, SX_META_TIMEOUT_MS, e);
+        return sx_err_set(e, SX_ETOOBIG, "the change takes %zu bytes; at most %u are possible",
+                          command->len, SX_COMMAND_MAX);
+    return sx_meta_submit(r->app->meta, SX_META_GROUP_CLUSTER, command, result, SX_META_TIMEOUT_MS,
+                          e);
 }
 
-static int query_volume(struct sx_req *r, const char *name, unsigned need, struct sx_volume *v, struct sx_err *e)
+static int query_volume(struct sx_req *r, const char *name, unsigned need, struct sx_volume *v,
+                        struct sx_err *e)
 {
     sqlite3 *db;
 
     return sx_app_db(r->app, &db, e) != 0 ? -1 : sx_query_volume(db, r->user, name, need, v, e);
 }
 
-int sx_do_volume(struct sx_req *r, const char *name, unsigned need, struct sx_volume *v, struct sx_err *e)
+int sx_do_volume(struct sx_req *r, const char *name, unsigned need, struct sx_volume *v,
+                 struct sx_err *e)
 {
     if (sx_volume_name_check(name, e) != 0)
         return -1;
@@ -100,11 +104,13 @@ int sx_do_records(const uint8_t *p, size_t len, size_t n, struct sx_record *recs
         len -= used;
     }
     if (len != 0)
-        return sx_err_set(e, SX_EMALFORMED, "%zu bytes are left behind the last of %zu records", len, n);
+        return sx_err_set(e, SX_EMALFORMED, "%zu bytes are left behind the last of %zu records",
+                          len, n);
     return 0;
 }
 
-int sx_do_verify(struct sx_req *r, const struct sx_record *recs, size_t n, uint32_t *plain_len, struct sx_err *e)
+int sx_do_verify(struct sx_req *r, const struct sx_record *recs, size_t n, uint32_t *plain_len,
+                 struct sx_err *e)
 {
     SX_AUTO(sx_buf) struct sx_buf plain = SX_BUF_INIT;
     char hex[2 * SX_ID_SIZE + 1];

@@ -10,15 +10,18 @@
 #include "libsx/codec/record.h"
 
 /* Submits a command to the cluster's group. */
-int sx_do_submit(struct sx_req *r, const struct sx_buf *command, struct sx_buf *result, struct sx_err *e) SX_MUST_CHECK;
+int sx_do_submit(struct sx_req *r, const struct sx_buf *command, struct sx_buf *result,
+                 struct sx_err *e) SX_MUST_CHECK;
 
-/* The volume, if the user has the rights `need` on it.  For requests that did not bring the local database into
- * step: a refusal is looked at again after a sync, since volume or right may be a moment old. */
+/* The volume, if the user has the rights `need` on it.  For requests that did not bring the
+ * local database into step: a refusal is looked at again after a sync, since volume or right may
+ * be a moment old. */
 int sx_do_volume(struct sx_req *r, const char *name, unsigned need, struct sx_volume *v,
                  struct sx_err *e) SX_MUST_CHECK;
 
 /* F with `status`, or 200 if unchanged, from the result of a command on a file. */
-int sx_do_reply_file(struct sx_req *r, int status, const struct sx_buf *result, struct sx_err *e) SX_MUST_CHECK;
+int sx_do_reply_file(struct sx_req *r, int status, const struct sx_buf *result,
+                     struct sx_err *e) SX_MUST_CHECK;
 /* 202 with the job's id, which is the result of a job_create command. */
 int sx_do_reply_job(struct sx_req *r, const struct sx_buf *result, struct sx_err *e) SX_MUST_CHECK;
 
@@ -29,13 +32,17 @@ int sx_do_i64(const json_t *j, const char *name, int64_t *v, struct sx_err *e) S
 /* The object member `name`; SX_EINVAL if it is missing or no object.  Borrowed. */
 int sx_do_object(const json_t *j, const char *name, json_t **o, struct sx_err *e) SX_MUST_CHECK;
 
-/* n bytes that depend on the operation id and on `what`, secret to those who do not have the cluster's key: so the repetition of
- * a request on any node makes the same key, token or id again.  n at most 64. */
+/* n bytes that depend on the operation id and on `what`, secret to those who do not have the
+ * cluster's key: so the repetition of a request on any node makes the same key, token or id
+ * again.  n at most 64. */
 void sx_do_derive(const struct sx_req *r, const char *what, uint8_t *out, size_t n);
 
-/* Records: parses exactly n of them, which must fill p[0 … len).  SX_EMALFORMED, SX_EBLOCK with the position. */
-int sx_do_records(const uint8_t *p, size_t len, size_t n, struct sx_record *recs, struct sx_err *e) SX_MUST_CHECK;
-/* Decodes each and compares its content with its id.  plain_len[i] (may be NULL) gets the plain lengths.  SX_EBLOCK names id and position. */
+/* Records: parses exactly n of them, which must fill p[0 … len).  SX_EMALFORMED, SX_EBLOCK with
+ * the position. */
+int sx_do_records(const uint8_t *p, size_t len, size_t n, struct sx_record *recs,
+                  struct sx_err *e) SX_MUST_CHECK;
+/* Decodes each and compares its content with its id.  plain_len[i] (may be NULL) gets the plain
+ * lengths.  SX_EBLOCK names id and position. */
 int sx_do_verify(struct sx_req *r, const struct sx_record *recs, size_t n, uint32_t *plain_len,
                  struct sx_err *e) SX_MUST_CHECK;
 

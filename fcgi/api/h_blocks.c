@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Blocks, for clients (over the cluster) and for nodes (this node's disk alone): docs/api.md sections 6 and 9.
+ * Blocks, for clients (over the cluster) and for nodes (this node's disk alone): docs/api.md
+ * sections 6 and 9.
  */
 #include <string.h>
 
@@ -23,13 +24,15 @@ static int read_batch(struct sx_req *r, struct sx_message *m, size_t size, uint6
 {
     uint64_t count;
 
-    if (sx_req_message(r, m, e) != 0 || sx_json_need_u64(m->json, "count", UINT32_MAX, &count, e) != 0)
+    if (sx_req_message(r, m, e) != 0 ||
+        sx_json_need_u64(m->json, "count", UINT32_MAX, &count, e) != 0)
         return -1;
     if (count == 0 || count > max)
-        return sx_err_set(e, SX_EINVAL, "'count' is %llu; 1 to %llu are allowed", (unsigned long long)count,
-                          (unsigned long long)max);
+        return sx_err_set(e, SX_EINVAL, "'count' is %llu; 1 to %llu are allowed",
+                          (unsigned long long)count, (unsigned long long)max);
     if (size && m->len != count * size)
-        return sx_err_set(e, SX_EMALFORMED, "%llu items of %zu bytes are announced, but %zu bytes follow",
+        return sx_err_set(e, SX_EMALFORMED,
+                          "%llu items of %zu bytes are announced, but %zu bytes follow",
                           (unsigned long long)count, size, m->len);
     *n = (size_t)count;
     return 0;
@@ -39,8 +42,9 @@ static int reply_have(struct sx_req *r, uint64_t lease_ms, const uint8_t *presen
 {
     struct sx_part part = { present, n };
 
-    return sx_reply_message(r, 200, json_pack("{s:I,s:I}", "lease_ms", (json_int_t)lease_ms, "count",
-                                              (json_int_t)n), &part, 1);
+    return sx_reply_message(r, 200,
+                            json_pack("{s:I,s:I}", "lease_ms", (json_int_t)lease_ms, "count",
+                                      (json_int_t)n), &part, 1);
 }
 
 static int reply_stored(struct sx_req *r, uint64_t lease_ms, size_t n)
@@ -50,7 +54,8 @@ static int reply_stored(struct sx_req *r, uint64_t lease_ms, size_t n)
 }
 
 /* The volume that a batch is for: its replica count says where blocks belong. */
-static int batch_volume(struct sx_req *r, const struct sx_message *m, struct sx_volume *v, struct sx_err *e)
+static int batch_volume(struct sx_req *r, const struct sx_message *m, struct sx_volume *v,
+                        struct sx_err *e)
 {
     const char *name;
 
@@ -98,7 +103,8 @@ int sx_h_blocks_put(struct sx_req *r, struct sx_err *e)
 }
 
 /* Appends the record from this node's disk, or an empty one. */
-static void local_record(struct sx_req *r, struct sx_store *store, const struct sx_id *id, struct sx_buf *out)
+static void local_record(struct sx_req *r, struct sx_store *store, const struct sx_id *id,
+                         struct sx_buf *out)
 {
     struct sx_err e = SX_ERR_INIT;
     uint8_t empty[SX_RECORD_HEADER];
@@ -115,7 +121,8 @@ static void local_record(struct sx_req *r, struct sx_store *store, const struct 
 }
 
 /* Answers with the records of n ids, `stride` bytes apart, from this node's disk. */
-static int reply_records(struct sx_req *r, const uint8_t *ids, size_t stride, size_t n, struct sx_err *e)
+static int reply_records(struct sx_req *r, const uint8_t *ids, size_t stride, size_t n,
+                         struct sx_err *e)
 {
     SX_AUTO(sx_buf) struct sx_buf rec = SX_BUF_INIT;
     struct sx_store *store;
@@ -148,11 +155,14 @@ int sx_h_blocks_get(struct sx_req *r, struct sx_err *e)
         sx_json_need_u64(m.json, "expires_ms", INT64_MAX, &expires, e) != 0)
         return -1;
     if (expires < sx_wall_ms())
-        return sx_err_set(e, SX_ETOKEN, "the tickets have expired: ask for the file's block list again");
+        return sx_err_set(e, SX_ETOKEN,
+                          "the tickets have expired: ask for the file's block list again");
     for (size_t i = 0; i < n; i++) {
         memcpy(id.b, m.data + i * TICKETED_ID, SX_ID_SIZE);
-        if (!sx_ticket_valid(m.data + i * TICKETED_ID + SX_ID_SIZE, r->app->keys.ticket, &id, expires, r->user))
-            return sx_err_set(e, SX_ETOKEN, "ticket %zu of %zu is not for this block, time and user", i + 1, n);
+        if (!sx_ticket_valid(m.data + i * TICKETED_ID + SX_ID_SIZE, r->app->keys.ticket, &id,
+                             expires, r->user))
+            return sx_err_set(e, SX_ETOKEN,
+                              "ticket %zu of %zu is not for this block, time and user", i + 1, n);
     }
     return reply_records(r, m.data, TICKETED_ID, n, e);
 }
@@ -175,7 +185,8 @@ int sx_h_node_have(struct sx_req *r, struct sx_err *e)
     return reply_have(r, lease, present, n);
 }
 
-/* The node that took the blocks from the client has decoded them; here their checksums are enough. */
+/* The node that took the blocks from the client has decoded them; here their checksums are
+ * enough. */
 int sx_h_node_blocks_put(struct sx_req *r, struct sx_err *e)
 {
     SX_AUTO(sx_message) struct sx_message m = { 0 };
@@ -187,7 +198,8 @@ int sx_h_node_blocks_put(struct sx_req *r, struct sx_err *e)
     if (read_batch(r, &m, 0, SX_BLOCKS_MAX, &n, e) != 0 || sx_app_store(r->app, &store, e) != 0)
         return -1;
     recs = sx_calloc(n, sizeof *recs);
-    if (sx_do_records(m.data, m.len, n, recs, e) != 0 || sx_store_put(store, recs, n, &lease, NULL, e) != 0)
+    if (sx_do_records(m.data, m.len, n, recs, e) != 0 ||
+        sx_store_put(store, recs, n, &lease, NULL, e) != 0)
         return -1;
     return reply_stored(r, lease, n);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The cluster as a whole: ping, facts for clients, tokens and nodes (docs/api.md section 2).  Its state is in
- * h_status.c, admission of nodes in h_join.c.
+ * The cluster as a whole: ping, facts for clients, tokens and nodes (docs/api.md section 2).
+ * Its state is in h_status.c, admission of nodes in h_join.c.
  */
 #include <stdio.h>
 #include <string.h>
@@ -24,9 +24,10 @@ int sx_h_ping(struct sx_req *r, struct sx_err *e)
     const struct sx_node_conf *c = r->app->conf;
 
     (void)e;
-    return sx_reply_json(r, 200, json_pack("{s:s,s:s,s:s,s:s,s:I}", "cluster", c->cluster, "name", c->name, "node",
-                                           c->node_hex, "version", PACKAGE_VERSION, "time_ms",
-                                           (json_int_t)sx_wall_ms()));
+    return sx_reply_json(r, 200,
+                         json_pack("{s:s,s:s,s:s,s:s,s:I}", "cluster", c->cluster, "name", c->name,
+                                   "node", c->node_hex, "version", PACKAGE_VERSION, "time_ms",
+                                   (json_int_t)sx_wall_ms()));
 }
 
 /* ---- facts ---- */
@@ -39,10 +40,12 @@ static json_t *nodes_json(struct sx_app *a)
     for (size_t i = 0; i < sx_peers_count(a->peers); i++) {
         const struct sx_node *n = sx_peers_node(a->peers, i);
 
-        json_array_append_new(array, json_pack("{s:s,s:s,s:i,s:s,s:I,s:b}", "id", sx_node_id_text(hex, n->id),
-                                               "address", n->address, "port", (int)n->port, "zone", n->zone,
-                                               "capacity", (json_int_t)n->capacity, "up",
-                                               !sx_peers_down(a->peers, i)));
+        json_array_append_new(array,
+                              json_pack("{s:s,s:s,s:i,s:s,s:I,s:b}", "id",
+                                        sx_node_id_text(hex, n->id), "address", n->address, "port",
+                                        (int)n->port, "zone", n->zone, "capacity",
+                                        (json_int_t)n->capacity, "up",
+                                        !sx_peers_down(a->peers, i)));
     }
     return array;
 }
@@ -65,16 +68,19 @@ int sx_h_cluster(struct sx_req *r, struct sx_err *e)
     struct sx_store *store;
     sqlite3 *db;
 
-    if (sx_app_domain(r->app, e) != 0 || sx_peers_refresh(r->app->peers, e) != 0 || sx_app_db(r->app, &db, e) != 0 ||
-        sx_query_map_version(db, &map_version, e) != 0 || sx_app_store(r->app, &store, e) != 0)
+    if (sx_app_domain(r->app, e) != 0 || sx_peers_refresh(r->app->peers, e) != 0 ||
+        sx_app_db(r->app, &db, e) != 0 || sx_query_map_version(db, &map_version, e) != 0 ||
+        sx_app_store(r->app, &store, e) != 0)
         return -1;
-    return sx_reply_json(
-        r, 200,
-        json_pack("{s:s,s:s,s:s,s:I,s:I,s:o,s:o,s:{s:i,s:i,s:i},s:i,s:I}", "cluster", c->cluster, "name", c->name,
-                  "version", PACKAGE_VERSION, "time_ms", (json_int_t)sx_wall_ms(), "map_version",
-                  (json_int_t)map_version, "nodes", nodes_json(r->app), "domain", domain_json(r->app), "chunk", "min",
-                  (int)SX_CHUNK_MIN, "avg", (int)SX_CHUNK_AVG, "max", (int)SX_CHUNK_MAX, "inline_max",
-                  (int)SX_INLINE_MAX, "lease_s", (json_int_t)(sx_store_lease_period_ms(store) / 1000)));
+    return sx_reply_json(r, 200,
+                         json_pack("{s:s,s:s,s:s,s:I,s:I,s:o,s:o,s:{s:i,s:i,s:i},s:i,s:I}",
+                                   "cluster", c->cluster, "name", c->name, "version",
+                                   PACKAGE_VERSION, "time_ms", (json_int_t)sx_wall_ms(),
+                                   "map_version", (json_int_t)map_version, "nodes",
+                                   nodes_json(r->app), "domain", domain_json(r->app), "chunk",
+                                   "min", (int)SX_CHUNK_MIN, "avg", (int)SX_CHUNK_AVG, "max",
+                                   (int)SX_CHUNK_MAX, "inline_max", (int)SX_INLINE_MAX, "lease_s",
+                                   (json_int_t)(sx_store_lease_period_ms(store) / 1000)));
 }
 
 /* ---- tokens ---- */
@@ -89,14 +95,16 @@ static json_t *addresses_json(struct sx_app *a)
     for (size_t i = 0; i < n; i++) {
         const struct sx_node *p = sx_peers_node(a->peers, (i + self) % n);
 
-        snprintf(text, sizeof text, strchr(p->address, ':') ? "[%s]:%u" : "%s:%u", p->address, p->port);
+        snprintf(text, sizeof text, strchr(p->address, ':') ? "[%s]:%u" : "%s:%u", p->address,
+                 p->port);
         json_array_append_new(array, json_string(text));
     }
     return array;
 }
 
 /* The token as the administrator copies it. */
-static int token_text(struct sx_req *r, const struct sx_join_token *t, struct sx_buf *out, struct sx_err *e)
+static int token_text(struct sx_req *r, const struct sx_join_token *t, struct sx_buf *out,
+                      struct sx_err *e)
 {
     SX_AUTO(sx_cluster) struct sx_cluster c = { 0 };
     SX_AUTO(sx_buf) struct sx_buf text = SX_BUF_INIT;
@@ -105,11 +113,13 @@ static int token_text(struct sx_req *r, const struct sx_join_token *t, struct sx
     sqlite3 *db;
 
     if (sx_app_db(r->app, &db, e) != 0 || sx_query_cluster(db, &c, e) != 0 ||
-        sx_ca_fingerprint(c.ca_cert, fingerprint, e) != 0 || sx_peers_refresh(r->app->peers, e) != 0)
+        sx_ca_fingerprint(c.ca_cert, fingerprint, e) != 0 ||
+        sx_peers_refresh(r->app->peers, e) != 0)
         return -1;
     snprintf(id, sizeof id, "%016llx", (unsigned long long)t->id);
-    j = json_pack("{s:s,s:o,s:s,s:s,s:s,s:I}", "c", r->app->conf->cluster, "a", addresses_json(r->app), "f",
-                  fingerprint, "t", id, "s", t->secret, "e", (json_int_t)(t->expires_ms / 1000));
+    j = json_pack("{s:s,s:o,s:s,s:s,s:s,s:I}", "c", r->app->conf->cluster, "a",
+                  addresses_json(r->app), "f", fingerprint, "t", id, "s", t->secret, "e",
+                  (json_int_t)(t->expires_ms / 1000));
     sx_json_dump(&text, j);
     sx_buf_str(out, "sxj1.");
     sx_base64(out, text.data, text.len, true);
@@ -155,7 +165,8 @@ int sx_h_node_delete(struct sx_req *r, struct sx_err *e)
     if (sx_query_u64(&r->query, "force", 0, 1, &force, e) != 0)
         return -1;
     if (!force && sx_status_node_up(r->app, c.id))
-        return sx_err_set(e, SX_ECONFLICT, "node %s is up: stop it first, or use force", r->args.v[0]);
+        return sx_err_set(e, SX_ECONFLICT, "node %s is up: stop it first, or use force",
+                          r->args.v[0]);
     sx_cmd_node_remove_encode(&command, r->op, r->user, &c);
     if (sx_do_submit(r, &command, &result, e) != 0)
         return -1;

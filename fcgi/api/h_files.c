@@ -16,7 +16,8 @@
 #define TICKETED (SX_ENTRY_SIZE + SX_TICKET)
 
 /* The database and the volume that the route's first argument names. */
-static int open_volume(struct sx_req *r, unsigned need, struct sx_volume *v, sqlite3 **db, struct sx_err *e)
+static int open_volume(struct sx_req *r, unsigned need, struct sx_volume *v, sqlite3 **db,
+                       struct sx_err *e)
 {
     if (sx_do_volume(r, r->args.v[0], need, v, e) != 0)
         return -1;
@@ -39,13 +40,17 @@ int sx_h_list(struct sx_req *r, struct sx_err *e)
     if (sx_query_u64(&r->query, "limit", SX_LIST_MAX, SX_LIST_MAX, &limit, e) != 0)
         return -1;
     if (limit == 0)
-        return sx_err_set(e, SX_EINVAL, "the parameter 'limit' is 0; 1 to %u are allowed", SX_LIST_MAX);
-    if (strlen(l.prefix) > SX_PATH_MAX || strlen(l.after) > SX_PATH_MAX + 1 || strlen(l.glob) > SX_GLOB_MAX)
-        return sx_err_set(e, SX_ENAMETOOLONG, "'prefix', 'after' or 'glob' has more than %u bytes", SX_PATH_MAX);
+        return sx_err_set(e, SX_EINVAL, "the parameter 'limit' is 0; 1 to %u are allowed",
+                          SX_LIST_MAX);
+    if (strlen(l.prefix) > SX_PATH_MAX || strlen(l.after) > SX_PATH_MAX + 1 ||
+        strlen(l.glob) > SX_GLOB_MAX)
+        return sx_err_set(e, SX_ENAMETOOLONG, "'prefix', 'after' or 'glob' has more than %u bytes",
+                          SX_PATH_MAX);
     if (!sx_utf8_valid(l.prefix, strlen(l.prefix)) || !sx_utf8_valid(l.glob, strlen(l.glob)))
         return sx_err_set(e, SX_ENAME, "'prefix' or 'glob' is not valid UTF-8");
     l.limit = (unsigned)limit;
-    if (open_volume(r, SX_RIGHT_READ, &v, &db, e) != 0 || sx_query_list_json(db, v.id, &l, &page, e) != 0)
+    if (open_volume(r, SX_RIGHT_READ, &v, &db, e) != 0 ||
+        sx_query_list_json(db, v.id, &l, &page, e) != 0)
         return -1;
     return sx_reply_json(r, 200, page);
 }
@@ -82,10 +87,11 @@ static int read_page(struct sx_req *r, struct page *p, struct sx_err *e)
 {
     unsigned long long from, at, count, data;
 
-    if (read_rev(r, &p->rev, e) != 0 || sx_query_u64(&r->query, "from", 0, INT64_MAX, &from, e) != 0 ||
+    if (read_rev(r, &p->rev, e) != 0 ||
+        sx_query_u64(&r->query, "from", 0, INT64_MAX, &from, e) != 0 ||
         sx_query_u64(&r->query, "at", 0, INT64_MAX, &at, e) != 0 ||
-        sx_query_u64(&r->query, "count", SX_PART_ENTRIES_MAX, SX_PART_ENTRIES_MAX, &count, e) != 0 ||
-        sx_query_u64(&r->query, "data", 0, DATA_MAX, &data, e) != 0)
+        sx_query_u64(&r->query, "count", SX_PART_ENTRIES_MAX, SX_PART_ENTRIES_MAX, &count,
+                     e) != 0 || sx_query_u64(&r->query, "data", 0, DATA_MAX, &data, e) != 0)
         return -1;
     if (sx_query_str(&r->query, "at", NULL) && sx_query_str(&r->query, "from", NULL))
         return sx_err_set(e, SX_EINVAL, "the parameters 'from' and 'at' exclude each other");
@@ -111,7 +117,8 @@ static int query_file(sqlite3 *db, uint64_t volume, const char *path, const stru
     return result;
 }
 
-static void add_tickets(struct sx_req *r, const struct sx_manifest *m, uint64_t expires_ms, struct sx_buf *out)
+static void add_tickets(struct sx_req *r, const struct sx_manifest *m, uint64_t expires_ms,
+                        struct sx_buf *out)
 {
     struct sx_id id;
     uint32_t len;
@@ -122,12 +129,13 @@ static void add_tickets(struct sx_req *r, const struct sx_manifest *m, uint64_t 
 
         sx_block_entry_get(entry, &id, &len);
         sx_buf_add(out, entry, SX_ENTRY_SIZE);
-        sx_ticket_make(sx_buf_extend(out, SX_TICKET), r->app->keys.ticket, &id, expires_ms, r->user);
+        sx_ticket_make(sx_buf_extend(out, SX_TICKET), r->app->keys.ticket, &id, expires_ms,
+                       r->user);
     }
 }
 
-/* The records of the page, if they are wanted: an inline file's own, or all of a small file.  A block that cannot be had is the
- * client's affair: it asks all nodes for it. */
+/* The records of the page, if they are wanted: an inline file's own, or all of a small file.  A
+ * block that cannot be had is the client's affair: it asks all nodes for it. */
 static unsigned add_records(struct sx_req *r, const struct page *p, const struct sx_file *f,
                             const struct sx_manifest *m, struct sx_buf *out)
 {
@@ -157,8 +165,8 @@ static unsigned add_records(struct sx_req *r, const struct page *p, const struct
     return m->count;
 }
 
-static int reply_page(struct sx_req *r, const struct page *p, const struct sx_volume *v, const struct sx_file *f,
-                      const struct sx_manifest *m)
+static int reply_page(struct sx_req *r, const struct page *p, const struct sx_volume *v,
+                      const struct sx_file *f, const struct sx_manifest *m)
 {
     SX_AUTO(sx_buf) struct sx_buf entries = SX_BUF_INIT, records = SX_BUF_INIT;
     uint64_t expires = sx_wall_ms() + SX_TICKET_LIFE_MS;
@@ -172,9 +180,11 @@ static int reply_page(struct sx_req *r, const struct page *p, const struct sx_vo
     json_object_set_new(j, "records", json_integer(n_records));
     json_object_set_new(j, "expires_ms", json_integer((json_int_t)expires));
     json_object_set_new(j, "volume", json_string(v->name));
-    json_object_set_new(j, "compression", json_string(sx_codec_name((enum sx_codec)v->compression)));
-    return sx_reply_message(r, 200, j, (struct sx_part[]){ { entries.data, entries.len }, { records.data, records.len } },
-                            2);
+    json_object_set_new(j, "compression",
+                        json_string(sx_codec_name((enum sx_codec)v->compression)));
+    return sx_reply_message(r, 200, j,
+                            (struct sx_part[]){ { entries.data, entries.len },
+                                                { records.data, records.len } }, 2);
 }
 
 int sx_h_file_get(struct sx_req *r, struct sx_err *e)
@@ -197,7 +207,8 @@ int sx_h_file_delete(struct sx_req *r, struct sx_err *e)
     SX_AUTO(sx_buf) struct sx_buf command = SX_BUF_INIT, result = SX_BUF_INIT;
     struct sx_cmd_file_delete c = { .volume = r->args.v[0], .path = r->args.v[1] };
 
-    if (sx_volume_name_check(c.volume, e) != 0 || sx_path_check(c.path, e) != 0 || read_rev(r, &c.rev, e) != 0)
+    if (sx_volume_name_check(c.volume, e) != 0 || sx_path_check(c.path, e) != 0 ||
+        read_rev(r, &c.rev, e) != 0)
         return -1;
     sx_cmd_file_delete_encode(&command, r->op, r->user, &c);
     if (sx_do_submit(r, &command, &result, e) != 0)
@@ -220,8 +231,8 @@ int sx_do_reply_file(struct sx_req *r, int status, const struct sx_buf *result, 
     return sx_reply_json(r, f.unchanged ? 200 : status, j);
 }
 
-static int read_place(const json_t *j, const char *name, const char **volume, const char **path, json_t **o,
-                      struct sx_err *e)
+static int read_place(const json_t *j, const char *name, const char **volume, const char **path,
+                      json_t **o, struct sx_err *e)
 {
     if (sx_do_object(j, name, o, e) != 0 || sx_json_need_str(*o, "volume", volume, e) != 0 ||
         sx_json_need_str(*o, "path", path, e) != 0)
@@ -242,7 +253,8 @@ int sx_h_copy(struct sx_req *r, struct sx_err *e)
     if (sx_req_json(r, &j, e) != 0 || sx_req_members(j, members, e) != 0 ||
         read_place(j, "from", &c.volume, &c.path, &from, e) != 0 ||
         read_place(j, "to", &c.to_volume, &c.to_path, &to, e) != 0 ||
-        sx_json_bool(j, "if_none", false, &if_none, e) != 0 || sx_json_str(from, "rev", NULL, &rev, e) != 0 ||
+        sx_json_bool(j, "if_none", false, &if_none, e) != 0 ||
+        sx_json_str(from, "rev", NULL, &rev, e) != 0 ||
         (rev && sx_do_hex64(rev, "revision", &c.rev, e) != 0))
         return -1;
     c.if_none = if_none;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Jobs, as clients make, watch and stop them: docs/api.md section 7.  The job manager does the work.
+ * Jobs, as clients make, watch and stop them: docs/api.md section 7.  The job manager does the
+ * work.
  */
 #include <stdio.h>
 #include <string.h>
@@ -31,8 +32,10 @@ static int read_job(const json_t *j, struct sx_cmd_job_create *c, struct sx_err 
 {
     const char *type;
 
-    if (sx_json_need_str(j, "type", &type, e) != 0 || sx_json_need_str(j, "volume", &c->volume, e) != 0 ||
-        sx_json_str(j, "prefix", "", &c->prefix, e) != 0 || sx_json_str(j, "glob", "", &c->glob, e) != 0 ||
+    if (sx_json_need_str(j, "type", &type, e) != 0 ||
+        sx_json_need_str(j, "volume", &c->volume, e) != 0 ||
+        sx_json_str(j, "prefix", "", &c->prefix, e) != 0 ||
+        sx_json_str(j, "glob", "", &c->glob, e) != 0 ||
         sx_json_str(j, "to_volume", c->volume, &c->to_volume, e) != 0 ||
         sx_json_str(j, "to_prefix", "", &c->to_prefix, e) != 0)
         return -1;
@@ -41,21 +44,27 @@ static int read_job(const json_t *j, struct sx_cmd_job_create *c, struct sx_err 
     else if (strcmp(type, "rename") == 0)
         c->job_type = SX_JOB_RENAME;
     else
-        return sx_err_set(e, SX_EINVAL, "the job type '%.32s' is neither 'delete' nor 'rename'", type);
+        return sx_err_set(e, SX_EINVAL, "the job type '%.32s' is neither 'delete' nor 'rename'",
+                          type);
     if (c->job_type == SX_JOB_DELETE && json_object_get(j, "to_prefix"))
         return sx_err_set(e, SX_EINVAL, "a 'delete' job has no 'to_prefix'");
     if (c->job_type == SX_JOB_DELETE)
         c->to_volume = "";
-    if (sx_volume_name_check(c->volume, e) != 0 || (c->to_volume[0] && sx_volume_name_check(c->to_volume, e) != 0))
+    if (sx_volume_name_check(c->volume, e) != 0 ||
+        (c->to_volume[0] && sx_volume_name_check(c->to_volume, e) != 0))
         return -1;
-    if (strlen(c->prefix) > SX_PATH_MAX || strlen(c->to_prefix) > SX_PATH_MAX || strlen(c->glob) > SX_GLOB_MAX)
-        return sx_err_set(e, SX_ENAMETOOLONG, "a prefix or pattern has more than %u bytes", SX_PATH_MAX);
+    if (strlen(c->prefix) > SX_PATH_MAX || strlen(c->to_prefix) > SX_PATH_MAX ||
+        strlen(c->glob) > SX_GLOB_MAX)
+        return sx_err_set(e, SX_ENAMETOOLONG, "a prefix or pattern has more than %u bytes",
+                          SX_PATH_MAX);
     return 0;
 }
 
 int sx_h_job_create(struct sx_req *r, struct sx_err *e)
 {
-    static const char *const members[] = { "type", "volume", "prefix", "glob", "to_volume", "to_prefix", NULL };
+    static const char *const members[] = {
+        "type", "volume", "prefix", "glob", "to_volume", "to_prefix", NULL,
+    };
     SX_AUTO(sx_buf) struct sx_buf command = SX_BUF_INIT, result = SX_BUF_INIT;
     struct sx_cmd_job_create c = { 0 };
     SX_AUTO_JSON json_t *j = NULL;
@@ -112,7 +121,8 @@ int sx_h_job_get(struct sx_req *r, struct sx_err *e)
     int result = 0;
 
     if (sx_do_hex64(r->args.v[0], "job id", &id, e) != 0 ||
-        sx_query_u64(&r->query, "wait_ms", 0, WAIT_MAX_MS, &wait_ms, e) != 0 || query_job(r, id, &j, e) != 0)
+        sx_query_u64(&r->query, "wait_ms", 0, WAIT_MAX_MS, &wait_ms, e) != 0 ||
+        query_job(r, id, &j, e) != 0)
         return -1;
     if (wait_ms > 0 && may_wait(r)) {
         atomic_store(&r->app->slot->state, SX_BOARD_WAITING);
@@ -127,7 +137,8 @@ int sx_h_jobs(struct sx_req *r, struct sx_err *e)
     json_t *array;
     sqlite3 *db;
 
-    if (sx_app_db(r->app, &db, e) != 0 || sx_query_jobs_json(db, r->user, JOBS_LISTED_MAX, &array, e) != 0)
+    if (sx_app_db(r->app, &db, e) != 0 ||
+        sx_query_jobs_json(db, r->user, JOBS_LISTED_MAX, &array, e) != 0)
         return -1;
     return sx_reply_json(r, 200, json_pack("{s:o}", "jobs", array));
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Admission of a node: docs/api.md section 8.  Who holds a token that is valid gets a certificate and the
- * cluster key.  The token is spent, and the node added, by one command; only then is the answer given.
+ * Admission of a node: docs/api.md section 8.  Who holds a token that is valid gets a
+ * certificate and the cluster key.  The token is spent, and the node added, by one command; only
+ * then is the answer given.
  */
 #include <stdio.h>
 #include <string.h>
@@ -40,7 +41,8 @@ static int limited(const json_t *j, const char *name, size_t max, const char **s
     if (sx_json_need_str(j, name, s, e) != 0)
         return -1;
     if (strlen(*s) > max)
-        return sx_err_set(e, SX_EINVAL, "'%s' has %zu bytes; at most %zu are allowed", name, strlen(*s), max);
+        return sx_err_set(e, SX_EINVAL, "'%s' has %zu bytes; at most %zu are allowed", name,
+                          strlen(*s), max);
     return 0;
 }
 
@@ -58,17 +60,21 @@ static int port(const json_t *j, const char *name, uint16_t *p, struct sx_err *e
 
 static int read_join(const json_t *j, struct join *join, struct sx_err *e)
 {
-    static const char *const members[] = { "token_id", "secret", "csr", "node", "address", "port", "peer_port",
-                                           "zone", "capacity", "version", NULL };
+    static const char *const members[] = {
+        "token_id", "secret", "csr", "node", "address", "port", "peer_port", "zone", "capacity",
+        "version", NULL,
+    };
     struct sx_cmd_node *n = &join->c.node;
     const char *token;
 
     if (sx_req_members(j, members, e) != 0 || sx_json_need_str(j, "token_id", &token, e) != 0 ||
         sx_do_hex64(token, "token id", &join->c.id, e) != 0 ||
-        limited(j, "secret", 2 * SX_JOIN_SECRET, &join->secret, e) != 0 || limited(j, "csr", CSR_MAX, &join->csr, e) != 0 ||
+        limited(j, "secret", 2 * SX_JOIN_SECRET, &join->secret, e) != 0 ||
+        limited(j, "csr", CSR_MAX, &join->csr, e) != 0 ||
         sx_json_need_str(j, "node", &join->node_hex, e) != 0 ||
-        limited(j, "address", SX_ADDRESS_MAX, &n->address, e) != 0 || port(j, "port", &n->port, e) != 0 ||
-        port(j, "peer_port", &n->peer_port, e) != 0 || limited(j, "zone", SX_ZONE_MAX, &n->zone, e) != 0 ||
+        limited(j, "address", SX_ADDRESS_MAX, &n->address, e) != 0 ||
+        port(j, "port", &n->port, e) != 0 || port(j, "peer_port", &n->peer_port, e) != 0 ||
+        limited(j, "zone", SX_ZONE_MAX, &n->zone, e) != 0 ||
         sx_json_need_u64(j, "capacity", INT64_MAX, &n->capacity, e) != 0 ||
         limited(j, "version", SX_VERSION_MAX, &n->version, e) != 0)
         return -1;
@@ -78,20 +84,23 @@ static int read_join(const json_t *j, struct join *join, struct sx_err *e)
     return 0;
 }
 
-static int sign(struct sx_req *r, const struct sx_cluster *c, const struct join *join, struct sx_buf *cert,
-                struct sx_err *e)
+static int sign(struct sx_req *r, const struct sx_cluster *c, const struct join *join,
+                struct sx_buf *cert, struct sx_err *e)
 {
     SX_AUTO(sx_buf) struct sx_buf key = SX_BUF_INIT;
     int result;
 
     if (sx_unseal(&key, r->app->keys.seal, SX_SEAL_CA, c->ca_key.data, c->ca_key.len, e) != 0)
         return sx_err_wrap(e, "key of the cluster's CA");
-    result = sx_ca_sign(c->ca_cert, sx_buf_cstr(&key), join->csr, join->node_hex, join->c.node.address, cert, e);
+    result =
+        sx_ca_sign(c->ca_cert, sx_buf_cstr(&key), join->csr, join->node_hex, join->c.node.address,
+                   cert, e);
     sx_wipe(key.data, key.len);
     return result;
 }
 
-/* The operation id comes from the token and the node: the repetition of a join whose answer was lost succeeds. */
+/* The operation id comes from the token and the node: the repetition of a join whose answer was
+ * lost succeeds. */
 static int spend(struct sx_req *r, const struct join *join, struct sx_err *e)
 {
     SX_AUTO(sx_buf) struct sx_buf command = SX_BUF_INIT, result = SX_BUF_INIT, text = SX_BUF_INIT;
@@ -126,23 +135,26 @@ static json_t *members_json(struct sx_app *a)
     for (size_t i = 0; i < sx_peers_count(a->peers); i++) {
         const struct sx_node *n = sx_peers_node(a->peers, i);
 
-        json_array_append_new(array, json_pack("{s:s,s:s,s:i,s:i,s:s,s:I}", "id", sx_node_id_text(hex, n->id),
-                                               "address", n->address, "port", (int)n->port, "peer_port",
-                                               (int)n->peer_port, "zone", n->zone, "capacity",
-                                               (json_int_t)n->capacity));
+        json_array_append_new(array,
+                              json_pack("{s:s,s:s,s:i,s:i,s:s,s:I}", "id",
+                                        sx_node_id_text(hex, n->id), "address", n->address, "port",
+                                        (int)n->port, "peer_port", (int)n->peer_port, "zone",
+                                        n->zone, "capacity", (json_int_t)n->capacity));
     }
     return array;
 }
 
-static int reply_member(struct sx_req *r, const struct sx_cluster *c, struct sx_buf *cert, struct sx_err *e)
+static int reply_member(struct sx_req *r, const struct sx_cluster *c, struct sx_buf *cert,
+                        struct sx_err *e)
 {
     SX_AUTO(sx_buf) struct sx_buf key = SX_BUF_INIT;
     json_t *j;
 
     if (read_cluster_key(r, &key, e) != 0 || sx_peers_refresh(r->app->peers, e) != 0)
         return -1;
-    j = json_pack("{s:s,s:s,s:s,s:s,s:s,s:o}", "cluster", c->uuid, "name", c->name, "ca", c->ca_cert, "certificate",
-                  sx_buf_cstr(cert), "cluster_key", sx_buf_cstr(&key), "nodes", members_json(r->app));
+    j = json_pack("{s:s,s:s,s:s,s:s,s:s,s:o}", "cluster", c->uuid, "name", c->name, "ca",
+                  c->ca_cert, "certificate", sx_buf_cstr(cert), "cluster_key", sx_buf_cstr(&key),
+                  "nodes", members_json(r->app));
     sx_wipe(key.data, key.len);
     return sx_reply_json(r, 201, j);
 }
@@ -155,8 +167,9 @@ int sx_h_join(struct sx_req *r, struct sx_err *e)
     struct join join = { 0 };
     sqlite3 *db;
 
-    if (sx_req_json(r, &j, e) != 0 || read_join(j, &join, e) != 0 || sx_app_db(r->app, &db, e) != 0 ||
-        sx_query_cluster(db, &c, e) != 0 || sign(r, &c, &join, &cert, e) != 0 || spend(r, &join, e) != 0)
+    if (sx_req_json(r, &j, e) != 0 || read_join(j, &join, e) != 0 ||
+        sx_app_db(r->app, &db, e) != 0 || sx_query_cluster(db, &c, e) != 0 ||
+        sign(r, &c, &join, &cert, e) != 0 || spend(r, &join, e) != 0)
         return -1;
     return reply_member(r, &c, &cert, e);
 }

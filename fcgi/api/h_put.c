@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * How content becomes a file: PUT /files in its three ways, and uploads in parts (docs/api.md section 5).
+ * How content becomes a file: PUT /files in its three ways, and uploads in parts (docs/api.md
+ * section 5).
  *
- * Blocks that travel along are stored on their write quorum before the command that refers to them is submitted.
+ * Blocks that travel along are stored on their write quorum before the command that refers to
+ * them is submitted.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -35,7 +37,8 @@ static void put_fini(struct put *p)
 }
 
 /* An etag or upload id: 32 hex digits, or missing. */
-static int read_hex16(const json_t *j, const char *name, uint8_t out[16], bool *there, struct sx_err *e)
+static int read_hex16(const json_t *j, const char *name, uint8_t out[16], bool *there,
+                      struct sx_err *e)
 {
     const char *text;
 
@@ -55,7 +58,8 @@ static int read_conditions(const json_t *j, struct sx_cmd_file_put *c, struct sx
     bool none, match, upload;
 
     if (sx_json_bool(j, "if_none_match", false, &none, e) != 0 ||
-        read_hex16(j, "if_match", c->if_match, &match, e) != 0 || read_hex16(j, "upload", c->upload, &upload, e) != 0)
+        read_hex16(j, "if_match", c->if_match, &match, e) != 0 ||
+        read_hex16(j, "upload", c->upload, &upload, e) != 0)
         return -1;
     if (none && match)
         return sx_err_set(e, SX_EINVAL, "'if_none_match' and 'if_match' exclude each other");
@@ -66,19 +70,25 @@ static int read_conditions(const json_t *j, struct sx_cmd_file_put *c, struct sx
 
 static int read_facts(struct put *p, struct sx_err *e)
 {
-    static const char *const members[] = { "size", "mtime_ns", "mode", "entries", "records", "inline", "lease_ms",
-                                           "upload", "etag", "meta", "if_none_match", "if_match", NULL };
+    static const char *const members[] = {
+        "size", "mtime_ns", "mode", "entries", "records", "inline", "lease_ms", "upload", "etag",
+        "meta", "if_none_match", "if_match", NULL,
+    };
     uint64_t mode, n, records;
     const json_t *j = p->m.json;
 
-    if (sx_req_members(j, members, e) != 0 || sx_json_need_u64(j, "size", SX_FILE_SIZE_MAX, &p->c.size, e) != 0 ||
-        sx_do_i64(j, "mtime_ns", &p->c.mtime_ns, e) != 0 || sx_json_u64(j, "mode", 0644, 0177777, &mode, e) != 0 ||
+    if (sx_req_members(j, members, e) != 0 ||
+        sx_json_need_u64(j, "size", SX_FILE_SIZE_MAX, &p->c.size, e) != 0 ||
+        sx_do_i64(j, "mtime_ns", &p->c.mtime_ns, e) != 0 ||
+        sx_json_u64(j, "mode", 0644, 0177777, &mode, e) != 0 ||
         sx_json_u64(j, "entries", 0, SX_PART_ENTRIES_MAX, &n, e) != 0 ||
         sx_json_u64(j, "records", 0, SX_PART_ENTRIES_MAX, &records, e) != 0 ||
         sx_json_bool(j, "inline", false, &p->is_inline, e) != 0 ||
-        sx_json_u64(j, "lease_ms", 0, INT64_MAX, &p->c.lease_ms, e) != 0 || read_conditions(j, &p->c, e) != 0)
+        sx_json_u64(j, "lease_ms", 0, INT64_MAX, &p->c.lease_ms, e) != 0 ||
+        read_conditions(j, &p->c, e) != 0)
         return -1;
-    if (json_object_get(j, "meta") && sx_meta_items_encode(json_object_get(j, "meta"), &p->meta, e) != 0)
+    if (json_object_get(j, "meta") &&
+        sx_meta_items_encode(json_object_get(j, "meta"), &p->meta, e) != 0)
         return -1;
     p->c.mode = (uint32_t)mode;
     p->c.meta = (struct sx_span){ p->meta.data, p->meta.len };
@@ -93,8 +103,8 @@ static int read_parts(struct put *p, struct sx_err *e)
     size_t list = p->n_entries * SX_ENTRY_SIZE;
 
     if (p->m.len < list)
-        return sx_err_set(e, SX_EMALFORMED, "%zu entries take %zu bytes, but %zu follow", p->n_entries, list,
-                          p->m.len);
+        return sx_err_set(e, SX_EMALFORMED, "%zu entries take %zu bytes, but %zu follow",
+                          p->n_entries, list, p->m.len);
     p->entries = p->m.data;
     p->c.entries = (struct sx_span){ p->entries, list };
     p->recs = sx_calloc(p->n_records + 1, sizeof *p->recs);
@@ -106,13 +116,16 @@ static int read_parts(struct put *p, struct sx_err *e)
 static int check_way(const struct put *p, struct sx_err *e)
 {
     if (p->is_inline && (p->n_entries != 1 || p->n_records != 1 || (p->c.flags & SX_PUT_UPLOAD)))
-        return sx_err_set(e, SX_EINVAL, "an inline file has one entry, one record and no upload; this has %zu and %zu",
+        return sx_err_set(e, SX_EINVAL,
+                          "an inline file has one entry, one record and no upload; "
+                          "this has %zu and %zu",
                           p->n_entries, p->n_records);
     if (p->is_inline && p->c.size > SX_INLINE_MAX)
         return sx_err_set(e, SX_EINVAL, "a file of %llu bytes cannot be inline; the limit is %u",
                           (unsigned long long)p->c.size, SX_INLINE_MAX);
     if ((p->c.flags & SX_PUT_UPLOAD) && (p->n_entries || p->n_records))
-        return sx_err_set(e, SX_EINVAL, "the entries are in the upload; there must be none beside it");
+        return sx_err_set(e, SX_EINVAL,
+                          "the entries are in the upload; there must be none beside it");
     return 0;
 }
 
@@ -164,10 +177,12 @@ static int set_etag(struct put *p, struct sx_err *e)
 
 static int by_id(const void *a, const void *b)
 {
-    return sx_id_cmp(&(*(const struct sx_record *const *)a)->id, &(*(const struct sx_record *const *)b)->id);
+    return sx_id_cmp(&(*(const struct sx_record *const *)a)->id,
+                     &(*(const struct sx_record *const *)b)->id);
 }
 
-/* Each entry whose record is here must have its length; *leased tells whether there are entries without. */
+/* Each entry whose record is here must have its length; *leased tells whether there are entries
+ * without. */
 static int match_records(const struct put *p, bool *leased, struct sx_err *e)
 {
     SX_AUTO_FREE const struct sx_record **sorted = sx_calloc(p->n_records + 1, sizeof *sorted);
@@ -199,12 +214,14 @@ static int store_records(struct sx_req *r, struct put *p, bool leased, struct sx
     struct sx_volume v;
 
     if (leased && p->c.lease_ms == 0)
-        return sx_err_set(e, SX_EINVAL, "'lease_ms' is missing: it is needed when blocks do not travel along");
+        return sx_err_set(e, SX_EINVAL,
+                          "'lease_ms' is missing: it is needed when blocks do not travel along");
     if (!leased)
         p->c.lease_ms = LEASE_FOREVER;
     if (p->n_records == 0)
         return 0;
-    if (sx_do_volume(r, p->c.volume, SX_RIGHT_WRITE, &v, e) != 0 || sx_app_blocks(r->app, &b, e) != 0 ||
+    if (sx_do_volume(r, p->c.volume, SX_RIGHT_WRITE, &v, e) != 0 ||
+        sx_app_blocks(r->app, &b, e) != 0 ||
         sx_blocks_put(&b, v.replica, p->recs, p->n_records, &lease, e) != 0)
         return -1;
     if (lease < p->c.lease_ms)
@@ -216,14 +233,16 @@ static int take_content(struct sx_req *r, struct put *p, struct sx_err *e)
 {
     bool leased;
 
-    if (sx_do_verify(r, p->recs, p->n_records, p->plain_len, e) != 0 || match_records(p, &leased, e) != 0)
+    if (sx_do_verify(r, p->recs, p->n_records, p->plain_len, e) != 0 ||
+        match_records(p, &leased, e) != 0)
         return -1;
     if (!p->is_inline)
         return store_records(r, p, leased, e);
     if (leased)
         return sx_err_set(e, SX_EINVAL, "the record is not that of the entry");
     p->c.lease_ms = LEASE_FOREVER;
-    p->c.record = (struct sx_span){ p->recs[0].stored - SX_RECORD_HEADER, SX_RECORD_HEADER + p->recs[0].len };
+    p->c.record =
+        (struct sx_span){ p->recs[0].stored - SX_RECORD_HEADER, SX_RECORD_HEADER + p->recs[0].len };
     return 0;
 }
 
@@ -231,8 +250,8 @@ static int put_file(struct sx_req *r, struct put *p, struct sx_err *e)
 {
     SX_AUTO(sx_buf) struct sx_buf command = SX_BUF_INIT, result = SX_BUF_INIT;
 
-    if (read_facts(p, e) != 0 || read_parts(p, e) != 0 || check_way(p, e) != 0 || check_sum(p, e) != 0 ||
-        set_etag(p, e) != 0 || take_content(r, p, e) != 0)
+    if (read_facts(p, e) != 0 || read_parts(p, e) != 0 || check_way(p, e) != 0 ||
+        check_sum(p, e) != 0 || set_etag(p, e) != 0 || take_content(r, p, e) != 0)
         return -1;
     sx_cmd_file_put_encode(&command, r->op, r->user, &p->c);
     if (sx_do_submit(r, &command, &result, e) != 0)
@@ -263,14 +282,16 @@ int sx_h_upload_begin(struct sx_req *r, struct sx_err *e)
     char hex[2 * SX_UPLOAD_ID + 1];
 
     if (sx_req_json(r, &j, e) != 0 || sx_req_members(j, members, e) != 0 ||
-        sx_json_need_str(j, "volume", &c.volume, e) != 0 || sx_json_need_str(j, "path", &c.path, e) != 0 ||
-        sx_volume_name_check(c.volume, e) != 0 || sx_path_check(c.path, e) != 0)
+        sx_json_need_str(j, "volume", &c.volume, e) != 0 ||
+        sx_json_need_str(j, "path", &c.path, e) != 0 || sx_volume_name_check(c.volume, e) != 0 ||
+        sx_path_check(c.path, e) != 0)
         return -1;
     sx_do_derive(r, "sx upload id", c.upload, sizeof c.upload);
     sx_cmd_upload_begin_encode(&command, r->op, r->user, &c);
     if (sx_do_submit(r, &command, &result, e) != 0)
         return -1;
-    return sx_reply_json(r, 201, json_pack("{s:s}", "upload", sx_hex(hex, c.upload, sizeof c.upload)));
+    return sx_reply_json(r, 201,
+                         json_pack("{s:s}", "upload", sx_hex(hex, c.upload, sizeof c.upload)));
 }
 
 static int read_upload_id(struct sx_req *r, uint8_t id[SX_UPLOAD_ID], struct sx_err *e)
@@ -297,12 +318,14 @@ int sx_h_upload_part(struct sx_req *r, struct sx_err *e)
     struct sx_cmd_upload_part c;
     uint64_t n;
 
-    if (read_upload_id(r, c.upload, e) != 0 || read_seq(r, &c.seq, e) != 0 || sx_req_message(r, &m, e) != 0 ||
+    if (read_upload_id(r, c.upload, e) != 0 || read_seq(r, &c.seq, e) != 0 ||
+        sx_req_message(r, &m, e) != 0 ||
         sx_json_need_u64(m.json, "count", SX_PART_ENTRIES_MAX, &n, e) != 0 ||
         sx_json_need_u64(m.json, "lease_ms", INT64_MAX, &c.lease_ms, e) != 0)
         return -1;
     if (n == 0 || m.len != n * SX_ENTRY_SIZE)
-        return sx_err_set(e, SX_EMALFORMED, "%llu entries of %u bytes are announced, but %zu bytes follow",
+        return sx_err_set(e, SX_EMALFORMED,
+                          "%llu entries of %u bytes are announced, but %zu bytes follow",
                           (unsigned long long)n, SX_ENTRY_SIZE, m.len);
     c.entries = (struct sx_span){ m.data, m.len };
     sx_cmd_upload_part_encode(&command, r->op, r->user, &c);

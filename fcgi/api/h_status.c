@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * GET /status: the whole cluster, as its nodes say when asked now; and /.node/v1/status, what one node says of itself.
- * Works without a leader: it is needed most then.
+ * GET /status: the whole cluster, as its nodes say when asked now; and /.node/v1/status, what
+ * one node says of itself. Works without a leader: it is needed most then.
  */
 #include "fcgi/api/status.h"
 
@@ -80,7 +80,8 @@ static void add_store(struct sx_app *a, json_t *j)
 
     if (sx_app_store(a, &store, &e) != 0 || sx_store_stats(store, &s, &e) != 0) {
         sx_error("status of the block store: %s", e.msg);
-        json_object_set_new(j, "error", json_string("the block store does not open; see the node's log"));
+        json_object_set_new(j, "error",
+                            json_string("the block store does not open; see the node's log"));
     }
     json_object_set_new(j, "used", json_integer((json_int_t)s.used));
     json_object_set_new(j, "free", json_integer((json_int_t)s.free));
@@ -97,20 +98,24 @@ static void add_queues(const struct sx_app *a, json_t *j)
 
     sx_transfer_counters(a->conf->dir, &t);
     sx_collector_counters(a->conf->dir, &c);
-    json_object_set_new(j, "queues", json_pack("{s:I,s:I,s:I}", "replication", (json_int_t)t.queue, "missing",
-                                               (json_int_t)t.missing, "collect", (json_int_t)c.pending));
-    json_object_set_new(j, "transfer", json_pack("{s:I,s:I,s:I}", "sent", (json_int_t)t.sent, "fetched",
-                                                 (json_int_t)t.fetched, "sweeps", (json_int_t)t.sweeps));
-    json_object_set_new(j, "collector", json_pack("{s:I,s:I,s:I}", "sweeps", (json_int_t)c.sweeps, "deleted",
-                                                  (json_int_t)c.deleted, "freed", (json_int_t)c.freed));
+    json_object_set_new(j, "queues",
+                        json_pack("{s:I,s:I,s:I}", "replication", (json_int_t)t.queue, "missing",
+                                  (json_int_t)t.missing, "collect", (json_int_t)c.pending));
+    json_object_set_new(j, "transfer",
+                        json_pack("{s:I,s:I,s:I}", "sent", (json_int_t)t.sent, "fetched",
+                                  (json_int_t)t.fetched, "sweeps", (json_int_t)t.sweeps));
+    json_object_set_new(j, "collector",
+                        json_pack("{s:I,s:I,s:I}", "sweeps", (json_int_t)c.sweeps, "deleted",
+                                  (json_int_t)c.deleted, "freed", (json_int_t)c.freed));
 }
 
 static json_t *own_status(struct sx_app *a)
 {
     const struct sx_node_conf *c = a->conf;
-    json_t *j = json_pack("{s:s,s:s,s:i,s:s,s:I,s:b,s:s}", "id", c->node_hex, "address", c->address, "port",
-                          (int)c->port, "zone", c->zone, "capacity", (json_int_t)c->capacity, "up", 1, "version",
-                          PACKAGE_VERSION);
+    json_t *j =
+        json_pack("{s:s,s:s,s:i,s:s,s:I,s:b,s:s}", "id", c->node_hex, "address", c->address, "port",
+                  (int)c->port, "zone", c->zone, "capacity", (json_int_t)c->capacity, "up", 1,
+                  "version", PACKAGE_VERSION);
 
     add_raft(a, j);
     add_store(a, j);
@@ -145,7 +150,8 @@ static void asked_done(void *arg, const struct sx_http_answer *answer)
     if (answer->err.code == SX_OK)
         a->j = sx_json_parse(a->answer.data, a->answer.len, &e);
     if (!a->j)
-        sx_info("status of node %016llx: %s", (unsigned long long)sx_peers_node(a->peers, a->node)->id,
+        sx_info("status of node %016llx: %s",
+                (unsigned long long)sx_peers_node(a->peers, a->node)->id,
                 answer->err.code != SX_OK ? answer->err.msg : e.msg);
 }
 
@@ -155,9 +161,11 @@ static void ask_all(struct sx_app *a, struct asked *asked, size_t n)
     struct sx_err e = SX_ERR_INIT;
 
     for (size_t i = 0; i < n; i++) {
-        struct sx_http_request r = { .method = "GET", .path = NODE_STATUS_PATH, .answer = &asked[i].answer,
-                                     .answer_max = NODE_STATUS_MAX, .timeout_ms = SX_STATUS_TIMEOUT_MS,
-                                     .done = asked_done, .arg = &asked[i] };
+        struct sx_http_request r = {
+            .method = "GET", .path = NODE_STATUS_PATH, .answer = &asked[i].answer,
+            .answer_max = NODE_STATUS_MAX, .timeout_ms = SX_STATUS_TIMEOUT_MS, .done = asked_done,
+            .arg = &asked[i],
+        };
 
         asked[i].peers = a->peers;
         asked[i].node = i;
@@ -172,8 +180,9 @@ static json_t *absent_json(const struct sx_node *n)
 {
     char hex[SX_NODE_HEX + 1];
 
-    return json_pack("{s:s,s:s,s:i,s:s,s:I,s:b}", "id", sx_node_id_text(hex, n->id), "address", n->address, "port",
-                     (int)n->port, "zone", n->zone, "capacity", (json_int_t)n->capacity, "up", 0);
+    return json_pack("{s:s,s:s,s:i,s:s,s:I,s:b}", "id", sx_node_id_text(hex, n->id), "address",
+                     n->address, "port", (int)n->port, "zone", n->zone, "capacity",
+                     (json_int_t)n->capacity, "up", 0);
 }
 
 /* The array of nodes; what a node said of its groups is taken out of it. */
@@ -185,7 +194,10 @@ static json_t *ask_nodes(struct sx_app *a, json_t **own_groups)
 
     ask_all(a, asked, n);
     for (size_t i = 0; i < n; i++) {
-        json_t *j = i == self ? own_status(a) : asked[i].j ? asked[i].j : absent_json(sx_peers_node(a->peers, i));
+        json_t *j = i == self ? own_status(a) : asked[i].j;
+
+        if (!j)
+            j = absent_json(sx_peers_node(a->peers, i));
 
         if (i == self)
             *own_groups = json_incref(json_object_get(j, "groups"));
@@ -205,12 +217,14 @@ bool sx_status_node_up(struct sx_app *a, uint64_t node)
 
     if (node == a->conf->node)
         return true;
-    if (sx_peers_refresh(a->peers, &e) != 0 || (i = sx_peers_find(a->peers, node)) == sx_peers_count(a->peers))
+    if (sx_peers_refresh(a->peers, &e) != 0 ||
+        (i = sx_peers_find(a->peers, node)) == sx_peers_count(a->peers))
         return false;
-    struct sx_http_request r = { .method = "GET", .path = NODE_STATUS_PATH, .answer = &answer,
-                                 .address = sx_peers_node(a->peers, i)->address,
-                                 .port = sx_peers_node(a->peers, i)->port, .answer_max = NODE_STATUS_MAX,
-                                 .timeout_ms = SX_STATUS_TIMEOUT_MS };
+    struct sx_http_request r = {
+        .method = "GET", .path = NODE_STATUS_PATH, .answer = &answer,
+        .address = sx_peers_node(a->peers, i)->address, .port = sx_peers_node(a->peers, i)->port,
+        .answer_max = NODE_STATUS_MAX, .timeout_ms = SX_STATUS_TIMEOUT_MS,
+    };
 
     return sx_http_call(sx_peers_http(a->peers), &r, NULL, &e) == 0;
 }
@@ -222,6 +236,11 @@ struct summary {
     uint64_t under_replicated;
     const char *leader;
 };
+
+static uint64_t number(const json_t *o, const char *name)
+{
+    return (uint64_t)json_integer_value(json_object_get(o, name));
+}
 
 static void sum_up(const json_t *nodes, const json_t *groups, struct summary *s)
 {
@@ -236,11 +255,17 @@ static void sum_up(const json_t *nodes, const json_t *groups, struct summary *s)
         const json_t *queues = json_object_get(n, "queues"), *role = json_object_get(n, "role");
 
         s->down += !json_is_true(json_object_get(n, "up"));
-        s->under_replicated += (uint64_t)json_integer_value(json_object_get(queues, "replication")) +
-                               (uint64_t)json_integer_value(json_object_get(queues, "missing"));
+        s->under_replicated += number(queues, "replication") + number(queues, "missing");
         if (!s->leader[0] && role && strcmp(json_string_value(role), "leader") == 0)
             s->leader = json_string_value(json_object_get(n, "id"));
     }
+}
+
+static const char *health(const struct summary *s)
+{
+    if (!s->leader[0])
+        return "down";
+    return s->down || s->under_replicated ? "degraded" : "ok";
 }
 
 static json_t *groups_json(const json_t *groups)
@@ -275,13 +300,15 @@ int sx_h_status(struct sx_req *r, struct sx_err *e)
         return -1;
     nodes = ask_nodes(r->app, &groups);
     sum_up(nodes, groups, &s);
-    return sx_reply_json(
-        r, 200,
-        json_pack("{s:s,s:s,s:I,s:s,s:s,s:o,s:o,s:I,s:I,s:I,s:I,s:{s:I,s:I}}", "cluster", c->cluster, "name", c->name,
-                  "map_version", (json_int_t)map_version, "health",
-                  !s.leader[0] ? "down" : s.down || s.under_replicated ? "degraded" : "ok", "leader", s.leader,
-                  "groups", groups_json(groups), "nodes", nodes, "volumes", (json_int_t)n.volumes, "files",
-                  (json_int_t)n.files, "bytes", (json_int_t)n.bytes, "under_replicated",
-                  (json_int_t)s.under_replicated, "jobs", "running", (json_int_t)n.jobs_running, "waiting",
-                  (json_int_t)n.jobs_waiting));
+    return sx_reply_json(r, 200,
+                         json_pack("{s:s,s:s,s:I,s:s,s:s,s:o,s:o,s:I,s:I,s:I,s:I,s:{s:I,s:I}}",
+                                   "cluster", c->cluster, "name", c->name, "map_version",
+                                   (json_int_t)map_version, "health",
+                                   health(&s), "leader", s.leader,
+                                   "groups", groups_json(groups), "nodes", nodes, "volumes",
+                                   (json_int_t)n.volumes, "files", (json_int_t)n.files, "bytes",
+                                   (json_int_t)n.bytes, "under_replicated",
+                                   (json_int_t)s.under_replicated, "jobs", "running",
+                                   (json_int_t)n.jobs_running, "waiting",
+                                   (json_int_t)n.jobs_waiting));
 }

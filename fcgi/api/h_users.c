@@ -2,8 +2,8 @@
  *
  * Users and their keys: docs/api.md section 4.
  *
- * A new key pair is derived from the operation id under the cluster's key (sx_do_derive()), not drawn at random, so that a
- * repeated request gets the same answer from any node.
+ * A new key pair is derived from the operation id under the cluster's key (sx_do_derive()), not
+ * drawn at random, so that a repeated request gets the same answer from any node.
  */
 #include <string.h>
 
@@ -18,7 +18,8 @@ struct key_pair {
 static void derive_keys(const struct sx_req *r, struct key_pair *k)
 {
     static const char access_digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
-    static const char secret_digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    static const char secret_digits[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     uint8_t b[SX_SECRET_KEY_LEN];
 
     sx_do_derive(r, "sx access key", b, SX_ACCESS_KEY_LEN);
@@ -81,12 +82,14 @@ int sx_h_user_get(struct sx_req *r, struct sx_err *e)
 
 static const char *const user_members[] = { "role", "quota", "description", NULL };
 
-static int read_user(const json_t *j, uint8_t *role, uint64_t *quota, const char **description, struct sx_err *e)
+static int read_user(const json_t *j, uint8_t *role, uint64_t *quota, const char **description,
+                     struct sx_err *e)
 {
     const char *name;
 
-    if (sx_req_members(j, user_members, e) != 0 || sx_json_str(j, "role", "normal", &name, e) != 0 ||
-        sx_role_parse(name, role, e) != 0 || sx_json_u64(j, "quota", 0, INT64_MAX, quota, e) != 0 ||
+    if (sx_req_members(j, user_members, e) != 0 ||
+        sx_json_str(j, "role", "normal", &name, e) != 0 || sx_role_parse(name, role, e) != 0 ||
+        sx_json_u64(j, "quota", 0, INT64_MAX, quota, e) != 0 ||
         sx_json_str(j, "description", "", description, e) != 0)
         return -1;
     if (strlen(*description) > SX_DESCRIPTION_MAX)
@@ -127,8 +130,10 @@ int sx_h_user_modify(struct sx_req *r, struct sx_err *e)
     if (sx_user_name_check(c.name, e) != 0 || sx_req_json(r, &j, e) != 0 ||
         read_user(j, &c.role, &c.quota, &c.description, e) != 0)
         return -1;
-    c.set = (uint8_t)((json_object_get(j, "role") ? SX_SET_ROLE : 0) | (json_object_get(j, "quota") ? SX_SET_QUOTA : 0) |
-                      (json_object_get(j, "description") ? SX_SET_DESCRIPTION : 0));
+    c.set =
+        (uint8_t)((json_object_get(j, "role") ? SX_SET_ROLE : 0) |
+                  (json_object_get(j, "quota") ? SX_SET_QUOTA : 0) |
+                  (json_object_get(j, "description") ? SX_SET_DESCRIPTION : 0));
     if (c.set == 0)
         return sx_err_set(e, SX_EINVAL, "nothing to change: give role, quota or description");
     sx_cmd_user_modify_encode(&command, r->op, r->user, &c);
@@ -180,7 +185,8 @@ int sx_h_key_delete(struct sx_req *r, struct sx_err *e)
     if (sx_user_name_check(c.name, e) != 0)
         return -1;
     if (strlen(c.access_key) > SX_ACCESS_KEY_MAX)
-        return sx_err_set(e, SX_ENOKEY, "there is no access key of %zu characters", strlen(c.access_key));
+        return sx_err_set(e, SX_ENOKEY, "there is no access key of %zu characters",
+                          strlen(c.access_key));
     sx_cmd_key_delete_encode(&command, r->op, r->user, &c);
     if (sx_do_submit(r, &command, &result, e) != 0)
         return -1;

@@ -35,7 +35,8 @@ static int read_u8(const json_t *j, const char *name, uint64_t max, uint8_t *v, 
     if (sx_json_u64(j, name, 0, max, &n, e) != 0)
         return -1;
     if (json_object_get(j, name) && n == 0)
-        return sx_err_set(e, SX_EINVAL, "'%s' is 0; it must be 1 to %llu", name, (unsigned long long)max);
+        return sx_err_set(e, SX_EINVAL, "'%s' is 0; it must be 1 to %llu", name,
+                          (unsigned long long)max);
     *v = (uint8_t)n;
     return 0;
 }
@@ -58,15 +59,19 @@ static int read_compression(const json_t *j, uint8_t *v, struct sx_err *e)
 
 int sx_h_volume_create(struct sx_req *r, struct sx_err *e)
 {
-    static const char *const members[] = { "owner", "replica", "quota", "revisions", "compression", NULL };
+    static const char *const members[] = {
+        "owner", "replica", "quota", "revisions", "compression", NULL,
+    };
     SX_AUTO(sx_buf) struct sx_buf command = SX_BUF_INIT, result = SX_BUF_INIT;
     struct sx_cmd_volume_create c = { .name = r->args.v[0] };
     SX_AUTO_JSON json_t *j = NULL;
 
-    if (sx_volume_name_check(c.name, e) != 0 || sx_req_json(r, &j, e) != 0 || sx_req_members(j, members, e) != 0 ||
-        sx_json_str(j, "owner", "", &c.owner, e) != 0 || read_u8(j, "replica", UINT8_MAX, &c.replica, e) != 0 ||
+    if (sx_volume_name_check(c.name, e) != 0 || sx_req_json(r, &j, e) != 0 ||
+        sx_req_members(j, members, e) != 0 || sx_json_str(j, "owner", "", &c.owner, e) != 0 ||
+        read_u8(j, "replica", UINT8_MAX, &c.replica, e) != 0 ||
         sx_json_u64(j, "quota", 0, INT64_MAX, &c.quota, e) != 0 ||
-        read_u8(j, "revisions", SX_REVISIONS_MAX, &c.revisions, e) != 0 || read_compression(j, &c.compression, e) != 0)
+        read_u8(j, "revisions", SX_REVISIONS_MAX, &c.revisions, e) != 0 ||
+        read_compression(j, &c.compression, e) != 0)
         return -1;
     if (c.owner[0] && sx_user_name_check(c.owner, e) != 0)
         return -1;
@@ -84,16 +89,21 @@ int sx_h_volume_get(struct sx_req *r, struct sx_err *e)
 /* Which members are there, and their values. */
 static int read_modify(const json_t *j, struct sx_cmd_volume_modify *c, struct sx_err *e)
 {
-    if (sx_json_str(j, "name", "", &c->name, e) != 0 || sx_json_str(j, "owner", "", &c->owner, e) != 0 ||
+    if (sx_json_str(j, "name", "", &c->name, e) != 0 ||
+        sx_json_str(j, "owner", "", &c->owner, e) != 0 ||
         sx_json_u64(j, "quota", 0, INT64_MAX, &c->quota, e) != 0 ||
-        read_u8(j, "revisions", SX_REVISIONS_MAX, &c->revisions, e) != 0 || read_compression(j, &c->compression, e) != 0)
+        read_u8(j, "revisions", SX_REVISIONS_MAX, &c->revisions, e) != 0 ||
+        read_compression(j, &c->compression, e) != 0)
         return -1;
-    c->set = (uint8_t)((json_object_get(j, "name") ? SX_SET_NAME : 0) | (json_object_get(j, "owner") ? SX_SET_OWNER : 0) |
-                       (json_object_get(j, "quota") ? SX_SET_VOLUME_QUOTA : 0) |
-                       (json_object_get(j, "revisions") ? SX_SET_REVISIONS : 0) |
-                       (json_object_get(j, "compression") ? SX_SET_COMPRESSION : 0));
+    c->set =
+        (uint8_t)((json_object_get(j, "name") ? SX_SET_NAME : 0) |
+                  (json_object_get(j, "owner") ? SX_SET_OWNER : 0) |
+                  (json_object_get(j, "quota") ? SX_SET_VOLUME_QUOTA : 0) |
+                  (json_object_get(j, "revisions") ? SX_SET_REVISIONS : 0) |
+                  (json_object_get(j, "compression") ? SX_SET_COMPRESSION : 0));
     if (c->set == 0)
-        return sx_err_set(e, SX_EINVAL, "nothing to change: give owner, quota, revisions, compression or name");
+        return sx_err_set(e, SX_EINVAL,
+                          "nothing to change: give owner, quota, revisions, compression or name");
     if ((c->set & SX_SET_NAME) && sx_volume_name_check(c->name, e) != 0)
         return -1;
     return (c->set & SX_SET_OWNER) ? sx_user_name_check(c->owner, e) : 0;
@@ -101,13 +111,15 @@ static int read_modify(const json_t *j, struct sx_cmd_volume_modify *c, struct s
 
 int sx_h_volume_modify(struct sx_req *r, struct sx_err *e)
 {
-    static const char *const members[] = { "owner", "quota", "revisions", "compression", "name", NULL };
+    static const char *const members[] = {
+        "owner", "quota", "revisions", "compression", "name", NULL,
+    };
     SX_AUTO(sx_buf) struct sx_buf command = SX_BUF_INIT, result = SX_BUF_INIT;
     struct sx_cmd_volume_modify c = { .volume = r->args.v[0] };
     SX_AUTO_JSON json_t *j = NULL;
 
-    if (sx_volume_name_check(c.volume, e) != 0 || sx_req_json(r, &j, e) != 0 || sx_req_members(j, members, e) != 0 ||
-        read_modify(j, &c, e) != 0)
+    if (sx_volume_name_check(c.volume, e) != 0 || sx_req_json(r, &j, e) != 0 ||
+        sx_req_members(j, members, e) != 0 || read_modify(j, &c, e) != 0)
         return -1;
     sx_cmd_volume_modify_encode(&command, r->op, r->user, &c);
     if (sx_do_submit(r, &command, &result, e) != 0)
@@ -132,7 +144,8 @@ int sx_h_volume_delete(struct sx_req *r, struct sx_err *e)
     struct sx_cmd_volume_delete c = { .volume = r->args.v[0] };
     unsigned long long recursive;
 
-    if (sx_volume_name_check(c.volume, e) != 0 || sx_query_u64(&r->query, "recursive", 0, 1, &recursive, e) != 0)
+    if (sx_volume_name_check(c.volume, e) != 0 ||
+        sx_query_u64(&r->query, "recursive", 0, 1, &recursive, e) != 0)
         return -1;
     if (recursive)
         return delete_by_job(r, c.volume, e);
@@ -162,7 +175,8 @@ int sx_h_acl_get(struct sx_req *r, struct sx_err *e)
 }
 
 /* ["read", "write"] as bits. */
-static int read_rights(const json_t *j, const char *user, const char *name, uint8_t *rights, struct sx_err *e)
+static int read_rights(const json_t *j, const char *user, const char *name, uint8_t *rights,
+                       struct sx_err *e)
 {
     const json_t *list = json_object_get(json_object_get(j, name), user), *item;
     uint8_t one;
@@ -173,7 +187,9 @@ static int read_rights(const json_t *j, const char *user, const char *name, uint
         return sx_err_set(e, SX_EINVAL, "'%s' of user '%.64s' is not a list of rights", name, user);
     json_array_foreach(list, i, item) {
         if (!json_is_string(item))
-            return sx_err_set(e, SX_EINVAL, "'%s' of user '%.64s' has something else than text in it", name, user);
+            return sx_err_set(e, SX_EINVAL,
+                              "'%s' of user '%.64s' has something else than text in it", name,
+                              user);
         if (sx_right_parse(json_string_value(item), &one, e) != 0)
             return -1;
         *rights |= one;
@@ -214,12 +230,13 @@ static int read_changes(const json_t *j, struct sx_buf *changes, struct sx_err *
 int sx_h_acl_change(struct sx_req *r, struct sx_err *e)
 {
     static const char *const members[] = { "grant", "revoke", NULL };
-    SX_AUTO(sx_buf) struct sx_buf command = SX_BUF_INIT, result = SX_BUF_INIT, changes = SX_BUF_INIT;
+    SX_AUTO(sx_buf) struct sx_buf command = SX_BUF_INIT, result = SX_BUF_INIT,
+        changes = SX_BUF_INIT;
     struct sx_cmd_acl_change c = { .volume = r->args.v[0] };
     SX_AUTO_JSON json_t *j = NULL;
 
-    if (sx_volume_name_check(c.volume, e) != 0 || sx_req_json(r, &j, e) != 0 || sx_req_members(j, members, e) != 0 ||
-        read_changes(j, &changes, e) != 0)
+    if (sx_volume_name_check(c.volume, e) != 0 || sx_req_json(r, &j, e) != 0 ||
+        sx_req_members(j, members, e) != 0 || read_changes(j, &changes, e) != 0)
         return -1;
     c.changes = (struct sx_span){ changes.data, changes.len };
     sx_cmd_acl_change_encode(&command, r->op, r->user, &c);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The handlers of the routes, one file a subject.  Each answers the request and returns 0, or returns -1
- * with the error that the request is answered with.
+ * The handlers of the routes, one file a subject.  Each answers the request and returns 0, or
+ * returns -1 with the error that the request is answered with.
  */
 #ifndef SX_FCGI_API_HANDLERS_H
 #define SX_FCGI_API_HANDLERS_H

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * See reply.h.  The library's output stream copies everything through 8 KiB; a large body therefore goes
- * straight to the request's socket, as FastCGI STDOUT records (FastCGI 1.0, section 3.3) written with writev().
+ * See reply.h.  The library's output stream copies everything through 8 KiB; a large body
+ * therefore goes straight to the request's socket, as FastCGI STDOUT records (FastCGI 1.0,
+ * section 3.3) written with writev().
  */
 #include "fcgi/api/reply.h"
 
@@ -14,11 +15,48 @@
 #include "libsx/base/log.h"
 #include "libsx/base/mem.h"
 
-#define RECORD_CONTENT 65528u /* largest multiple of 8 below 64 KiB, so no padding but in the last */
+/* largest multiple of 8 below 64 KiB, so no padding but in the last */
+#define RECORD_CONTENT 65528u
 #define DIRECT_MIN 32768u     /* smaller pieces go through the stream */
 #define FCGI_VERSION_1 1
 #define FCGI_TYPE_STDOUT 6
 #define RETRY_AFTER_S 1
+
+/* RFC 9110, section 15. */
+static const char *reason(int status)
+{
+    static const struct {
+        int status;
+        const char *text;
+    } rows[] = {
+        { 200, "OK" },
+        { 201, "Created" },
+        { 202, "Accepted" },
+        { 400, "Bad Request" },
+        { 401, "Unauthorized" },
+        { 403, "Forbidden" },
+        { 404, "Not Found" },
+        { 405, "Method Not Allowed" },
+        { 409, "Conflict" },
+        { 412, "Precondition Failed" },
+        { 413, "Content Too Large" },
+        { 414, "URI Too Long" },
+        { 416, "Range Not Satisfiable" },
+        { 422, "Unprocessable Content" },
+        { 429, "Too Many Requests" },
+        { 431, "Request Header Fields Too Large" },
+        { 500, "Internal Server Error" },
+        { 501, "Not Implemented" },
+        { 503, "Service Unavailable" },
+        { 504, "Gateway Timeout" },
+        { 507, "Insufficient Storage" },
+    };
+
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        if (rows[i].status == status)
+            return rows[i].text;
+    return "Error";
+}
 
 void sx_reply_begin(struct sx_req *r, int status, const char *type, int64_t length)
 {
@@ -26,9 +64,8 @@ void sx_reply_begin(struct sx_req *r, int status, const char *type, int64_t leng
 
     sx_assert(r->status == 0);
     r->status = status;
-    /* Without a reason phrase nginx adds its own. */
-    FCGX_FPrintF(out, "Status: %d\r\nContent-Type: %s\r\nX-Sx-Request: %s\r\nCache-Control: no-store\r\n",
-                 status, type, r->id);
+    FCGX_FPrintF(out, "Status: %d %s\r\nContent-Type: %s\r\n", status, reason(status), type);
+    FCGX_FPrintF(out, "X-Sx-Request: %s\r\nCache-Control: no-store\r\n", r->id);
     if (status == 429 || status == 503 || status == 504)
         FCGX_FPrintF(out, "Retry-After: %d\r\n", RETRY_AFTER_S);
     if (length >= 0)
@@ -64,8 +101,9 @@ static int write_direct(struct sx_req *r, const uint8_t *p, size_t n)
 
     while (n > 0) {
         size_t now = n < RECORD_CONTENT ? n : RECORD_CONTENT, pad = (8 - now % 8) % 8;
-        uint8_t h[8] = { FCGI_VERSION_1, FCGI_TYPE_STDOUT, (uint8_t)(r->fcgx->requestId >> 8),
-                         (uint8_t)r->fcgx->requestId, (uint8_t)(now >> 8), (uint8_t)now, (uint8_t)pad, 0 };
+        uint8_t h[8] = {
+            FCGI_VERSION_1, FCGI_TYPE_STDOUT, (uint8_t)(r->fcgx->requestId >> 8),
+              (uint8_t)r->fcgx->requestId, (uint8_t)(now >> 8), (uint8_t)now, (uint8_t)pad, 0 };
         struct iovec iov[3] = { { h, sizeof h },
                                 { (void *)(uintptr_t)p, now },
                                 { (void *)(uintptr_t)zeros, pad } };
@@ -103,7 +141,8 @@ int sx_reply_json(struct sx_req *r, int status, json_t *j)
     return 0;
 }
 
-int sx_reply_message(struct sx_req *r, int status, json_t *j, const struct sx_part *parts, unsigned n_parts)
+int sx_reply_message(struct sx_req *r, int status, json_t *j, const struct sx_part *parts,
+                     unsigned n_parts)
 {
     SX_AUTO(sx_buf) struct sx_buf b = SX_BUF_INIT;
     size_t total;
@@ -152,8 +191,8 @@ void sx_reply_error(struct sx_req *r, const struct sx_err *e)
     else
         sx_err_copy(&shown, e);
     /* A message with a broken name in it is no valid JSON text. */
-    j = json_pack("{s:{s:s,s:s,s:s}}", "error", "code", sx_err_name(shown.code), "message", shown.msg,
-                  "request", r->id);
+    j = json_pack("{s:{s:s,s:s,s:s}}", "error", "code", sx_err_name(shown.code), "message",
+                  shown.msg, "request", r->id);
     if (!j)
         j = json_pack("{s:{s:s,s:s,s:s}}", "error", "code", sx_err_name(shown.code), "message",
                       sx_err_text(shown.code), "request", r->id);

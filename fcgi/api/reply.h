@@ -17,14 +17,16 @@ struct sx_part {
     const void *p;
     size_t n;
 };
-int sx_reply_message(struct sx_req *r, int status, json_t *j, const struct sx_part *parts, unsigned n_parts);
+int sx_reply_message(struct sx_req *r, int status, json_t *j, const struct sx_part *parts,
+                     unsigned n_parts);
 
 /* An answer in pieces; length < 0: not known.  What cannot be written (the client is gone) is
  * noted in the request and forgotten. */
 void sx_reply_begin(struct sx_req *r, int status, const char *type, int64_t length);
 void sx_reply_write(struct sx_req *r, const void *p, size_t n);
 
-/* The error as JSON.  Details of errors that are no affair of the client (paths, SQL) stay in the log. */
+/* The error as JSON.  Details of errors that are no affair of the client (paths, SQL) stay in
+ * the log. */
 void sx_reply_error(struct sx_req *r, const struct sx_err *e);
 
 #endif

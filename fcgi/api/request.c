@@ -35,7 +35,8 @@ static const char *skip_prefix(const char *s, const char *prefix)
     return strncmp(s, prefix, n) == 0 ? s + n : NULL;
 }
 
-/* The header name that a FastCGI parameter stands for ("HTTP_X_SX_OP=…" → "x-sx-op"), its length in *n; NULL if none. */
+/* The header name that a FastCGI parameter stands for ("HTTP_X_SX_OP=…": "X_SX_OP"), its length
+ * in *n; NULL if none. */
 static const char *header_of(const char *param, size_t *n)
 {
     const char *eq = strchr(param, '='), *name = skip_prefix(param, "HTTP_");
@@ -122,7 +123,9 @@ int sx_req_begin(struct sx_req *r, struct sx_app *app, FCGX_Request *fcgx, struc
     r->method = sx_req_param(r, "REQUEST_METHOD");
     r->uri = sx_req_param(r, "REQUEST_URI");
     if (!r->method || !r->uri)
-        return sx_err_set(e, SX_EBUG, "REQUEST_METHOD or REQUEST_URI is missing: check nginx's fastcgi_param lines");
+        return sx_err_set(e, SX_EBUG,
+                          "REQUEST_METHOD or REQUEST_URI is missing: "
+                          "check nginx's fastcgi_param lines");
     r->head = strcmp(r->method, "HEAD") == 0;
     if (r->uri[0] != '/')
         return sx_err_set(e, SX_EMALFORMED, "the request's target does not begin with '/'");
@@ -147,7 +150,8 @@ static int read_piece(struct sx_req *r, size_t want, size_t *got, struct sx_err 
     int n = FCGX_GetStr((char *)to, (int)want, r->fcgx->in);
 
     if (n < 0 || FCGX_GetError(r->fcgx->in) != 0)
-        return sx_err_set(e, SX_EMALFORMED, "the connection was cut within the request's body, after %zu bytes",
+        return sx_err_set(e, SX_EMALFORMED,
+                          "the connection was cut within the request's body, after %zu bytes",
                           r->body.len + (n > 0 ? (size_t)n : 0));
     sx_buf_extend(&r->body, (size_t)n);
     *got = (size_t)n;
@@ -163,7 +167,9 @@ static int check_hash(const struct sx_req *r, struct sx_err *e)
         return 0;
     sx_sha256(sum, r->body.data, r->body.len);
     if (sx_unhex(claimed, sizeof claimed, want) != 0 || !sx_mem_equal(claimed, sum, sizeof sum))
-        return sx_err_set(e, SX_EAUTH, "the body (%zu bytes) does not have the SHA-256 that x-amz-content-sha256 says",
+        return sx_err_set(e, SX_EAUTH,
+                          "the body (%zu bytes) does not have the SHA-256 "
+                          "that x-amz-content-sha256 says",
                           r->body.len);
     return 0;
 }
@@ -185,8 +191,8 @@ int sx_req_read_body(struct sx_req *r, size_t max, struct sx_err *e)
         return sx_err_set(e, SX_ETOOBIG, "the body has more than %zu bytes", max);
     r->body_done = true;
     if (r->content_length >= 0 && (size_t)r->content_length != r->body.len)
-        return sx_err_set(e, SX_EMALFORMED, "the body has %zu bytes, Content-Length says %lld", r->body.len,
-                          (long long)r->content_length);
+        return sx_err_set(e, SX_EMALFORMED, "the body has %zu bytes, Content-Length says %lld",
+                          r->body.len, (long long)r->content_length);
     return check_hash(r, e);
 }
 
@@ -210,7 +216,8 @@ int sx_req_json(struct sx_req *r, json_t **j, struct sx_err *e)
 
 int sx_req_message(struct sx_req *r, struct sx_message *m, struct sx_err *e)
 {
-    return sx_message_parse(m, r->body.data, r->body.len, e) != 0 ? sx_err_wrap(e, "request body") : 0;
+    return sx_message_parse(m, r->body.data, r->body.len, e) != 0 ? sx_err_wrap(e, "request body") :
+        0;
 }
 
 int sx_req_members(const json_t *j, const char *const *names, struct sx_err *e)

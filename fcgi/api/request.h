@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * One request: what came in, who sends it, and the answer under way.  Filled stage by stage by the worker:
- * head, route, authentication, body; then the route's handler runs.
+ * One request: what came in, who sends it, and the answer under way.  Filled stage by stage by
+ * the worker: head, route, authentication, body; then the route's handler runs.
  *
  * Strings live until sx_req_end(); `body` keeps its memory from request to request.
  */
@@ -54,7 +54,8 @@ struct sx_req {
 };
 
 /* Reads the head.  SX_EMALFORMED, SX_EHEADER. */
-int sx_req_begin(struct sx_req *r, struct sx_app *app, FCGX_Request *fcgx, struct sx_err *e) SX_MUST_CHECK;
+int sx_req_begin(struct sx_req *r, struct sx_app *app, FCGX_Request *fcgx,
+                 struct sx_err *e) SX_MUST_CHECK;
 void sx_req_end(struct sx_req *r);
 
 /* The value of a header (name in lower case), or NULL. */
@@ -62,10 +63,12 @@ const char *sx_req_header(const struct sx_req *r, const char *name);
 /* A FastCGI parameter that nginx sets, or NULL. */
 const char *sx_req_param(const struct sx_req *r, const char *name);
 
-/* Reads the whole body, at most `max` bytes, and compares its hash with x-amz-content-sha256 unless that is
- * UNSIGNED-PAYLOAD.  SX_ETOOBIG; SX_EMALFORMED if the connection was cut or the length is wrong; SX_EAUTH for the hash. */
+/* Reads the whole body, at most `max` bytes, and compares its hash with x-amz-content-sha256
+ * unless that is UNSIGNED-PAYLOAD.  SX_ETOOBIG; SX_EMALFORMED if the connection was cut or the
+ * length is wrong; SX_EAUTH for the hash. */
 int sx_req_read_body(struct sx_req *r, size_t max, struct sx_err *e) SX_MUST_CHECK;
-/* Reads and forgets what is left of the body, in bounded memory, so that the client can be given its answer. */
+/* Reads and forgets what is left of the body, in bounded memory, so that the client can be given
+ * its answer. */
 void sx_req_drain(struct sx_req *r);
 
 /* The body as a JSON object; an empty body is an empty object.  The caller owns it. */

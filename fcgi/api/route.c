@@ -73,7 +73,8 @@ static const struct sx_route node_routes[] = {
     { NULL, NULL, SX_WHO_ANYONE, SX_KIND_PLAIN, 0, NULL },
 };
 
-static int no_such_route(const char *method, const char *path, const struct sx_buf *methods, struct sx_err *e)
+static int no_such_route(const char *method, const char *path, const struct sx_buf *methods,
+                         struct sx_err *e)
 {
     if (methods->len > 0)
         return sx_err_set(e, SX_EMETHOD, "%.16s is not possible on %.128s; %s is", method, path,
@@ -81,8 +82,8 @@ static int no_such_route(const char *method, const char *path, const struct sx_b
     return sx_err_set(e, SX_ENOTFOUND, "there is nothing at %.128s; the API is at " API, path);
 }
 
-int sx_route_find(const char *method, const char *path, bool reserved, const struct sx_route **route,
-                  struct sx_err *e)
+int sx_route_find(const char *method, const char *path, bool reserved,
+                  const struct sx_route **route, struct sx_err *e)
 {
     const char *want = strcmp(method, "HEAD") == 0 ? "GET" : method;
     SX_AUTO(sx_buf) struct sx_buf methods = SX_BUF_INIT;
@@ -123,8 +124,9 @@ static int read_op(struct sx_req *r, struct sx_err *e)
     if (r->route->kind != SX_KIND_WRITE)
         return 0;
     if (!op)
-        return sx_err_set(e, SX_EINVAL, "the header X-Sx-Op is missing: a change needs an operation id, "
-                                        "32 hex digits chosen at random");
+        return sx_err_set(e, SX_EINVAL,
+                          "the header X-Sx-Op is missing: a change needs "
+                          "an operation id, 32 hex digits chosen at random");
     if (sx_unhex(r->op, sizeof r->op, op) != 0)
         return sx_err_set(e, SX_EINVAL, "X-Sx-Op is '%.40s', not 32 hex digits", op);
     return 0;
@@ -134,8 +136,8 @@ static int serve(struct sx_req *r, struct sx_err *e)
 {
     if (sx_route_find(r->method, r->path, r->app->reserved, &r->route, e) != 0 ||
         sx_uri_args(r->route->pattern, r->path, &r->args, e) != 0 ||
-        sx_query_parse(r->raw_query, &r->query, e) != 0 || check_who(r, e) != 0 || read_op(r, e) != 0 ||
-        sx_req_read_body(r, r->route->body_max, e) != 0)
+        sx_query_parse(r->raw_query, &r->query, e) != 0 || check_who(r, e) != 0 ||
+        read_op(r, e) != 0 || sx_req_read_body(r, r->route->body_max, e) != 0)
         return -1;
     return r->route->handler(r, e);
 }
@@ -151,8 +153,9 @@ static void log_failure(const struct sx_req *r, const struct sx_err *e)
     static const char *const names[] = { "expected", "strange", "corrupt", "admin", "bug" };
     enum sx_err_severity s = sx_err_severity(e->code);
 
-    sx_log(levels[s], "request %s %d %s (%s) %.8s %.200s user '%s': %s", r->id, sx_err_http(e->code),
-           sx_err_name(e->code), names[s], r->method ? r->method : "?", r->uri ? r->uri : "?", r->user, e->msg);
+    sx_log(levels[s], "request %s %d %s (%s) %.8s %.200s user '%s': %s", r->id,
+           sx_err_http(e->code), sx_err_name(e->code), names[s], r->method ? r->method : "?",
+           r->uri ? r->uri : "?", r->user, e->msg);
 }
 
 void sx_route_fail(struct sx_req *r, const struct sx_err *e)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The table of routes: every request that the native API answers stands in route.c, with who may send it and
- * what its body may be.  Finer rights (owner, manager, read, write) are checked by the handler or the state machine.
+ * The table of routes: every request that the native API answers stands in route.c, with who may
+ * send it and what its body may be.  Finer rights (owner, manager, read, write) are checked by
+ * the handler or the state machine.
  */
 #ifndef SX_FCGI_API_ROUTE_H
 #define SX_FCGI_API_ROUTE_H
@@ -29,8 +30,8 @@ struct sx_route {
 
 /* The route of a request on the client or the reserved socket; HEAD takes that of GET.
  * SX_ENOTFOUND, or SX_EMETHOD with the methods that the path knows. */
-int sx_route_find(const char *method, const char *path, bool reserved, const struct sx_route **route,
-                  struct sx_err *e) SX_MUST_CHECK;
+int sx_route_find(const char *method, const char *path, bool reserved,
+                  const struct sx_route **route, struct sx_err *e) SX_MUST_CHECK;
 
 /* Route, authentication, body, handler: answers the request, with an error if need be. */
 void sx_route_serve(struct sx_req *r);

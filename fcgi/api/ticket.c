@@ -11,8 +11,8 @@
 #include "libsx/base/wire.h"
 #include "libsx/crypt/crypt.h"
 
-void sx_ticket_make(uint8_t ticket[SX_TICKET], const uint8_t key[32], const struct sx_id *id, uint64_t expires_ms,
-                    const char *user)
+void sx_ticket_make(uint8_t ticket[SX_TICKET], const uint8_t key[32], const struct sx_id *id,
+                    uint64_t expires_ms, const char *user)
 {
     uint8_t text[SX_ID_SIZE + 8 + SX_USER_NAME_MAX], mac[SX_SHA256];
     size_t n = strlen(user);

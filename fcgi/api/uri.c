@@ -149,7 +149,8 @@ int sx_query_u64(const struct sx_query *q, const char *name, unsigned long long 
     for (; *s; s++)
         v = v * 10 + (unsigned long long)(*s - '0');
     if (v > max)
-        return sx_err_set(e, SX_EINVAL, "the parameter '%s' is %llu; at most %llu is allowed", name, v, max);
+        return sx_err_set(e, SX_EINVAL, "the parameter '%s' is %llu; at most %llu is allowed", name,
+                          v, max);
     *out = v;
     return 0;
 }

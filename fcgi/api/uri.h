@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The request line's target: split, strictly decoded, matched against patterns.  Pure functions of text.
+ * The request line's target: split, strictly decoded, matched against patterns.  Pure functions
+ * of text.
  */
 #ifndef SX_FCGI_API_URI_H
 #define SX_FCGI_API_URI_H
@@ -21,11 +22,13 @@ struct sx_uri_args {
 
 void sx_uri_args_fini(struct sx_uri_args *a);
 
-/* Matches a path as sent (percent-encoded, without the query) against a pattern: '*' as a whole element is one element,
- * '**' at the end is all that follows, slashes included (perhaps nothing).  A trailing slash counts. */
+/* Matches a path as sent (percent-encoded, without the query) against a pattern: '*' as a whole
+ * element is one element, '**' at the end is all that follows, slashes included (perhaps
+ * nothing).  A trailing slash counts. */
 bool sx_uri_match(const char *pattern, const char *path);
 /* Decodes what the wildcards stand for; the path must match.  SX_EMALFORMED for a bad escape. */
-int sx_uri_args(const char *pattern, const char *path, struct sx_uri_args *a, struct sx_err *e) SX_MUST_CHECK;
+int sx_uri_args(const char *pattern, const char *path, struct sx_uri_args *a,
+                struct sx_err *e) SX_MUST_CHECK;
 
 struct sx_query {
     struct {

@@ -3,9 +3,9 @@
  * See worker.h.
  *
  * Waiting: SIGTERM is blocked except while the worker waits, in epoll_pwait(), for the listening
- * socket or for its kept connection.  So a request is never cut by it, and it is never missed.  The listening
- * socket is shared by the workers: it does not block, is waited for with EPOLLEXCLUSIVE, and
- * a worker that comes too late just waits again.
+ * socket or for its kept connection.  So a request is never cut by it, and it is never missed.
+ * The listening socket is shared by the workers: it does not block, is waited for with
+ * EPOLLEXCLUSIVE, and a worker that comes too late just waits again.
  */
 #include "fcgi/api/worker.h"
 
@@ -25,9 +25,11 @@
 #include "libsx/base/log.h"
 #include "libsx/base/mem.h"
 
-/* Fresh large buffers cost more than what is done with them (page faults): freed ones stay in the heap. */
+/* Fresh large buffers cost more than what is done with them (page faults): freed ones stay in
+ * the heap. */
 #define KEEP_HEAP (64 << 20)
-/* A client that reads or sends nothing for so long holds no worker: nginx's own time-outs are shorter. */
+/* A client that reads or sends nothing for so long holds no worker: nginx's own time-outs are
+ * shorter. */
 #define SOCKET_TIMEOUT_S 120
 
 static volatile sig_atomic_t stopping;
@@ -103,8 +105,9 @@ static void serve_one(struct sx_app *app, struct sx_req *r, FCGX_Request *f)
     else
         sx_route_serve(r);
     sx_assert(r->status != 0);
-    /* The whole answer, and its end, leave before the rest of the body is read: nginx stops sending a body once
-     * it has the head of the answer, and then waits for the end of the connection, not only of the request. */
+    /* The whole answer, and its end, leave before the rest of the body is read: nginx stops
+     * sending a body once it has the head of the answer, and then waits for the end of the
+     * connection, not only of the request. */
     FCGX_FClose(f->err);
     FCGX_FClose(f->out);
     shutdown(f->ipcFd, SHUT_WR);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * A worker: takes one FastCGI request after the other from a socket and answers it.  Ends, between two requests, on
- * SIGTERM, which also comes when the dispatcher dies.
+ * A worker: takes one FastCGI request after the other from a socket and answers it.  Ends,
+ * between two requests, on SIGTERM, which also comes when the dispatcher dies.
  */
 #ifndef SX_FCGI_API_WORKER_H
 #define SX_FCGI_API_WORKER_H

@@ -2,8 +2,9 @@
  *
  * See flight.h.
  *
- * One thread drives the connections; for a put, a second one writes to the local store at the same time, so that
- * local fsync and network overlap.  They share only the `local` struct, and that after a join.
+ * One thread drives the connections; for a put, a second one writes to the local store at the
+ * same time, so that local fsync and network overlap.  They share only the `local` struct, and
+ * that after a join.
  */
 #include "fcgi/cluster/flight.h"
 
@@ -58,7 +59,8 @@ struct run {
     struct sx_err *last;
 };
 
-size_t sx_flights_iov(const struct sx_record *recs, const uint32_t *list, size_t n, struct iovec *iov)
+size_t sx_flights_iov(const struct sx_record *recs, const uint32_t *list, size_t n,
+                      struct iovec *iov)
 {
     size_t count = 0;
 
@@ -81,7 +83,8 @@ static void note_lease(struct run *run, uint64_t lease_ms)
         run->lease_ms = lease_ms;
 }
 
-static void answer_all(struct run *run, size_t node, const uint32_t *list, size_t n, enum sx_plan_state state)
+static void answer_all(struct run *run, size_t node, const uint32_t *list, size_t n,
+                       enum sx_plan_state state)
 {
     for (size_t i = 0; i < n; i++)
         sx_plan_answer(run->plan, node, list[i], state);
@@ -98,7 +101,8 @@ static int take_put(struct flight *f, struct sx_err *e)
         sx_json_need_u64(j, "stored", SX_BLOCKS_MAX, &stored, e) != 0)
         return -1;
     if (stored != f->n)
-        return sx_err_set(e, SX_EBUG, "%llu of %zu blocks stored", (unsigned long long)stored, f->n);
+        return sx_err_set(e, SX_EBUG, "%llu of %zu blocks stored", (unsigned long long)stored,
+                          f->n);
     note_lease(f->run, lease);
     answer_all(f->run, f->node, f->list, f->n, SX_PLAN_HAS);
     return 0;
@@ -117,7 +121,8 @@ static int take_have(struct flight *f, struct sx_err *e)
         return sx_err_set(e, SX_EMALFORMED, "%zu answers for %zu blocks", m.len, f->n);
     for (size_t i = 0; i < f->n; i++) {
         any = any || m.data[i] == 1;
-        sx_plan_answer(f->run->plan, f->node, f->list[i], m.data[i] == 1 ? SX_PLAN_HAS : SX_PLAN_LACKS);
+        sx_plan_answer(f->run->plan, f->node, f->list[i],
+                       m.data[i] == 1 ? SX_PLAN_HAS : SX_PLAN_LACKS);
     }
     if (any)
         note_lease(f->run, lease);
@@ -169,7 +174,9 @@ static size_t fill_body(struct flight *f)
 static void start_flight(struct run *run, size_t node, const uint32_t *list, size_t n)
 {
     struct flight *f = sx_calloc(1, sizeof *f);
-    struct sx_http_request r = { .method = "POST", .content_type = SX_HTTP_MESSAGE, .done = flight_done, .arg = f };
+    struct sx_http_request r = {
+        .method = "POST", .content_type = SX_HTTP_MESSAGE, .done = flight_done, .arg = f,
+    };
     struct sx_err e = SX_ERR_INIT;
 
     f->run = run;
@@ -290,12 +297,10 @@ static bool start_next(struct run *run)
     for (size_t i = 0; i < sx_peers_count(run->job->env->peers); i++)
         if (i != self && (list = sx_plan_list(run->plan, i, &n)) && n > 0)
             start_flight(run, i, list, n);
-    if (self < sx_peers_count(run->job->env->peers) && (list = sx_plan_list(run->plan, self, &n)) && n > 0) {
-        if (run->job->kind == SX_PLAN_PUT)
-            local_put_start(run, list, n);
-        else
-            local_have(run, list, n);
-    }
+    if (self < sx_peers_count(run->job->env->peers) && (list = sx_plan_list(run->plan, self, &n)) &&
+        n > 0) { if (run->job->kind == SX_PLAN_PUT) local_put_start(run, list,
+                                                                    n); else local_have(run, list,
+                                                                                        n); }
     return true;
 }
 
@@ -338,7 +343,9 @@ static struct sx_plan *plan_for(const struct sx_flights_job *job)
 
     for (size_t i = 0; i < sx_peers_count(peers); i++)
         down[i] = sx_peers_down(peers, i);
-    plan = sx_plan_new(job->kind, job->n, sx_peers_count(peers), job->replica, sx_write_quorum(job->replica), down);
+    plan =
+        sx_plan_new(job->kind, job->n, sx_peers_count(peers), job->replica,
+                    sx_write_quorum(job->replica), down);
     for (size_t i = 0; i < job->n; i++) {
         const struct sx_id *id = job->recs ? &job->recs[i].id : &job->ids[i];
 
@@ -347,7 +354,8 @@ static struct sx_plan *plan_for(const struct sx_flights_job *job)
     return plan;
 }
 
-struct sx_plan *sx_flights_run(const struct sx_flights_job *job, uint64_t *lease_ms, struct sx_err *last)
+struct sx_plan *sx_flights_run(const struct sx_flights_job *job, uint64_t *lease_ms,
+                               struct sx_err *last)
 {
     struct run run = { .job = job, .plan = plan_for(job), .lease_ms = UINT64_MAX, .last = last };
     struct flight *next;

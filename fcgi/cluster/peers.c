@@ -19,7 +19,8 @@ struct sx_peers {
     size_t n, self;
 };
 
-struct sx_peers *sx_peers_new(const struct sx_node_conf *conf, struct sx_board *board, struct sx_meta *meta)
+struct sx_peers *sx_peers_new(const struct sx_node_conf *conf, struct sx_board *board,
+                              struct sx_meta *meta)
 {
     struct sx_peers *p = sx_calloc(1, sizeof *p);
 
@@ -39,7 +40,8 @@ void sx_peers_free(struct sx_peers *p)
     free(p);
 }
 
-/* Equal names, equal numbers: that of the first node with the name, counted from 1; no name is no zone. */
+/* Equal names, equal numbers: that of the first node with the name, counted from 1; no name is
+ * no zone. */
 static uint32_t zone_number(const struct sx_node *nodes, size_t i)
 {
     size_t k = 0;
@@ -59,7 +61,8 @@ static void take_nodes(struct sx_peers *p, struct sx_node *nodes, size_t n)
     p->n = n;
     p->place = sx_calloc(n + 1, sizeof *p->place);
     for (size_t i = 0; i < n; i++)
-        p->place[i] = (struct sx_place_node){ nodes[i].id, nodes[i].capacity, zone_number(nodes, i) };
+        p->place[i] =
+            (struct sx_place_node){ nodes[i].id, nodes[i].capacity, zone_number(nodes, i) };
     p->self = sx_peers_find(p, p->conf->node);
 }
 
@@ -70,7 +73,8 @@ int sx_peers_refresh(struct sx_peers *p, struct sx_err *e)
     sqlite3 *db;
     size_t n;
 
-    if (sx_meta_db(p->meta, SX_META_GROUP_CLUSTER, &db, e) != 0 || sx_query_map_version(db, &version, e) != 0)
+    if (sx_meta_db(p->meta, SX_META_GROUP_CLUSTER, &db, e) != 0 ||
+        sx_query_map_version(db, &version, e) != 0)
         return -1;
     if (p->nodes && version == p->map_version)
         return 0;
@@ -78,7 +82,8 @@ int sx_peers_refresh(struct sx_peers *p, struct sx_err *e)
         return -1;
     if (n == 0 || n > SX_NODES_MAX) {
         free(nodes);
-        return sx_err_set(e, SX_EUNAVAIL, "this node has not received the cluster's metadata yet (%zu nodes known)",
+        return sx_err_set(e, SX_EUNAVAIL,
+                          "this node has not received the cluster's metadata yet (%zu nodes known)",
                           n);
     }
     take_nodes(p, nodes, n);

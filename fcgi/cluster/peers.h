@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The other nodes, as one worker sees them: who they are (from the local metadata, read again when the map's version
- * changes), which of them own a block, who is down, and the connections to them.
+ * The other nodes, as one worker sees them: who they are (from the local metadata, read again
+ * when the map's version changes), which of them own a block, who is down, and the connections
+ * to them.
  */
 #ifndef SX_FCGI_CLUSTER_PEERS_H
 #define SX_FCGI_CLUSTER_PEERS_H
@@ -21,7 +22,8 @@
 struct sx_peers;
 
 /* After fork.  The arguments must outlive it. */
-struct sx_peers *sx_peers_new(const struct sx_node_conf *conf, struct sx_board *board, struct sx_meta *meta);
+struct sx_peers *sx_peers_new(const struct sx_node_conf *conf, struct sx_board *board,
+                              struct sx_meta *meta);
 void sx_peers_free(struct sx_peers *p);
 
 /* Reads the node list if it has changed.  The indexes below hold until the next call.
@@ -34,16 +36,20 @@ const struct sx_node *sx_peers_node(const struct sx_peers *p, size_t i);
 size_t sx_peers_find(const struct sx_peers *p, uint64_t node);
 size_t sx_peers_self(const struct sx_peers *p);
 
-/* All nodes that may hold the block, owners first, into order[sx_peers_count()]; returns how many. */
+/* All nodes that may hold the block, owners first, into order[sx_peers_count()]; returns how
+ * many. */
 size_t sx_peers_order(const struct sx_peers *p, const struct sx_id *id, uint16_t *order);
 
 /* Failed lately (never this node itself). */
 bool sx_peers_down(const struct sx_peers *p, size_t i);
-/* Notes how a call to the node went: only errors that tell of its absence, or that it was not waited for (SX_ECANCELED), count. */
+/* Notes how a call to the node went: only errors that tell of its absence, or that it was not
+ * waited for (SX_ECANCELED), count. */
 void sx_peers_note(const struct sx_peers *p, size_t i, const struct sx_err *err);
 
 struct sx_http *sx_peers_http(struct sx_peers *p);
-/* Starts a request to a node with the time-outs above; the members address, port and timeout_ms (if 0) of *r are filled in. */
-int sx_peers_start(struct sx_peers *p, size_t i, struct sx_http_request *r, struct sx_err *e) SX_MUST_CHECK;
+/* Starts a request to a node with the time-outs above; the members address, port and timeout_ms
+ * (if 0) of *r are filled in. */
+int sx_peers_start(struct sx_peers *p, size_t i, struct sx_http_request *r,
+                   struct sx_err *e) SX_MUST_CHECK;
 
 #endif

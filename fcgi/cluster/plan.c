@@ -31,8 +31,8 @@ struct sx_plan {
     struct list *lists;
 };
 
-struct sx_plan *sx_plan_new(enum sx_plan_kind kind, size_t n_blocks, size_t n_nodes, unsigned replica,
-                            unsigned quorum, const bool *down)
+struct sx_plan *sx_plan_new(enum sx_plan_kind kind, size_t n_blocks, size_t n_nodes,
+                            unsigned replica, unsigned quorum, const bool *down)
 {
     struct sx_plan *p = sx_calloc(1, sizeof *p);
 
@@ -91,7 +91,8 @@ static void take(struct sx_plan *p, size_t block, unsigned position)
     p->blocks[block].busy++;
 }
 
-/* The first untried position from `from` on whose node is (not) known to be down; n_order if none. */
+/* The first untried position from `from` on whose node is (not) known to be down; n_order if
+ * none. */
 static unsigned find(struct sx_plan *p, size_t block, unsigned from, bool down)
 {
     unsigned n = p->blocks[block].n_order, i = from;
@@ -121,7 +122,8 @@ static void plan_block(struct sx_plan *p, size_t block)
     b->begun = true;
     while (wants_more(p, b) && (at = find(p, block, 0, false)) < b->n_order)
         take(p, block, at);
-    while (p->kind == SX_PLAN_PUT && wants_more(p, b) && (at = find(p, block, 0, true)) < b->n_order)
+    while (p->kind == SX_PLAN_PUT && wants_more(p, b) &&
+           (at = find(p, block, 0, true)) < b->n_order)
         take(p, block, at);
 }
 
@@ -171,7 +173,8 @@ bool sx_plan_enough(const struct sx_plan *p, size_t block)
 bool sx_plan_complete(const struct sx_plan *p)
 {
     for (size_t i = 0; i < p->n_blocks; i++)
-        if (p->kind == SX_PLAN_HAVE ? p->blocks[i].busy > 0 || !p->blocks[i].begun : !sx_plan_enough(p, i))
+        if (p->kind == SX_PLAN_HAVE ? p->blocks[i].busy > 0 ||
+            !p->blocks[i].begun : !sx_plan_enough(p, i))
             return false;
     return true;
 }

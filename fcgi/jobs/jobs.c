@@ -2,9 +2,10 @@
  *
  * See jobs.h.
  *
- * It keeps nothing: a job's cursor, counts and state are in the metadata, moved by the same command that does a step's
- * work.  So another node's job manager goes on where this one was when it died, or when the leader changed.  Two that
- * act at the same time, around a change of leader, do no harm either: a step takes whatever is next.
+ * It keeps nothing: a job's cursor, counts and state are in the metadata, moved by the same
+ * command that does a step's work.  So another node's job manager goes on where this one was
+ * when it died, or when the leader changed.  Two that act at the same time, around a change of
+ * leader, do no harm either: a step takes whatever is next.
  */
 #include "fcgi/jobs/jobs.h"
 
@@ -41,11 +42,13 @@ static bool stop_wanted(struct jobs *j, int ms)
 static int submit(struct jobs *j, struct sx_err *e)
 {
     sx_buf_reset(&j->result);
-    return sx_meta_submit(j->meta, SX_META_GROUP_CLUSTER, &j->command, &j->result, SX_META_TIMEOUT_MS, e);
+    return sx_meta_submit(j->meta, SX_META_GROUP_CLUSTER, &j->command, &j->result,
+                          SX_META_TIMEOUT_MS, e);
 }
 
-/* One step.  False: the job has ended, or is let be for now.  The operation id is new for each: doing a step twice is no harm, and
- * sx_meta_submit() itself repeats with the same one while it waits for a leader. */
+/* One step.  False: the job has ended, or is let be for now.  The operation id is new for each:
+ * doing a step twice is no harm, and sx_meta_submit() itself repeats with the same one while it
+ * waits for a leader. */
 static bool step(struct jobs *j, const struct sx_job *job)
 {
     struct sx_cmd_job_step c = { .id = job->id, .limit = SX_JOBS_STEP_FILES };
@@ -62,13 +65,14 @@ static bool step(struct jobs *j, const struct sx_job *job)
     }
     if (r.state == SX_JOB_WAITING || r.state == SX_JOB_RUNNING)
         return true;
-    sx_info("job %016llx (%s, user '%s') is %s: %llu done, %llu failed", (unsigned long long)job->id,
-            sx_job_type_name(job->type), job->user, sx_job_state_name(r.state), (unsigned long long)r.done,
-            (unsigned long long)r.failed);
+    sx_info("job %016llx (%s, user '%s') is %s: %llu done, %llu failed",
+            (unsigned long long)job->id, sx_job_type_name(job->type), job->user,
+            sx_job_state_name(r.state), (unsigned long long)r.done, (unsigned long long)r.failed);
     return false;
 }
 
-/* All pending jobs, a step each in turn, until they have ended or it is time to look at the whole again. */
+/* All pending jobs, a step each in turn, until they have ended or it is time to look at the
+ * whole again. */
 static void run_jobs(struct jobs *j)
 {
     struct sx_job jobs[SX_JOBS_AT_ONCE];

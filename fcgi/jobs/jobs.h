@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The job manager: carries out the long work that users ask for (recursive delete and rename, removal of a volume with its
- * files), and has the metadata tidied up once a minute.  Every node runs one; only that of the leader acts.
+ * The job manager: carries out the long work that users ask for (recursive delete and rename,
+ * removal of a volume with its files), and has the metadata tidied up once a minute.  Every node
+ * runs one; only that of the leader acts.
  */
 #ifndef SX_FCGI_JOBS_JOBS_H
 #define SX_FCGI_JOBS_JOBS_H
@@ -15,7 +16,8 @@
 #define SX_JOBS_EXPIRE_MS 60000    /* between two clean-ups */
 #define SX_JOBS_EXPIRE_ROWS 2000   /* in one command */
 
-/* Runs until SIGTERM or until stop_fd reports end of file; its exit status.  In a fresh process only. */
+/* Runs until SIGTERM or until stop_fd reports end of file; its exit status.  In a fresh process
+ * only. */
 int sx_jobs_main(const struct sx_node_conf *conf, int stop_fd);
 
 #endif

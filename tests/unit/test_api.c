@@ -26,7 +26,8 @@ static void test_match(void **state)
         { "/a", "/a", true },        { "/a", "/a/", false },       { "/a", "/ab", false },
         { "/a", "//a", false },      { "/a/*", "/a/b", true },     { "/a/*", "/a/", false },
         { "/a/*", "/a/b/c", false }, { "/a/*", "/a", false },      { "/a/*/c", "/a/%2f/c", true },
-        { "/a/*/**", "/a/b/", true }, { "/a/*/**", "/a/b", false }, { "/a/*/**", "/a/b/c//d/", true },
+        { "/a/*/**", "/a/b/", true }, { "/a/*/**", "/a/b", false },
+            { "/a/*/**", "/a/b/c//d/", true },
         { "/a/*/**", "/a//c", false }, { "/a/..", "/a/..", true },  { "/a/*", "/a/..", true },
     };
 
