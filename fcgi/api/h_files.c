@@ -172,8 +172,11 @@ static int reply_page(struct sx_req *r, const struct page *p, const struct sx_vo
     uint64_t expires = sx_wall_ms() + SX_TICKET_LIFE_MS;
     unsigned n_records = add_records(r, p, f, m, &records);
     json_t *j = sx_file_json(f);
+    struct sx_part parts[2];
 
     add_tickets(r, m, expires, &entries);
+    parts[0] = (struct sx_part){ entries.data, entries.len };
+    parts[1] = (struct sx_part){ records.data, records.len };
     json_object_set_new(j, "from", json_integer((json_int_t)m->from));
     json_object_set_new(j, "offset", json_integer((json_int_t)m->offset));
     json_object_set_new(j, "count", json_integer(m->count));
@@ -182,9 +185,7 @@ static int reply_page(struct sx_req *r, const struct page *p, const struct sx_vo
     json_object_set_new(j, "volume", json_string(v->name));
     json_object_set_new(j, "compression",
                         json_string(sx_codec_name((enum sx_codec)v->compression)));
-    return sx_reply_message(r, 200, j,
-                            (struct sx_part[]){ { entries.data, entries.len },
-                                                { records.data, records.len } }, 2);
+    return sx_reply_message(r, 200, j, parts, 2);
 }
 
 int sx_h_file_get(struct sx_req *r, struct sx_err *e)

@@ -297,10 +297,14 @@ static bool start_next(struct run *run)
     for (size_t i = 0; i < sx_peers_count(run->job->env->peers); i++)
         if (i != self && (list = sx_plan_list(run->plan, i, &n)) && n > 0)
             start_flight(run, i, list, n);
-    if (self < sx_peers_count(run->job->env->peers) && (list = sx_plan_list(run->plan, self, &n)) &&
-        n > 0) { if (run->job->kind == SX_PLAN_PUT) local_put_start(run, list,
-                                                                    n); else local_have(run, list,
-                                                                                        n); }
+    list = NULL;
+    n = 0;
+    if (self < sx_peers_count(run->job->env->peers))
+        list = sx_plan_list(run->plan, self, &n);
+    if (n > 0 && run->job->kind == SX_PLAN_PUT)
+        local_put_start(run, list, n);
+    else if (n > 0)
+        local_have(run, list, n);
     return true;
 }
 
