@@ -14,3 +14,10 @@ sx_cluster_tests =
 dist_check_SCRIPTS += $(sx_style_tests) $(sx_cluster_tests)
 TESTS += $(sx_style_tests) $(sx_cluster_tests)
 EXTRA_DIST += $(sx_test_lib)
+
+# The README of each folder.
+EXTRA_DIST += $(sx_readmes)
+sx_readmes = README CHANGES check quickstart .ci/run \
+	fcgi/README.md fcgi/api/README.md fcgi/cluster/README.md fcgi/meta/README.md fcgi/meta/manager/README.md \
+	fcgi/meta/raft/README.md fcgi/meta/sm/README.md libsx/auth/README.md libsx/base/README.md libsx/codec/README.md \
+	libsx/crypt/README.md libsx/http/README.md libsx/io/README.md libsx/place/README.md tools/README.md

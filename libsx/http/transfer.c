@@ -249,7 +249,7 @@ static void set_method(struct sx_http_transfer *t, bool limited)
     SET(t->easy, CURLOPT_CUSTOMREQUEST, method);
     SET(t->easy, CURLOPT_WRITEFUNCTION, write_answer);
     SET(t->easy, CURLOPT_WRITEDATA, t);
-    SET(t->easy, CURLOPT_BUFFERSIZE, 
+    SET(t->easy, CURLOPT_BUFFERSIZE,
         buffer_size(t->r.answer_max, limited, RECEIVE_BUFFER_MIN, RECEIVE_BUFFER_MAX));
 }
 
