@@ -124,15 +124,13 @@ static int watch_catchup(struct sx_group *g, bool *did, struct sx_err *e)
 {
     struct sx_pending_change *c = &g->change;
 
-    if (g->handover.to)
-        return 0;
-    if (sx_group_match(g, c->id) < c->target) {
-        if (g->now >= c->end_ms) {
-            finish(g, SX_ETIMEOUT);
-            *did = true;
-        }
+    if (g->now >= c->end_ms) {
+        finish(g, SX_ETIMEOUT);
+        *did = true;
         return 0;
     }
+    if (g->handover.to || sx_group_match(g, c->id) < c->target)
+        return 0;
     *did = true;
     if (g->now - c->round_ms <= g->election_ms || sx_group_match(g, c->id) == sx_rlog_last(&g->log))
         return submit(g, e);
@@ -163,8 +161,8 @@ static int watch_handover(struct sx_group *g, bool *did, struct sx_err *e)
 
     if (!g->handover.to)
         return 0;
-    if (g->now >= g->handover.end_ms && !raft_transferee(&g->raft)) {
-        g->handover.to = 0;
+    if (g->handover.told ? !raft_transferee(&g->raft) : g->now >= g->handover.end_ms) {
+        g->handover.to = 0; /* given up, here or by the core */
         *did = true;
         return 0;
     }
@@ -198,7 +196,7 @@ uint64_t sx_change_timeout(const struct sx_group *g)
 {
     uint64_t t = UINT64_MAX;
 
-    if (g->handover.to)
+    if (g->handover.to && !g->handover.told)
         t = g->handover.end_ms;
     if (g->change.phase == SX_PHASE_CATCHUP && g->change.end_ms < t)
         t = g->change.end_ms;

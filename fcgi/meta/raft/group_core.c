@@ -255,10 +255,10 @@ static int feed_configuration(struct sx_group *g, uint64_t index, struct sx_err 
     return sx_core_step(g, &ev, NULL, e);
 }
 
-/* Guard: each committed change of members is fed back to the core before anything else of that commit. */
+/* Guard: each committed change of members is fed back to the core before anything else of that commit.
+ * (During an install the core already counts what the snapshot holds as committed: not yet.) */
 static int advance_commit(struct sx_group *g, bool *did, struct sx_err *e)
 {
-    /* During an install the core counts what the snapshot holds as committed. */
     while (!g->installing && g->commit < g->raft.commit_index) {
         const struct sx_rlog_item *item = sx_rlog_get(&g->log, g->commit + 1);
 

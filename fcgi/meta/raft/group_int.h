@@ -90,8 +90,9 @@ struct sx_group {
     uint64_t applied;
     uint64_t given_bytes; /* of the entries in (applied, given] */
 
-    bool snapping;   /* a local snapshot is being taken */
-    bool installing; /* a snapshot is being fetched */
+    uint64_t heard_ms; /* when the leader was last heard; 0: never */
+    bool snapping;     /* a local snapshot is being taken */
+    bool installing;   /* a snapshot is being fetched */
     struct raft_snapshot_metadata install;
 
     struct {

@@ -47,12 +47,50 @@ static uint64_t unstored_bytes(const struct sx_group *g)
     return sx_rlog_bytes_after(&g->log, g->raft.last_stored);
 }
 
+/* Guard: the core takes entries from before the beginning of its log for new ones, when an old message with
+ * entry 1 comes late.  What is committed here is in every later leader's log, so that part of a message is left out
+ * after a comparison; `*skip` tells how much, and index and term of what stands before the rest are given. */
+static int skip_committed(struct sx_group *g, uint64_t from, const struct sx_msg *m,
+                          unsigned *skip, uint64_t *index, uint64_t *term, struct sx_err *e)
+{
+    uint64_t commit = g->raft.commit_index;
+
+    *skip = 0;
+    *index = m->index;
+    *term = m->index_term;
+    if (g->installing || m->index >= commit)
+        return 0;
+    for (;;) {
+        uint64_t mine = *index ? sx_core_term(g, *index) : 0;
+
+        if (mine && mine != *term) {
+            sx_err_set(e, SX_ECORRUPT,
+                       "group %u: node %016llx has term %llu for the committed entry %llu, here %llu",
+                       g->group, (unsigned long long)from, (unsigned long long)*term,
+                       (unsigned long long)*index, (unsigned long long)mine);
+            return sx_core_die(g, e);
+        }
+        if (*skip == m->n || *index == commit)
+            break;
+        *index = m->entry[*skip].index;
+        *term = m->entry[*skip].term;
+        ++*skip;
+    }
+    if (*index < g->snap.index && !sx_core_term(g, *index)) {
+        *index = g->snap.index;
+        *term = g->snap.term;
+    }
+    return 0;
+}
+
 static int recv_append(struct sx_group *g, uint64_t from, const struct sx_msg *m,
                        struct sx_err *e)
 {
     struct raft_message r = { .type = RAFT_APPEND_ENTRIES };
     struct raft_append_entries *a = &r.append_entries;
     struct raft_entry *list;
+    uint64_t index, term;
+    unsigned skip, n;
     void *batch;
     int result;
 
@@ -68,20 +106,27 @@ static int recv_append(struct sx_group *g, uint64_t from, const struct sx_msg *m
     }
     if (m->n && (g->n_flight >= SX_GROUP_FLIGHTS_MAX || unstored_bytes(g) > SX_GROUP_CACHE_BYTES))
         return 0; /* the disk is too slow: the leader repeats it */
-    list = sx_calloc(m->n ? m->n : 1, sizeof *list);
-    batch = m->n ? raft_malloc(1) : NULL;
-    for (unsigned i = 0; i < m->n; i++)
-        list[i] = (struct raft_entry){ .term = m->entry[i].term,
-                                       .type = (enum raft_entry_type)m->entry[i].type,
-                                       .buf = { (void *)m->entry[i].data, m->entry[i].len },
+    g->heard_ms = g->now;
+    if (skip_committed(g, from, m, &skip, &index, &term, e))
+        return -1;
+    n = m->n - skip;
+    list = sx_calloc(n ? n : 1, sizeof *list);
+    batch = n ? raft_malloc(1) : NULL;
+    for (unsigned i = 0; i < n; i++) {
+        const struct sx_entry *x = &m->entry[skip + i];
+
+        list[i] = (struct raft_entry){ .term = x->term,
+                                       .type = (enum raft_entry_type)x->type,
+                                       .buf = { (void *)x->data, x->len },
                                        .batch = batch };
+    }
     *a = (struct raft_append_entries){ .version = 0,
                                        .term = m->term,
-                                       .prev_log_index = m->index,
-                                       .prev_log_term = m->index_term,
+                                       .prev_log_index = index,
+                                       .prev_log_term = term,
                                        .leader_commit = m->commit,
                                        .entries = list,
-                                       .n_entries = m->n };
+                                       .n_entries = n };
     result = step_message(g, from, &r, e);
     free(list);
     return result;
@@ -97,6 +142,7 @@ static int recv_install(struct sx_group *g, uint64_t from, const struct sx_msg *
         answer_stale(g, from, m->index);
         return 0;
     }
+    g->heard_ms = g->now;
     /* Guard: never an install during a local snapshot, nor a second install: the leader repeats it. */
     if (g->snapping || g->installing)
         return 0;
@@ -115,6 +161,11 @@ static int recv_result(struct sx_group *g, uint64_t from, const struct sx_msg *m
 {
     struct raft_message r = { .type = RAFT_APPEND_ENTRIES_RESULT };
 
+    /* Guard: a refusal of what the node has confirmed meanwhile is an old message; the core would go back behind the
+     * confirmed entry and never send to this node again. */
+    if (m->term == g->raft.current_term && m->rejected &&
+        m->rejected <= sx_group_match(g, from))
+        return 0;
     r.append_entries_result = (struct raft_append_entries_result){ .version = 1,
                                                                    .term = m->term,
                                                                    .rejected = m->rejected,
@@ -124,10 +175,56 @@ static int recv_result(struct sx_group *g, uint64_t from, const struct sx_msg *m
     return step_message(g, from, &r, e);
 }
 
+/* The candidate's log is at least as new as ours (Raft paper, §5.4.1). */
+static bool newer(const struct sx_group *g, const struct sx_msg *m)
+{
+    uint64_t last = sx_rlog_last(&g->log), term = sx_core_term(g, last);
+
+    return m->index_term > term || (m->index_term == term && m->index >= last);
+}
+
+static bool may_vote(const struct sx_group *g, uint64_t from, const struct sx_msg *m)
+{
+    if (g->installing || m->term < g->raft.current_term || !newer(g, m))
+        return false;
+    return m->pre_vote || !g->raft.voted_for || g->raft.voted_for == from;
+}
+
+/* Guard: the core refuses its vote while its own log does not name it a voter.  But the log
+ * may lag: if the change that made it a voter is in the candidate's log only, nobody could ever be elected (dissertation,
+ * §4.1: servers vote whatever their members are).  So a node that believes to be no voter votes
+ * here, by the same rules; a candidate for whom it is none does not count it. */
+static int vote_as_other(struct sx_group *g, uint64_t from, const struct sx_msg *m,
+                         struct sx_err *e)
+{
+    bool led = g->heard_ms && g->now < g->heard_ms + g->election_ms;
+    struct sx_msg answer = { .type = SX_MSG_VOTE_RESULT, .pre_vote = m->pre_vote };
+    uint64_t term = g->raft.current_term, vote = g->raft.voted_for;
+
+    if (!led || m->disrupt) {
+        if (!m->pre_vote && m->term > term) {
+            g->raft.current_term = m->term;
+            g->raft.voted_for = 0;
+        }
+        answer.granted = may_vote(g, from, m);
+        if (answer.granted && !m->pre_vote)
+            g->raft.voted_for = from;
+    }
+    if ((g->raft.current_term != term || g->raft.voted_for != vote) &&
+        g->ops.save_vote(g->ctx, g->raft.current_term, g->raft.voted_for, e))
+        return sx_core_die(g, e);
+    answer.term = m->pre_vote ? m->term : g->raft.current_term;
+    sx_send_msg(g, from, address_of(g, from), &answer);
+    return 0;
+}
+
 static int recv_vote(struct sx_group *g, uint64_t from, const struct sx_msg *m, struct sx_err *e)
 {
     struct raft_message r = { .type = RAFT_REQUEST_VOTE };
+    const struct sx_member *me = sx_members_find(&g->members, g->raft.id);
 
+    if ((!me || me->role != SX_ROLE_VOTER) && g->raft.state == RAFT_FOLLOWER)
+        return vote_as_other(g, from, m, e);
     r.request_vote = (struct raft_request_vote){ .version = 2,
                                                  .term = m->term,
                                                  .candidate_id = from,

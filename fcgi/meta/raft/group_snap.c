@@ -79,8 +79,9 @@ int sx_group_snapshot_end(struct sx_group *g, uint64_t now_ms, uint64_t index, u
     g->snapping = false;
     if (!index)
         return sx_group_leave(g, 0, e);
-    /* Guard: the database may be ahead of the log on disk; a snapshot may not. */
-    if (index > g->raft.last_stored || index > g->commit || index <= g->snap.index) {
+    /* Guard: the database may be ahead of the log on disk; a snapshot may not.  And with a snapshot at 1 the core
+     * takes entry 1 for present for ever, and would not send a new node what it needs. */
+    if (index < 2 || index > g->raft.last_stored || index > g->commit || index <= g->snap.index) {
         sx_err_set(e, SX_EUNAVAIL,
                    "group %u: no snapshot at %llu: log on disk to %llu, committed %llu, last %llu",
                    g->group, (unsigned long long)index, g->raft.last_stored,
