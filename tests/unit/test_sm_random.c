@@ -4,7 +4,7 @@
  * and pass sx_sm_check().  A second state machine gets the same log in other transactions, and is
  * closed and opened in between: both must have the same digest.
  *
- * SX_TEST_SEED=n runs one seed, SX_TEST_SEEDS=n that many (20).
+ * SX_TEST_SEED=n runs one seed, SX_TEST_SEEDS=n that many (40).
  */
 #include <stdio.h>
 #include <string.h>
@@ -16,7 +16,7 @@
 #define PATHS 12u
 #define REVS 70u
 #define ENTRIES 150u
-#define SEEDS 20u
+#define SEEDS 40u
 
 static const char *const volume_names[VOLUMES] = { "v0", "v1", "v2" };
 static const char *const path_names[PATHS] = { "a/a", "a/b", "a/b/c", "a/c", "b/a", "b/b", "b/d",
@@ -382,9 +382,10 @@ static void state_compare(void)
     if (sx_sm_check(world_db(&A), &e) != 0)
         fail_msg("seed %u: %s", the_seed, e.msg);
     for (unsigned v = 0; v < VOLUMES; v++) {
-        assert_int_equal(world_volume(&A, volume_names[v]).used, used(v));
         for (unsigned p = 0; p < PATHS; p++)
             file_compare(v, p);
+        if (world_volume(&A, volume_names[v]).used != used(v))
+            fail_msg("seed %u: used bytes of %s differ", the_seed, volume_names[v]);
     }
 }
 

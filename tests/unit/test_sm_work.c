@@ -284,6 +284,26 @@ static void test_job_rename_too_long(void **state)
     assert_int_equal(world_revisions(&W, "vol", "a/123456", revs), 1);
 }
 
+/* What a refused file would have used does not count for the next one. */
+static void test_job_rename_quota(void **state)
+{
+    struct sx_job_result r;
+    uint64_t revs[64];
+
+    assert_int_equal(DO(&W, "admin", volume_create, .name = "vol2", .owner = "alice", .quota = 500), SX_OK);
+    assert_int_equal(put_inline(&W, "alice", "vol", "a/1", 1, 501), SX_OK);
+    assert_int_equal(put_inline(&W, "alice", "vol", "a/2", 2, 500), SX_OK);
+    assert_int_equal(put_inline(&W, "alice", "vol", "a/3", 3, 1), SX_OK);
+    assert_int_equal(DO(&W, "alice", job_create, .job_type = SX_JOB_RENAME, .volume = "vol", .prefix = "a/",
+                        .to_volume = "vol2", .to_prefix = "b/"), SX_OK);
+    r = job_run(result_u64(&W), 100, 1);
+    assert_int_equal(r.state, SX_JOB_FAILED);
+    assert_int_equal(r.done, 1);
+    assert_int_equal(r.failed, 2);
+    assert_int_equal(world_revisions(&W, "vol2", "b/2", revs), 1);
+    assert_int_equal(world_revisions(&W, "vol", "a/1", revs), 1);
+}
+
 static void test_job_volume(void **state)
 {
     struct sx_job_result r;
@@ -353,6 +373,7 @@ int main(void)
         T(test_job_rename),
         T(test_job_rename_in_the_way),
         T(test_job_rename_too_long),
+        T(test_job_rename_quota),
         T(test_job_volume),
         T(test_job_rights_lost),
         T(test_job_limits),

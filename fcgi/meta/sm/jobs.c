@@ -270,10 +270,11 @@ static int file_move(struct sx_sm *sm, const struct job *j, struct sx_volume *v,
     return sx_frow_move(sm, v, path, w, to, e);
 }
 
-/* One file in its own savepoint: a refusal is counted and the job goes on. */
+/* One file in its own savepoint: a refusal is undone, also in v and w, and counted; the job goes on. */
 static int step_file(struct sx_sm *sm, struct job *j, struct sx_volume *v, struct sx_volume *w,
                      const char *path, struct sx_err *e)
 {
+    const struct sx_volume was_v = *v, was_w = *w;
     struct sx_err why = SX_ERR_INIT;
     int rc;
 
@@ -290,6 +291,8 @@ static int step_file(struct sx_sm *sm, struct job *j, struct sx_volume *v, struc
     }
     j->failed++;
     message_set(j, why.msg);
+    *v = was_v;
+    *w = was_w;
     if (sx_sm_run(sm, e, "ROLLBACK TO file", "") != 0)
         return -1;
     return sx_sm_run(sm, e, "RELEASE file", "");
@@ -323,7 +326,7 @@ static int step(struct sx_sm *sm, struct job *j, uint32_t limit, struct sx_err *
 {
     SX_AUTO(sx_buf) struct sx_buf paths = SX_BUF_INIT;
     struct sx_err why = SX_ERR_INIT;
-    struct sx_volume v, w, *to = &w;
+    struct sx_volume v, w, *to = &v;
     bool end;
 
     if (step_volumes(sm, j, &v, &w, &why) != 0) {
@@ -332,8 +335,8 @@ static int step(struct sx_sm *sm, struct job *j, uint32_t limit, struct sx_err *
         sx_err_copy(e, &why);
         return -1;
     }
-    if (j->type == SX_JOB_RENAME && v.id == w.id)
-        to = &v;
+    if (j->type == SX_JOB_RENAME && v.id != w.id)
+        to = &w;
     if (step_collect(sm, j, limit, &paths, &end, e) != 0)
         return -1;
     for (size_t at = 0; at < paths.len; at += strlen((char *)paths.data + at) + 1)
