@@ -111,6 +111,19 @@ static bool wants_more(const struct sx_plan *p, const struct block *b)
     return (unsigned)b->copies + b->busy < p->quorum;
 }
 
+/* The nodes that are known to be down, when there is no other: all such owners at once, since each may
+ * take its whole time-out, then one stand-in after the other. */
+static void take_last_resort(struct sx_plan *p, size_t block)
+{
+    struct block *b = &p->blocks[block];
+    unsigned at, own = owners(p, b);
+
+    for (at = find(p, block, 0, true); at < own; at = find(p, block, at + 1, true))
+        take(p, block, at);
+    while (wants_more(p, b) && (at = find(p, block, 0, true)) < b->n_order)
+        take(p, block, at);
+}
+
 static void plan_block(struct sx_plan *p, size_t block)
 {
     struct block *b = &p->blocks[block];
@@ -122,9 +135,8 @@ static void plan_block(struct sx_plan *p, size_t block)
     b->begun = true;
     while (wants_more(p, b) && (at = find(p, block, 0, false)) < b->n_order)
         take(p, block, at);
-    while (p->kind == SX_PLAN_PUT && wants_more(p, b) &&
-           (at = find(p, block, 0, true)) < b->n_order)
-        take(p, block, at);
+    if (p->kind == SX_PLAN_PUT && wants_more(p, b))
+        take_last_resort(p, block);
 }
 
 size_t sx_plan_next(struct sx_plan *p)

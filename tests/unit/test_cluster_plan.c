@@ -96,6 +96,22 @@ static void test_put_replaces_what_fails(void **state)
     sx_plan_free(p);
 }
 
+static void test_put_tries_all_down_owners_at_once(void **state)
+{
+    const bool down[NODES] = { false, true, true, true, true };
+    struct sx_plan *p = one_block(SX_PLAN_PUT, 3, down);
+
+    assert_int_equal(next(p), 0x1 | 0x2 | 0x4);
+    sx_plan_answer(p, 0, 0, SX_PLAN_HAS);
+    sx_plan_answer(p, 1, 0, SX_PLAN_FAILED);
+    assert_int_equal(next(p), 0);
+    sx_plan_answer(p, 2, 0, SX_PLAN_FAILED);
+    assert_int_equal(next(p), 0x8);
+    sx_plan_answer(p, 3, 0, SX_PLAN_HAS);
+    assert_true(sx_plan_complete(p));
+    sx_plan_free(p);
+}
+
 static void test_put_in_a_small_cluster(void **state)
 {
     struct sx_plan *p = sx_plan_new(SX_PLAN_PUT, 1, 1, 1, 1, all_up);
@@ -162,6 +178,7 @@ int main(void)
         cmocka_unit_test(test_put_goes_to_owners),
         cmocka_unit_test(test_put_stands_in_only_for_quorum),
         cmocka_unit_test(test_put_replaces_what_fails),
+        cmocka_unit_test(test_put_tries_all_down_owners_at_once),
         cmocka_unit_test(test_put_in_a_small_cluster),
         cmocka_unit_test(test_have_asks_as_many_as_owners),
         cmocka_unit_test(test_lists_of_many_blocks),
