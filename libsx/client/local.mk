@@ -25,3 +25,15 @@ libsx_la_LIBADD = libsxclient.la
 libsx_la_LDFLAGS = $(AM_LDFLAGS) -version-info 0:0:0 -export-symbols $(srcdir)/libsx/client/libsx.sym \
 	-no-undefined
 libsx_la_DEPENDENCIES = libsxclient.la libsx/client/libsx.sym
+
+if HAVE_CMOCKA
+sx_client_tests = tests/unit/test_client_names tests/unit/test_client_config
+check_PROGRAMS += $(sx_client_tests)
+TESTS += $(sx_client_tests)
+tests_unit_test_client_names_SOURCES = tests/unit/test_client_names.c client/bar.h client/bar.c
+tests_unit_test_client_names_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_client_names_LDADD = libsxclient.la $(CMOCKA_LIBS)
+tests_unit_test_client_config_SOURCES = tests/unit/test_client_config.c
+tests_unit_test_client_config_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_client_config_LDADD = libsxclient.la $(CMOCKA_LIBS)
+endif
