@@ -6,9 +6,15 @@ libsxmovers_la_SOURCES = \
 	fcgi/jobs/transfer_int.h fcgi/jobs/transfer.c fcgi/jobs/push.c fcgi/jobs/fetch.c
 
 if HAVE_CMOCKA
-check_PROGRAMS += tests/unit/test_collect
-TESTS += tests/unit/test_collect
+sx_mover_tests = tests/unit/test_collect tests/unit/test_transfer
+check_PROGRAMS += $(sx_mover_tests)
+TESTS += $(sx_mover_tests)
 tests_unit_test_collect_SOURCES = tests/unit/test_collect.c tests/unit/store_util.h
 tests_unit_test_collect_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_collect_LDADD = libsxmovers.la libsxstore.la libsxcore.la $(CMOCKA_LIBS)
+# Its nodes are stand-ins for fcgi/cluster/peers.c and transfer.c, so not the library.
+tests_unit_test_transfer_SOURCES = tests/unit/test_transfer.c tests/unit/store_util.h \
+	fcgi/jobs/fetch.c fcgi/jobs/push.c
+tests_unit_test_transfer_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_transfer_LDADD = libsxstore.la libsxcore.la $(CMOCKA_LIBS)
 endif

@@ -213,6 +213,7 @@ static int remove_pack(struct sx_store *s, struct sx_claim *c, struct sx_err *e)
         return sx_err_errno(e, errno, "remove %s", path);
     if (s->last_pack == c->number)
         s->last_pack = 0;
+    s->used_ms = 0;
     return 0;
 }
 
@@ -261,23 +262,46 @@ static int compact_pack(struct sx_store *s, uint64_t number, struct sx_store_com
     return r ? sx_err_wrap(e, "compact pack %llu", (unsigned long long)number) : 0;
 }
 
+/* live[i] = live bytes of rows[i], which are in order of their numbers. */
+static int all_live(struct sx_store *s, const struct sx_pack_row *rows, size_t n, uint64_t *live,
+                    struct sx_err *e)
+{
+    for (unsigned i = 0; i < SX_SHARDS; i++) {
+        sqlite3_stmt *st = s->shard[i].q[SX_Q_USAGE_ALL];
+        size_t k = 0;
+        int r;
+
+        while ((r = sx_db_step(st, e)) == 1) {
+            uint64_t pack = (uint64_t)sqlite3_column_int64(st, 0);
+
+            while (k < n && rows[k].number < pack)
+                k++;
+            if (k < n && rows[k].number == pack)
+                live[k] += (uint64_t)sqlite3_column_int64(st, 1);
+        }
+        if (r)
+            return -1;
+    }
+    return 0;
+}
+
 int sx_store_compact(struct sx_store *s, uint64_t bytes_max, struct sx_store_compaction *done,
                      struct sx_err *e)
 {
     SX_AUTO_FREE struct sx_pack_row *rows = NULL;
+    SX_AUTO_FREE uint64_t *live = NULL;
     size_t n;
 
     *done = (struct sx_store_compaction){ 0 };
     if (sx_packs_list(&s->packs, false, &rows, &n, e))
         return -1;
+    live = sx_calloc(n + 1, sizeof *live);
+    if (all_live(s, rows, n, live, e))
+        return sx_err_wrap(e, "compact");
     for (size_t i = 0; i < n; i++) {
-        uint64_t live, blocks;
-
-        if (live_bytes(s, rows[i].number, &live, &blocks, e))
-            return -1;
-        if (!worth_it(&rows[i], live))
+        if (!worth_it(&rows[i], live[i]))
             continue;
-        if (bytes_max && done->copied + live > bytes_max && done->copied) {
+        if (bytes_max && done->copied && done->copied + live[i] > bytes_max) {
             done->more = true;
             return 0;
         }

@@ -105,11 +105,27 @@ undo:
     return -1;
 }
 
+#define BUSY_STEP_US 100
+#define BUSY_SLEEP_MAX_US 5000
+
+/* SQLite's own handler sleeps 1 to 100 ms; transactions here take some 100 us. */
+static int busy(void *arg, int count)
+{
+    uint64_t us = (uint64_t)(count + 1) * BUSY_STEP_US;
+    struct timespec t = { 0 };
+
+    if (count > (SX_DB_BUSY_MS * 1000) / BUSY_SLEEP_MAX_US)
+        return 0;
+    t.tv_nsec = (long)(us < BUSY_SLEEP_MAX_US ? us : BUSY_SLEEP_MAX_US) * 1000;
+    nanosleep(&t, NULL);
+    return 1;
+}
+
 static int set_up(sqlite3 *db, const struct sx_db_schema *schema, bool *fresh, struct sx_err *e)
 {
     int v;
 
-    sqlite3_busy_timeout(db, SX_DB_BUSY_MS);
+    sqlite3_busy_handler(db, busy, NULL);
     if (sx_db_exec(db, "PRAGMA journal_mode = WAL", e) || sx_db_exec(db, schema->setup, e) ||
         user_version(db, &v, e))
         return -1;

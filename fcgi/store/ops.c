@@ -301,8 +301,10 @@ static int put_write(struct sx_store *s, struct put *p, uint64_t lease_ms, struc
     if (!r)
         r = sx_pack_advance(s, &c, e);
     sx_pack_release(s, &c);
-    if (!r)
+    if (!r) {
         s->since_checkpoint += p->bytes;
+        s->used += p->bytes;
+    }
     return r;
 }
 

@@ -125,10 +125,11 @@ static int take_open(struct sx_store *s, uint64_t number, uint64_t need, struct 
         return 0;
     r = sx_packs_get(&s->packs, number, &row, &found, e);
     usable = !r && found && row.state == SX_PACK_OPEN;
-    if (usable && (row.size != c->size || (c->size > SX_PACK_HEADER && c->size + need > s->o.pack_max))) {
+    if (usable && (row.size != c->size || c->size < SX_PACK_HEADER ||
+                   (c->size > SX_PACK_HEADER && c->size + need > s->o.pack_max))) {
         if (row.size != c->size)
-            sx_warn("pack %llu: %llu bytes behind its end, sealed", (unsigned long long)number,
-                    (unsigned long long)(c->size - row.size));
+            sx_warn("pack %llu has %llu bytes, its index reaches to %llu: sealed", (unsigned long long)number,
+                    (unsigned long long)c->size, (unsigned long long)row.size);
         r = sx_packs_set(&s->packs, number, SX_PACK_SEALED, c->size, false, e);
         usable = false;
     }

@@ -10,7 +10,8 @@
 
 static const struct sx_db_schema schema = {
     .sql = "CREATE TABLE pack(number INTEGER PRIMARY KEY AUTOINCREMENT, state INTEGER NOT NULL,"
-           " size INTEGER NOT NULL, durable INTEGER NOT NULL)",
+           " size INTEGER NOT NULL, durable INTEGER NOT NULL);"
+           "CREATE INDEX pack_open ON pack(number) WHERE state = 0",
     .version = 1,
     .setup = "PRAGMA synchronous = NORMAL",
 };

@@ -153,16 +153,19 @@ static int cut(struct sx_store *s, const struct sx_claim *c, uint64_t end, struc
     return 0;
 }
 
-static bool header_good(struct sx_store *s, const struct sx_claim *c)
+/* A damaged header only means that nothing is appended; one of a later version is not touched. */
+static int check_header(struct sx_store *s, const struct sx_claim *c, bool *good, struct sx_err *e)
 {
     struct sx_err why = SX_ERR_INIT;
     uint8_t h[SX_PACK_HEADER];
 
-    if (sx_io_pread_all(s->io, c->fd, h, sizeof h, 0, &why) == 0 &&
-        sx_pack_header_check(h, s, c->number, &why) == 0)
-        return true;
-    sx_error("pack %llu: %s; its records are used", (unsigned long long)c->number, why.msg);
-    return false;
+    *good = sx_io_pread_all(s->io, c->fd, h, sizeof h, 0, &why) == 0 &&
+            sx_pack_header_check(h, s, c->number, &why) == 0;
+    if (why.code == SX_EVERSION)
+        return sx_err_set(e, SX_EVERSION, "%s", why.msg);
+    if (!*good)
+        sx_error("pack %llu: %s; its records are used", (unsigned long long)c->number, why.msg);
+    return 0;
 }
 
 /* Reads the tail; gives the state and the size that the table shall have. */
@@ -197,7 +200,7 @@ static int recover_pack(struct sx_store *s, struct sx_pack_row *row, struct sx_e
 {
     struct sx_claim c = { 0 };
     int state = row->state, r;
-    bool got;
+    bool got, good = true;
 
     if (sx_pack_try(s, row->number, &c, &got, e))
         return -1;
@@ -206,9 +209,11 @@ static int recover_pack(struct sx_store *s, struct sx_pack_row *row, struct sx_e
     if (c.size < row->size)
         sx_error("pack %llu: %llu bytes, %llu expected", (unsigned long long)row->number,
                  (unsigned long long)c.size, (unsigned long long)row->size);
-    if (c.size < SX_PACK_HEADER || (c.size > row->durable && !header_good(s, &c)))
-        state = state == SX_PACK_BAD ? state : SX_PACK_SEALED;
-    r = recover_tail(s, &c, row, e);
+    r = c.size > row->durable ? check_header(s, &c, &good, e) : 0;
+    if (!good && state != SX_PACK_BAD)
+        state = SX_PACK_SEALED;
+    if (!r)
+        r = recover_tail(s, &c, row, e);
     if (!r)
         r = sx_packs_set(&s->packs, row->number, state, row->size, false, e);
     sx_pack_release(s, &c);

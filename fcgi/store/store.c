@@ -387,7 +387,7 @@ int sx_store_checkpoint(struct sx_store *s, bool *whole, struct sx_err *e)
 /* ---- space ---- */
 
 struct space {
-    uint64_t packs, used, capacity, free, reserve;
+    uint64_t capacity, free, reserve;
 };
 
 static int get_space(struct sx_store *s, struct space *sp, struct sx_err *e)
@@ -396,8 +396,6 @@ static int get_space(struct sx_store *s, struct space *sp, struct sx_err *e)
 
     if (statvfs(s->dir, &v))
         return sx_err_errno(e, errno, "statvfs %s", s->dir);
-    if (sx_packs_sum(&s->packs, &sp->packs, &sp->used, e))
-        return -1;
     sp->capacity = s->o.capacity ? s->o.capacity : (uint64_t)v.f_blocks * v.f_frsize;
     sp->free = (uint64_t)v.f_bavail * v.f_frsize;
     sp->reserve = s->o.reserve ? s->o.reserve
@@ -407,13 +405,19 @@ static int get_space(struct sx_store *s, struct space *sp, struct sx_err *e)
 
 int sx_store_check_space(struct sx_store *s, uint64_t bytes, struct sx_err *e)
 {
+    uint64_t now = sx_mono_ms(), packs;
     struct space sp;
 
     if (get_space(s, &sp, e))
         return -1;
-    if (sp.used + bytes > sp.capacity)
+    if (s->used_ms == 0 || now - s->used_ms >= SX_USED_MS) {
+        if (sx_packs_sum(&s->packs, &packs, &s->used, e))
+            return -1;
+        s->used_ms = now;
+    }
+    if (s->used + bytes > sp.capacity)
         return sx_err_set(e, SX_ENOSPACE, "the node's capacity is used up: %" PRIu64 " of %" PRIu64
-                          " bytes", sp.used, sp.capacity);
+                          " bytes", s->used, sp.capacity);
     if (sp.free < sp.reserve + bytes)
         return sx_err_set(e, SX_ENOSPACE, "the disk is nearly full: %" PRIu64 " bytes free, %" PRIu64
                           " kept in reserve", sp.free, sp.reserve);
@@ -430,7 +434,7 @@ int sx_store_stats(struct sx_store *s, struct sx_store_stats *out, struct sx_err
     struct sx_store_stats st = { 0 };
     struct space sp;
 
-    if (get_space(s, &sp, e))
+    if (get_space(s, &sp, e) || sx_packs_sum(&s->packs, &st.packs, &st.used, e))
         return -1;
     for (unsigned i = 0; i < SX_SHARDS; i++) {
         sqlite3_stmt *q = s->shard[i].q[SX_Q_TOTAL];
@@ -442,11 +446,9 @@ int sx_store_stats(struct sx_store *s, struct sx_store_stats *out, struct sx_err
         st.bad += (uint64_t)sqlite3_column_int64(q, 2);
         sqlite3_reset(q);
     }
-    st.packs = sp.packs;
-    st.used = sp.used;
-    st.dead = minus(sp.used, st.bytes + sp.packs * SX_PACK_HEADER);
+    st.dead = minus(st.used, st.bytes + st.packs * SX_PACK_HEADER);
     st.capacity = sp.capacity;
-    st.free = minus(sp.capacity, sp.used);
+    st.free = minus(sp.capacity, st.used);
     if (minus(sp.free, sp.reserve) < st.free)
         st.free = minus(sp.free, sp.reserve);
     *out = st;

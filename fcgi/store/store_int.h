@@ -28,6 +28,7 @@
 #define SX_LEASE_SLACK_DIV 4u               /* a lease is only extended when this part of it has passed */
 #define SX_PACK_HEADER 64u
 #define SX_OPEN_PACKS_MAX 64u               /* open packs that claiming looks at */
+#define SX_USED_MS 1000u                    /* how long the sum of all packs' sizes is relied on */
 
 /* ---- the index ---- */
 
@@ -185,6 +186,8 @@ struct sx_store {
     uint64_t tick;            /* for the age of the slots */
     uint64_t last_pack;       /* appended to last; tried first */
     uint64_t since_checkpoint; /* bytes appended */
+    uint64_t used;            /* sum of the packs' sizes, as of used_ms and with our own puts since */
+    uint64_t used_ms;         /* monotonic; 0: not known */
 };
 
 static inline uint64_t sx_max_u64(uint64_t a, uint64_t b)
@@ -194,7 +197,8 @@ static inline uint64_t sx_max_u64(uint64_t a, uint64_t b)
 
 /* Notes how far the index of each pack is durable.  *whole: all of it is. */
 int sx_store_checkpoint(struct sx_store *s, bool *whole, struct sx_err *e) SX_MUST_CHECK;
-/* SX_ENOSPACE if `bytes` more would pass the capacity or reach into the reserve. */
+/* SX_ENOSPACE if `bytes` more would pass the capacity or reach into the reserve.  With many packs their sum
+ * takes time, so it may be SX_USED_MS old, but for what this process has put. */
 int sx_store_check_space(struct sx_store *s, uint64_t bytes, struct sx_err *e) SX_MUST_CHECK;
 /* Writes the floor file and uses it. */
 int sx_store_set_floor(struct sx_store *s, uint64_t floor_ms, struct sx_err *e) SX_MUST_CHECK;

@@ -606,6 +606,29 @@ static void space(void **state)
     util_remove(dir);
 }
 
+/* A pack of a later version is not touched. */
+static void later_pack(void **state)
+{
+    char *dir = util_dir();
+    struct sx_store_options o = options();
+    SX_AUTO_FREE char *path = pack_path(dir, 1);
+    struct sx_err e = SX_ERR_INIT;
+    struct sx_store *s;
+    uint8_t h[64];
+    int fd;
+
+    put_unclean(dir, &o, 0, 5);
+    fd = open(path, O_RDWR | O_CLOEXEC);
+    assert_int_equal(pread(fd, h, 64, 0), 64);
+    sx_put_u32(h + 4, 2);
+    sx_put_u32(h + 60, sx_crc32c(0, h, 60));
+    assert_int_equal(pwrite(fd, h, 64, 0), 64);
+    close(fd);
+    assert_error(sx_store_open(dir, &o, &s, &e), &e, SX_EVERSION);
+    assert_non_null(strstr(e.msg, "pack 1: version 2 is not known"));
+    util_remove(dir);
+}
+
 /* A file of another program, or of a later version, is not taken for ours. */
 static void strange_files(void **state)
 {
@@ -649,6 +672,7 @@ int main(void)
         cmocka_unit_test(torn_tail),
         cmocka_unit_test(damage_hides_nothing_else),
         cmocka_unit_test(space),
+        cmocka_unit_test(later_pack),
         cmocka_unit_test(strange_files),
     };
 
