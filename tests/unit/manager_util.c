@@ -216,7 +216,12 @@ static int reap(struct mu_node *n)
 
 int mu_stop(struct mu_cluster *c, unsigned i)
 {
-    return c->nodes[i].pid ? reap(&c->nodes[i]) : 0;
+    if (!c->nodes[i].pid)
+        return 0;
+    /* A byte, since forked clients may hold the write end, too. */
+    if (write(c->nodes[i].stop_fd, "", 1) != 1)
+        die("stop", NULL);
+    return reap(&c->nodes[i]);
 }
 
 void mu_kill(struct mu_cluster *c, unsigned i)

@@ -118,8 +118,12 @@ struct sx_loop *sx_loop_new(struct sx_err *e)
 
 void sx_loop_free(struct sx_loop *l)
 {
+    struct sx_call *c;
+
     if (!l)
         return;
+    while ((c = queue_take(&l->deferred)))
+        c->fn(c->ctx);
     if (l->wakeup.fd >= 0)
         close(l->wakeup.fd);
     if (l->epoll >= 0)

@@ -43,6 +43,8 @@ struct sx_call {
 };
 
 struct sx_loop *sx_loop_new(struct sx_err *e) SX_MUST_CHECK;
+/* After all users have taken their watches, timers and calls back; runs what is still deferred (dead connections
+ * that free themselves). */
 void sx_loop_free(struct sx_loop *l);
 
 /* Runs turns until sx_loop_stop(). */
