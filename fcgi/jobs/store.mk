@@ -4,6 +4,10 @@ noinst_LTLIBRARIES += libsxmovers.la
 libsxmovers_la_SOURCES = \
 	fcgi/jobs/collect.h fcgi/jobs/collect.c fcgi/jobs/collector.c \
 	fcgi/jobs/transfer_int.h fcgi/jobs/transfer.c fcgi/jobs/push.c fcgi/jobs/fetch.c
+EXTRA_DIST += fcgi/jobs/README.md
+
+dist_check_SCRIPTS += tests/cluster/test_repair.py
+TESTS += tests/cluster/test_repair.py
 
 if HAVE_CMOCKA
 sx_mover_tests = tests/unit/test_collect tests/unit/test_transfer

@@ -3,7 +3,8 @@
  * The transfer manager's process.  It does a little of each in turn:
  *
  *   push    one batch to each node that has rows in the queue (push.c)
- *   repair  blocks that are known to be damaged here are fetched anew; at a poke and after a sweep
+ *   repair  blocks that are known to be damaged here are fetched anew; at a poke and every REPAIR_MS, less often while
+ *           that does not help
  *   sweep   a page of the references in the local metadata: what this node owns and does not have is fetched
  *
  * A sweep begins at the start, at a new map, every SWEEP_MS, and sooner while blocks are missing, or when a node that was
@@ -28,6 +29,7 @@
 #define SYNC_TIMEOUT_MS 5000
 #define PAGE 1024u
 #define REPAIR_MAX 256u
+#define REPAIR_MS 5000u
 
 struct sweep {
     bool running;
@@ -78,8 +80,13 @@ int sx_transfer_referenced(struct sx_transfer *t, const struct sx_id *ids, size_
 
 /* ---- repair ---- */
 
+struct repair {
+    uint64_t due_ms; /* monotonic */
+    unsigned wait_ms;
+};
+
 /* Damaged blocks of this node, a bounded number at a time. */
-static int repair(struct sx_transfer *t, struct sx_err *e)
+static int repair(struct sx_transfer *t, struct repair *r, struct sx_err *e)
 {
     SX_AUTO_FREE struct sx_store_item *bad = sx_calloc(REPAIR_MAX, sizeof *bad);
     SX_AUTO_FREE struct sx_transfer_want *want = sx_calloc(REPAIR_MAX, sizeof *want);
@@ -95,6 +102,11 @@ static int repair(struct sx_transfer *t, struct sx_err *e)
         healed += want[i].got;
     if (n)
         sx_info("%zu blocks are damaged here, %zu of them fetched anew", n, healed);
+    if (healed == n)
+        r->wait_ms = REPAIR_MS;
+    else if (r->wait_ms * 2 <= SWEEP_MS)
+        r->wait_ms *= 2;
+    r->due_ms = sx_mono_ms() + r->wait_ms;
     return 0;
 }
 
@@ -239,25 +251,23 @@ static int watch(struct sx_transfer *t, struct sweep *s, struct sx_err *e)
 /* ---- the process ---- */
 
 /* A little of everything.  *busy: there is more to do at once. */
-static int step(struct sx_transfer *t, struct sweep *s, bool *busy, struct sx_err *e)
+static int step(struct sx_transfer *t, struct sweep *s, struct repair *r, bool *busy, struct sx_err *e)
 {
     bool poked = sx_proc_poked(&t->proc);
 
     *busy = false;
     if (sx_peers_refresh(t->peers, e) || watch(t, s, e) || sx_transfer_push(t, busy, e))
         return -1;
-    if (poked && repair(t, e))
+    if ((poked || sx_mono_ms() >= r->due_ms) && repair(t, r, e))
         return -1;
     if (!s->running && sx_mono_ms() >= s->due_ms)
         sweep_begin(t, s);
     if (s->running) {
         if (sweep_page(t, s, e))
             return -1;
-        if (!s->running) {
+        if (!s->running)
             sweep_end(t, s);
-            return repair(t, e);
-        }
-        *busy = true;
+        *busy = *busy || s->running;
     }
     return 0;
 }
@@ -270,12 +280,13 @@ static bool changed(const struct sx_transfer_counters *a, const struct sx_transf
 static void run(struct sx_transfer *t)
 {
     struct sweep s = { 0 };
+    struct repair r = { .wait_ms = REPAIR_MS };
     struct sx_transfer_counters shown = t->count;
     bool busy = false, failed = false;
 
     while (!sx_proc_stop(&t->proc, busy ? 0 : POLL_MS)) {
         struct sx_err e = SX_ERR_INIT;
-        if (step(t, &s, &busy, &e)) {
+        if (step(t, &s, &r, &busy, &e)) {
             if (!failed)
                 sx_warn("block transfer: %s", e.msg);
             if (sx_proc_stop(&t->proc, FAILED_MS))
