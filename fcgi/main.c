@@ -147,22 +147,29 @@ static int serve(const struct sx_node_conf *conf, bool foreground, struct sx_err
     return 0;
 }
 
+/* `dir` as sx_node_conf_load() wants it: a path that does not depend on where we are. */
+static int run(const char *dir, bool foreground, struct sx_err *e)
+{
+    SX_AUTO_FREE char *full = realpath(dir, NULL);
+    SX_AUTO(sx_node_conf) struct sx_node_conf conf = { .dir = NULL };
+
+    if (!full)
+        return sx_err_errno(e, errno, "%s", dir);
+    if (sx_node_conf_load(&conf, full, e) != 0)
+        return -1;
+    return serve(&conf, foreground, e);
+}
+
 int main(int argc, char **argv)
 {
     struct options o = { 0 };
     struct sx_err e = SX_ERR_INIT;
-    struct sx_node_conf conf;
     int status = 0;
 
     sx_title_init(argc, argv);
     if (read_options(argc, argv, &o, &status) != 0)
         return status;
-    o.dir = realpath(o.dir, NULL);
-    if (!o.dir) {
-        fprintf(stderr, "sx.fcgi: %s: %s\n", argv[optind - 1], strerror(errno));
-        return 1;
-    }
-    if (sx_node_conf_load(&conf, o.dir, &e) != 0 || serve(&conf, o.foreground, &e) != 0) {
+    if (run(o.dir, o.foreground, &e) != 0) {
         fprintf(stderr, "sx.fcgi: %s\n", e.msg);
         return 1;
     }
