@@ -104,6 +104,9 @@ void sim_check_send(struct sim_node *n, unsigned to, const struct sx_msg *m)
         s->vote[n->number][m->term] = candidate;
     if (s->vote[n->number][m->term] != candidate)
         sim_fail(s, "node %u votes twice in term %llu", n->number, U(m->term));
+    if (n->saved_term != m->term || n->saved_vote != candidate)
+        sim_fail(s, "node %u promises a vote in term %llu that is not on its disk", n->number,
+                 U(m->term));
 }
 
 void sim_check_read(struct sim *s, uint64_t tag, uint64_t index)

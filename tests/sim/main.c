@@ -14,7 +14,7 @@
 #include "tests/sim/sim.h"
 
 #define SEEDS 2000u
-#define STEPS 1500u
+#define STEPS 2500u
 #define TWICE 100u
 
 struct total {

@@ -26,8 +26,10 @@ static int save_vote(void *ctx, uint64_t term, uint64_t voted_for, struct sx_err
     struct sim_node *n = ctx;
 
     sim_trace(n->sim, 200 + n->number, term, voted_for);
+    n->saved_term = term;
+    n->saved_vote = voted_for;
     if (n->sim->bug == SIM_BUG_FORGET_VOTE)
-        return 0;
+        voted_for = 0;
     return sx_vote_save(n->vote, term, voted_for, e);
 }
 
@@ -129,15 +131,16 @@ static void send_message(void *ctx, uint64_t to, const char *address, const void
 static void apply(void *ctx, const struct sx_entry *x)
 {
     struct sim_node *n = ctx;
+    struct sx_entry wrong = *x;
     struct sim *s = n->sim;
 
     if (x->index != n->given + 1)
         sim_fail(s, "node %u: entry %llu comes to be applied behind %llu", n->number,
                  (unsigned long long)x->index, (unsigned long long)n->given);
     n->given = x->index;
-    if (s->bug == SIM_BUG_SKIP_APPLY && sim_rand(s, 200) == 0)
-        n->given++;
-    sim_check_apply(n, x);
+    if (s->bug == SIM_BUG_WRONG_APPLY && sim_rand(s, 200) == 0)
+        wrong.type ^= 1;
+    sim_check_apply(n, &wrong);
     if (!n->apply_planned)
         sim_plan(s, s->now + sim_rand(s, 10), SIM_APPLY, n->number, 0);
     n->apply_planned = true;
@@ -274,6 +277,8 @@ void sim_node_start(struct sim_node *n)
         check(n, -1, &e);
         return;
     }
+    n->saved_term = st.term;
+    n->saved_vote = st.voted_for;
     sx_wal_range(n->wal, SIM_GROUP, &st.first, &st.last);
     sim_trace(s, 700 + n->number, st.last, st.term);
     check(n, load_shadow(n, st.first, st.last, &e) || sx_group_start(n->group, s->now, &st, &e), &e);

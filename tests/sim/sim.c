@@ -162,8 +162,15 @@ void sim_network(struct sim *s, unsigned from, unsigned to, const void *msg, siz
         return;
     }
     sim_check_send(&s->node[from], to, &m);
-    if (s->filter && s->filter(s, from, to, &m))
+    if (s->filter) {
+        SX_AUTO(sx_buf) struct sx_buf b = SX_BUF_INIT;
+
+        if (s->filter(s, from, to, &m))
+            return;
+        sx_msg_encode(&m, &b);
+        post(s, from, to, b.data, b.len);
         return;
+    }
     if (sim_rand(s, 100) < s->net.loss)
         return;
     post(s, from, to, msg, n);

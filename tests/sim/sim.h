@@ -34,11 +34,11 @@
 /* What can be broken on purpose, to prove that the checks notice. */
 enum sim_bug {
     SIM_BUG_NONE,
-    SIM_BUG_FORGET_VOTE,   /* a vote is not written */
+    SIM_BUG_FORGET_VOTE,   /* the term is written, the vote is not */
     SIM_BUG_EARLY_ACK,     /* appends are reported durable before the sync */
     SIM_BUG_LYING_DISK,    /* syncs do nothing */
     SIM_BUG_STALE_READ,    /* a read is answered by whoever believes to lead, without a round */
-    SIM_BUG_SKIP_APPLY,    /* an entry is sometimes left out by a state machine */
+    SIM_BUG_WRONG_APPLY,   /* a state machine sometimes applies something else */
     SIM_BUG_EARLY_COMMIT,  /* messages carry a commit index that is too high */
     SIM_BUG_LOST_TRUNCATE, /* appends that should replace a tail are not written */
     SIM_BUGS
@@ -77,6 +77,7 @@ struct sim_node {
     bool was_leader;
     uint64_t leader_term;
     uint64_t installing; /* index that is wanted; 0: none */
+    uint64_t saved_term, saved_vote; /* what save_vote last made durable */
     bool told_removed;
 };
 
@@ -117,9 +118,9 @@ struct sim {
     size_t n_events, cap_events;
     uint64_t event_seq, steps;
     unsigned disk_delay; /* longest ms */
-    bool filter_on;
-    /* True: lose this message.  For cases that need a certain schedule. */
-    bool (*filter)(struct sim *s, unsigned from, unsigned to, const struct sx_msg *m);
+    /* For cases that need a certain schedule: true loses the message; it may be changed, too. */
+    bool (*filter)(struct sim *s, unsigned from, unsigned to, struct sx_msg *m);
+    uint64_t filter_arg[2];
 
     /* history, see check.c */
     uint64_t leader[SIM_TERM_MAX];
