@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "fcgi/jobs/transfer.h"
 #include "libsx/base/mem.h"
 #include "libsx/crypt/crypt.h"
 
@@ -98,5 +99,6 @@ int sx_app_blocks(struct sx_app *a, struct sx_blocks *b, struct sx_err *e)
     if (!a->queue && sx_queue_open(a->conf->dir, &a->queue, e) != 0)
         return sx_err_wrap(e, "open the replication queue");
     b->queue = a->queue;
+    b->queued = sx_transfer_poke;
     return 0;
 }

@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "fcgi/cluster/flight.h"
-#include "fcgi/jobs/transfer.h"
 #include "libsx/base/clock.h"
 #include "libsx/base/log.h"
 #include "libsx/base/mem.h"
@@ -46,7 +45,7 @@ static int queue_lacking(const struct sx_blocks *b, const struct sx_plan *plan,
         return 0;
     if (sx_queue_add(b->queue, rows, n, e) != 0)
         return sx_err_wrap(e, "replication queue");
-    sx_transfer_poke(b->conf->dir);
+    b->queued(b->conf->dir);
     return 0;
 }
 

@@ -23,6 +23,7 @@ struct sx_blocks {
     struct sx_peers *peers;
     struct sx_store *store;
     struct sx_queue *queue;
+    void (*queued)(const char *dir); /* told after rows were added to the queue */
 };
 
 /* Stores n verified records (in memory as sx_record_parse() left them) on a write quorum of
