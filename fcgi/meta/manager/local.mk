@@ -20,7 +20,9 @@ libsxmeta_la_SOURCES = fcgi/meta/meta.h fcgi/meta/meta.c \
 	fcgi/meta/manager/submits.h fcgi/meta/manager/submits.c \
 	fcgi/meta/manager/reads.h fcgi/meta/manager/reads.c \
 	fcgi/meta/manager/roster.h fcgi/meta/manager/roster.c \
-	fcgi/meta/manager/status.h fcgi/meta/manager/status.c
+	fcgi/meta/manager/status.h fcgi/meta/manager/status.c \
+	fcgi/meta/manager/serve.h fcgi/meta/manager/serve.c \
+	fcgi/meta/manager/first.h fcgi/meta/manager/first.c
 libsxmeta_la_LIBADD = libsxsm.la libsxraft.la libsxconf.la $(SSL_LIBS) $(SQLITE_LIBS)
 
 if HAVE_CMOCKA

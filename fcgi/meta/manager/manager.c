@@ -6,8 +6,7 @@
  *   links   ── frames of other nodes ──────────────┤
  *                                 submits, reads ◄─┴─► drive (group, log, vote) ──► apply (database)
  *
- * and here is what concerns the node as a whole: the first commands of a new cluster, changes of membership, free space, copies of the
- * database for other nodes, and the end.  All callbacks run in the loop's thread.
+ * and here is what concerns the node as a whole: changes of membership, free space, and the end.  All callbacks run in the loop's thread.
  */
 #include "fcgi/meta/manager/manager.h"
 
@@ -21,11 +20,12 @@
 
 #include "fcgi/meta/manager/copy.h"
 #include "fcgi/meta/manager/drive.h"
-#include "fcgi/meta/manager/exec.h"
+#include "fcgi/meta/manager/first.h"
 #include "fcgi/meta/manager/links.h"
 #include "fcgi/meta/manager/local.h"
 #include "fcgi/meta/manager/reads.h"
 #include "fcgi/meta/manager/roster.h"
+#include "fcgi/meta/manager/serve.h"
 #include "fcgi/meta/manager/status.h"
 #include "fcgi/meta/manager/submits.h"
 #include "fcgi/meta/manager/tls.h"
@@ -39,21 +39,8 @@
 #define SPACE_MS 1000u
 #define SPACE_RESERVE (192u << 20) /* two segments of the log, and as much again for the database */
 #define HAND_OVER_MS 1500u      /* at the end: for another node to take the lead */
-#define SERVE_MAX 2u            /* copies for other nodes at a time */
-#define BOOTSTRAP_MAX (4u << 20)
 
 enum { EXIT_DONE = 0, EXIT_AGAIN = 1, EXIT_NEVER = 2 };
-
-struct serving {
-    struct sx_exec *thread;
-    struct sx_task job;
-    struct sx_manager *m;
-    char *temp;
-    int fd;
-    SSL *ssl;
-    uint64_t to, min_index;
-    struct sx_err err;
-};
 
 struct sx_manager {
     const struct sx_node_conf *conf;
@@ -65,6 +52,7 @@ struct sx_manager {
     struct sx_reads *reads;
     struct sx_local *local;
     struct sx_watch stop, signals;
+    uint64_t leader, term; /* as last logged */
     int status;
     bool stopping;
     struct sx_timer stop_timer;
@@ -78,12 +66,8 @@ struct sx_manager {
     /* Free space. */
     struct sx_timer space;
     bool space_low;
-    /* First commands. */
-    char *bootstrap_path;
-    bool bootstrap; /* the file is there */
-    uint64_t bootstrap_term; /* in which they were submitted */
-    uint8_t bootstrap_op[SX_OP_ID]; /* the last one's */
-    struct serving serving[SERVE_MAX];
+    struct sx_first *first;
+    struct sx_serve *serve;
 };
 
 /* ---- the end ---- */
@@ -151,67 +135,6 @@ static void signal_ready(void *ctx, uint32_t events)
 
     if (read(m->signals.fd, &info, sizeof info) == sizeof info)
         stop(m);
-}
-
-/* ---- the first commands of a new cluster ---- */
-
-static int last_op(const struct sx_buf *entry, uint8_t op[SX_OP_ID], struct sx_err *e)
-{
-    struct sx_entry_iter it;
-    struct sx_cmd cmd;
-    const uint8_t *p;
-    size_t n;
-
-    if (sx_entry_open(entry->data, entry->len, &it, e))
-        return -1;
-    while (sx_entry_next(&it, &p, &n)) {
-        if (sx_cmd_parse(p, n, &cmd, e))
-            return -1;
-        memcpy(op, cmd.op, SX_OP_ID);
-    }
-    return 0;
-}
-
-static int submit_bootstrap(struct sx_manager *m, struct sx_err *e)
-{
-    SX_AUTO(sx_buf) struct sx_buf file = SX_BUF_INIT, entry = SX_BUF_INIT;
-
-    if (sx_io_read_file(&sx_io_posix, m->bootstrap_path, BOOTSTRAP_MAX, &file, e) ||
-        sx_bootstrap_entry(file.data, file.len, &entry, e) || last_op(&entry, m->bootstrap_op, e))
-        return -1;
-    return sx_drive_submit(m->drive, &entry, e);
-}
-
-static void maybe_bootstrap(struct sx_manager *m)
-{
-    struct sx_group_status s;
-    struct sx_err e = SX_ERR_INIT;
-
-    sx_drive_status(m->drive, &s);
-    if (!m->bootstrap || s.state != SX_GROUP_LEADER || !s.ready || m->bootstrap_term == s.term)
-        return;
-    if (submit_bootstrap(m, &e) == 0) {
-        m->bootstrap_term = s.term;
-    } else if (e.code != SX_EUNAVAIL && e.code != SX_ENOTLEADER) {
-        sx_error("first commands of the cluster, %s: %s", m->bootstrap_path, e.msg);
-        end(m, EXIT_NEVER);
-    }
-}
-
-static void bootstrap_result(struct sx_manager *m, const uint8_t op[SX_OP_ID], int code,
-                             const void *p, size_t n)
-{
-    SX_AUTO_FREE char *meta = sx_asprintf("%s/meta", m->conf->dir);
-    struct sx_err e = SX_ERR_INIT;
-
-    if (!m->bootstrap || !m->bootstrap_term || memcmp(op, m->bootstrap_op, SX_OP_ID) != 0)
-        return;
-    if (code != SX_OK)
-        sx_error("the first commands of the cluster were refused: %.*s", (int)n, (const char *)p);
-    m->bootstrap = false;
-    /* The applied commands may be lost from the database by a power failure, but not from the log. */
-    if (unlink(m->bootstrap_path) || sx_io_sync_dir(&sx_io_posix, meta, &e))
-        sx_warn("removing %s: errno %d", m->bootstrap_path, errno);
 }
 
 /* ---- membership ---- */
@@ -361,66 +284,6 @@ static void space(void *ctx)
     sx_loop_arm(m->loop, &m->space, sx_loop_now_ms(m->loop) + SPACE_MS);
 }
 
-/* ---- copies for other nodes ---- */
-
-static void serve_run(void *ctx)
-{
-    struct serving *s = ctx;
-
-    if (sx_copy_serve(s->fd, s->ssl, s->m->conf->node, sx_drive_db_path(s->m->drive), s->temp,
-                      s->min_index, &s->err) == 0)
-        sx_err_clear(&s->err);
-}
-
-static void serve_done(void *ctx)
-{
-    struct serving *s = ctx;
-
-    if (s->err.code != SX_OK)
-        sx_warn("database for node %016" PRIx64 ": %s", s->to, s->err.msg);
-    else
-        sx_info("database sent to node %016" PRIx64, s->to);
-}
-
-static void on_fetch(void *ctx, uint64_t from, const struct sx_frame *f, int fd, SSL *ssl)
-{
-    struct sx_manager *m = ctx;
-    struct sx_err e = SX_ERR_INIT;
-    uint64_t min_index;
-
-    for (unsigned i = 0; i < SERVE_MAX; i++) {
-        struct serving *s = &m->serving[i];
-
-        if (s->job.busy || !is_known(m, from) || f->group != GROUP ||
-            sx_copy_request(f->body, f->len, &min_index, &e))
-            continue;
-        s->fd = fd;
-        s->ssl = ssl;
-        s->to = from;
-        s->min_index = min_index;
-        sx_exec_run(s->thread, &s->job);
-        return;
-    }
-    sx_warn("node %016" PRIx64 " gets no database now %s", from, e.msg);
-    SSL_free(ssl);
-    close(fd);
-}
-
-static int serving_init(struct sx_manager *m, struct sx_err *e)
-{
-    for (unsigned i = 0; i < SERVE_MAX; i++) {
-        struct serving *s = &m->serving[i];
-
-        s->m = m;
-        s->temp = sx_asprintf("%s/meta/send-%u.tmp", m->conf->dir, i);
-        s->job = (struct sx_task){ .run = serve_run, .done = serve_done, .ctx = s };
-        s->thread = sx_exec_new(m->loop, "sx-serve", e);
-        if (!s->thread)
-            return -1;
-    }
-    return 0;
-}
-
 /* ---- what the drive says ---- */
 
 static void on_send(void *ctx, uint64_t to, const char *address, const void *msg, size_t n)
@@ -440,6 +303,21 @@ static const char *address_of(void *ctx, uint64_t id)
     return sx_links_address_of(m->links, id);
 }
 
+static void log_leader(struct sx_manager *m)
+{
+    struct sx_group_status s;
+
+    sx_drive_status(m->drive, &s);
+    if (s.leader == m->leader && s.term == m->term)
+        return;
+    m->leader = s.leader;
+    m->term = s.term;
+    if (s.leader)
+        sx_info("group %u: term %" PRIu64 ", node %016" PRIx64 " leads", GROUP, s.term, s.leader);
+    else
+        sx_info("group %u: term %" PRIu64 ", no leader is known", GROUP, s.term);
+}
+
 static void on_state(void *ctx)
 {
     struct sx_manager *m = ctx;
@@ -448,7 +326,8 @@ static void on_state(void *ctx)
     sx_reads_state(m->reads);
     if (!m->drive)
         return;
-    if (m->bootstrap)
+    log_leader(m);
+    if (sx_first_waiting(m->first))
         sx_loop_arm(m->loop, &m->roster, sx_loop_now_ms(m->loop));
     if (m->stopping && !leads(m))
         end(m, EXIT_DONE);
@@ -466,7 +345,7 @@ static void on_result(void *ctx, const uint8_t op[SX_OP_ID], int code, const voi
     struct sx_manager *m = ctx;
 
     sx_submits_result(m->submits, op, code, p, n);
-    bootstrap_result(m, op, code, p, n);
+    sx_first_result(m->first, op, code, p, n);
 }
 
 static void on_applied(void *ctx, uint64_t index)
@@ -525,6 +404,22 @@ static void on_frame(void *ctx, uint64_t from, const struct sx_frame *f)
     default:
         sx_warn("frame of unknown type %u from node %016" PRIx64, f->type, from);
     }
+}
+
+static void on_fetch(void *ctx, uint64_t from, const struct sx_frame *f, int fd, SSL *ssl)
+{
+    struct sx_manager *m = ctx;
+    uint64_t min_index;
+    struct sx_err e = SX_ERR_INIT;
+
+    if (!is_known(m, from) || f->group != GROUP)
+        sx_err_set(&e, SX_EACCESS, "it is no member of group %u", f->group);
+    else if (sx_copy_request(f->body, f->len, &min_index, &e) == 0 &&
+             sx_serve_copy(m->serve, from, fd, ssl, min_index, &e) == 0)
+        return;
+    sx_warn("node %016" PRIx64 " gets no database: %s", from, e.msg);
+    SSL_free(ssl);
+    close(fd);
 }
 
 static void on_link(void *ctx, uint64_t peer, bool up)
@@ -604,10 +499,12 @@ static int start_drive(struct sx_manager *m, struct sx_err *e)
                                  .ops = &drive_ops,
                                  .ctx = m };
 
-    m->bootstrap_path = sx_asprintf("%s/meta/bootstrap.bin", m->conf->dir);
-    m->bootstrap = access(m->bootstrap_path, F_OK) == 0;
-    m->drive = sx_drive_new(&p, m->bootstrap, e);
+    m->first = sx_first_new(m->conf->dir);
+    m->drive = sx_drive_new(&p, sx_first_waiting(m->first), e);
     if (!m->drive)
+        return -1;
+    m->serve = sx_serve_new(m->loop, m->conf, sx_drive_db_path(m->drive), e);
+    if (!m->serve)
         return -1;
     sx_submits_set_drive(m->submits, m->drive);
     sx_reads_set_drive(m->reads, m->drive);
@@ -616,8 +513,13 @@ static int start_drive(struct sx_manager *m, struct sx_err *e)
 
 static void roster_timer(void *ctx)
 {
-    maybe_bootstrap(ctx);
-    roster(ctx);
+    struct sx_manager *m = ctx;
+    struct sx_err e = SX_ERR_INIT;
+
+    if (sx_first_submit(m->first, m->drive, &e))
+        on_fatal(m, &e);
+    else
+        roster(m);
 }
 
 static int start(struct sx_manager *m, int stop_fd, struct sx_err *e)
@@ -633,7 +535,7 @@ static int start(struct sx_manager *m, int stop_fd, struct sx_err *e)
         sx_io_mkdirs(run, e) || !(m->tls = sx_tls_context(m->conf->dir, e)))
         return -1;
     m->links = sx_links_new(m->loop, m->conf, m->tls, &links_ops, m, e);
-    if (!m->links || serving_init(m, e))
+    if (!m->links)
         return -1;
     m->submits = sx_submits_new(m->loop, m->links, GROUP);
     m->reads = sx_reads_new(m->loop, m->links, GROUP);
@@ -647,10 +549,8 @@ static int start(struct sx_manager *m, int stop_fd, struct sx_err *e)
 static void finish(struct sx_manager *m)
 {
     sx_local_free(m->local);
-    for (unsigned i = 0; i < SERVE_MAX; i++) {
-        sx_exec_free(m->serving[i].thread);
-        free(m->serving[i].temp);
-    }
+    sx_serve_free(m->serve);
+    sx_first_free(m->first);
     sx_drive_free(m->drive);
     sx_submits_free(m->submits);
     sx_reads_free(m->reads);
@@ -659,7 +559,6 @@ static void finish(struct sx_manager *m)
     if (m->signals.fd >= 0)
         close(m->signals.fd);
     sx_loop_free(m->loop);
-    free(m->bootstrap_path);
     free(m->nodes);
 }
 
