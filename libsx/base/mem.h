@@ -39,7 +39,7 @@ static inline void sx_auto_unlock_(pthread_mutex_t **m)
 #define SX_LOCK_CAT2(a, b) a##b
 #define SX_LOCK_CAT(a, b) SX_LOCK_CAT2(a, b)
 #define SX_AUTO_LOCK(m)                                                                            \
-    __attribute__((cleanup(sx_auto_unlock_))) pthread_mutex_t *SX_LOCK_CAT(sx_lock_, __LINE__) =   \
+    __attribute__((cleanup(sx_auto_unlock_), unused)) pthread_mutex_t *SX_LOCK_CAT(sx_lock_, __LINE__) =   \
         (pthread_mutex_lock(m), (m))
 
 /* Gives up a pointer or descriptor that a clean-up attribute would release. */
