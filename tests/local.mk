@@ -21,3 +21,7 @@ sx_readmes = README CHANGES check quickstart .ci/run \
 	fcgi/README.md fcgi/api/README.md fcgi/cluster/README.md fcgi/meta/README.md fcgi/meta/manager/README.md \
 	fcgi/meta/raft/README.md fcgi/meta/sm/README.md libsx/auth/README.md libsx/base/README.md libsx/codec/README.md \
 	libsx/crypt/README.md libsx/http/README.md libsx/io/README.md libsx/place/README.md tools/README.md
+
+check_PROGRAMS += tests/lib/sxload
+tests_lib_sxload_SOURCES = tests/lib/load.c
+tests_lib_sxload_LDADD = libsxclient.la libsxcore.la

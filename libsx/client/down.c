@@ -236,6 +236,8 @@ static void loop(struct down *d)
             sx_cluster_stop(d->x.k);
         }
         feed(d);
+        if (!busy(d))
+            break; /* there was nothing left to feed: nothing to wait for */
         sx_xfer_step(&d->x, STEP_MS);
         step_streams(d);
     }
