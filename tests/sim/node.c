@@ -258,7 +258,9 @@ void sim_node_start(struct sim_node *n)
                                  .id = n->id,
                                  .address = n->address,
                                  .seed = (uint32_t)sim_rand(s, UINT32_MAX),
-                                 .install_ms = 2000 };
+                                 .install_ms = 2000,
+                                 .cache_bytes = sim_rand(s, 2) ? 0 : 2000,
+                                 .apply_bytes = sim_rand(s, 2) ? 0 : 300 };
     struct sx_group_start st = { .snapshot = &n->snap, .applied = n->applied };
     struct sx_err e = SX_ERR_INIT;
 

@@ -26,7 +26,8 @@ struct sx_group *sx_group_new(const struct sx_group_config *c, const struct sx_g
     g->heartbeat_ms = c->heartbeat_ms ? c->heartbeat_ms : SX_GROUP_HEARTBEAT_MS;
     g->tracer = (struct raft_tracer){ .version = 2, .emit = no_trace };
     g->told.state = -1;
-    sx_rlog_init(&g->log, 1, SX_GROUP_CACHE_BYTES);
+    g->apply_bytes = c->apply_bytes ? c->apply_bytes : SX_GROUP_APPLY_BYTES;
+    sx_rlog_init(&g->log, 1, c->cache_bytes ? c->cache_bytes : SX_GROUP_CACHE_BYTES);
     sx_assert(raft_init(&g->raft, NULL, NULL, c->id, g->address) == 0);
     g->raft.tracer = &g->tracer;
     raft_seed(&g->raft, c->seed);

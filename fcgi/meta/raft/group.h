@@ -120,6 +120,8 @@ struct sx_group_config {
     uint32_t election_ms;    /* 0: SX_GROUP_ELECTION_MS */
     uint32_t heartbeat_ms;   /* 0: SX_GROUP_HEARTBEAT_MS */
     uint32_t install_ms;     /* 0: SX_GROUP_INSTALL_MS; the leader repeats an install after it */
+    uint64_t cache_bytes;    /* 0: SX_GROUP_CACHE_BYTES */
+    uint64_t apply_bytes;    /* 0: SX_GROUP_APPLY_BYTES */
 };
 
 #define SX_GROUP_ELECTION_MS 500u

@@ -277,7 +277,7 @@ static int advance_commit(struct sx_group *g, bool *did, struct sx_err *e)
 
 static int apply(struct sx_group *g, struct sx_err *e)
 {
-    while (!g->installing && g->given < g->commit && g->given_bytes < SX_GROUP_APPLY_BYTES) {
+    while (!g->installing && g->given < g->commit && g->given_bytes < g->apply_bytes) {
         struct sx_entry x;
         bool found;
 

@@ -73,6 +73,7 @@ struct sx_group {
     uint32_t group;
     char *address;
     uint32_t election_ms, heartbeat_ms;
+    uint64_t apply_bytes;
 
     bool started, dead, inside;
     uint64_t now;
