@@ -12,15 +12,19 @@ EXTRA_DIST += fcgi/store/README.md
 libsxstore_la_LIBADD = $(SQLITE_LIBS)
 
 if HAVE_CMOCKA
-sx_store_tests = tests/unit/test_store tests/unit/test_store_crash tests/unit/test_queue
+sx_store_tests = tests/unit/test_store tests/unit/test_store_crash tests/unit/test_store_kill \
+	tests/unit/test_queue
 check_PROGRAMS += $(sx_store_tests)
 TESTS += $(sx_store_tests)
 tests_unit_test_store_SOURCES = tests/unit/test_store.c tests/unit/store_util.h
 tests_unit_test_store_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_store_LDADD = libsxstore.la libsxcore.la $(CMOCKA_LIBS)
-tests_unit_test_store_crash_SOURCES = tests/unit/test_store_crash.c tests/unit/store_util.h
+tests_unit_test_store_crash_SOURCES = tests/unit/test_store_crash.c tests/unit/store_util.h tests/unit/store_session.h
 tests_unit_test_store_crash_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_store_crash_LDADD = libsxstore.la libsxcore.la $(CMOCKA_LIBS)
+tests_unit_test_store_kill_SOURCES = tests/unit/test_store_kill.c tests/unit/store_util.h tests/unit/store_session.h
+tests_unit_test_store_kill_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_store_kill_LDADD = libsxstore.la libsxcore.la $(CMOCKA_LIBS)
 tests_unit_test_queue_SOURCES = tests/unit/test_queue.c tests/unit/store_util.h
 tests_unit_test_queue_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_queue_LDADD = libsxstore.la libsxcore.la $(CMOCKA_LIBS)

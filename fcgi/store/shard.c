@@ -16,7 +16,7 @@ static const struct sx_db_schema schema = {
            " blocks INTEGER NOT NULL)",
     .version = 1,
     .setup = "PRAGMA synchronous = NORMAL; PRAGMA mmap_size = 1073741824;"
-             "PRAGMA cache_size = -1024; PRAGMA wal_autocheckpoint = 2000",
+             "PRAGMA cache_size = -1024; PRAGMA wal_autocheckpoint = 500",
 };
 
 static const char *const sql[SX_Q_COUNT] = {

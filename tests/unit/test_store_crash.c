@@ -7,7 +7,7 @@
  * it ends, and the parent takes away, by chance, what was not: bytes (cut, or sectors zeroed), new names,
  * removals, renames, and the index's write-ahead logs, which the store does not sync for each batch.
  */
-#include "tests/unit/store_util.h"
+#include "tests/unit/store_session.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -17,22 +17,6 @@
 
 #include "libsx/base/clock.h"
 #include "libsx/base/log.h"
-
-#define MAX 3000u
-#define BATCH 8u
-
-static struct sx_store_options options(void)
-{
-    return (struct sx_store_options){ .node = 7, .capacity = 1u << 30, .reserve = 1, .pack_max = 32 << 10 };
-}
-
-static void *shared(size_t n)
-{
-    void *p = mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-
-    assert_true(p != MAP_FAILED);
-    return p;
-}
 
 /* ---- many processes ---- */
 
@@ -176,75 +160,6 @@ static void kill_nine(void **state)
     sx_store_close(s);
     munmap(j, PROCESSES * sizeof *j);
     util_remove(dir);
-}
-
-/* ---- a session of all that writes ---- */
-
-enum { SESSION_BLOCKS = 6 * BATCH, VICTIMS = 4 * BATCH };
-
-struct session {
-    uint64_t base;                 /* number of its first block */
-    bool acked[SESSION_BLOCKS];
-    bool doomed[SESSION_BLOCKS];   /* asked to be deleted */
-    bool ended;
-};
-
-static uint64_t far_future(void *ctx)
-{
-    return 4000000000000; /* after any floor: nothing is leased for the session's deletions */
-}
-
-static void session_put(struct sx_store *s, struct session *w, unsigned batch)
-{
-    struct sx_err e = SX_ERR_INIT;
-
-    if (util_put(s, w->base + batch * BATCH, BATCH, MAX, NULL, NULL, &e) == 0)
-        for (unsigned i = 0; i < BATCH; i++)
-            w->acked[batch * BATCH + i] = true;
-}
-
-static void session_run(const char *dir, const struct sx_io *io, struct session *w)
-{
-    struct sx_store_options o = options();
-    struct sx_store_compaction done;
-    struct sx_err e = SX_ERR_INIT;
-    struct sx_store *s;
-    size_t deleted;
-
-    o.io = io;
-    o.now_ms = far_future;
-    if (sx_store_open(dir, &o, &s, &e))
-        return;
-    for (unsigned b = 0; b < 4; b++)
-        session_put(s, w, b);
-    for (unsigned i = 0; i < VICTIMS; i++) {
-        struct sx_id id = util_id(w->base + i);
-
-        if (i % 4 == 0)
-            continue;
-        w->doomed[i] = true;
-        if (sx_store_delete(s, &id, 1, UINT64_MAX / 4, &deleted, &e))
-            break;
-    }
-    if (sx_store_compact(s, 0, &done, &e))
-        sx_err_clear(&e);
-    session_put(s, w, 4);
-    session_put(s, w, 5);
-    sx_store_close(s);
-    w->ended = true;
-}
-
-/* Number of acknowledged blocks that are not there. */
-static unsigned session_lost(struct sx_store *s, const struct session *w)
-{
-    unsigned lost = 0;
-
-    for (unsigned i = 0; i < SESSION_BLOCKS; i++) {
-        int code = util_get(s, w->base + i, MAX); /* fails the test for wrong bytes */
-
-        lost += code != 0 && w->acked[i] && !w->doomed[i];
-    }
-    return lost;
 }
 
 /* ---- failing calls ---- */
