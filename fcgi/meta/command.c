@@ -25,7 +25,7 @@ struct field {
         F(s, node.peer_port, U16, 0), F(s, node.zone, STR, SX_ZONE_MAX),                           \
         F(s, node.capacity, U64, 0), F(s, node.version, STR, SX_VERSION_MAX)
 #define BLOCK_LIST_MAX (SX_ENTRY_SIZE * SX_PART_ENTRIES_MAX)
-#define RECORD_MAX (SX_INLINE_MAX + 96u)                     /* header of the record, of the block */
+#define RECORD_MAX (SX_INLINE_MAX + 96u) /* headers of the record and of the block */
 #define META_MAX (SX_META_BYTES_MAX + 4 + SX_META_ITEMS_MAX * 7) /* with lengths and NULs */
 #define ACL_MAX (SX_ACL_CHANGES_MAX * (SX_USER_NAME_MAX + 5))
 

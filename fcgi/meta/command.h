@@ -4,13 +4,14 @@
  * each, and the forms in which they travel.  Byte by byte in docs/formats.md, section 6.
  *
  *   command    op id (16), user (string), u8 type, body
- *   entry      u64 time_ms, u32 count, count x (u32 length, command): what one place in the log holds
+ *   entry      u64 time_ms, u32 count, count x (u32 length, command): what one place in the log
+ * holds
  *   bootstrap  u32 magic, run of (u32 length, command): the first entry of a new cluster
  *
  * Encoders cannot fail; they assert that strings and runs are within the limits below, which the
  * caller has checked against what came from outside.  Decoders check every length, and
- * give pointers INTO the encoded bytes: a decoded struct lives as long as they do.  Strings are stored with
- * their closing NUL, so that decoded ones are C strings; NULL is written as "".
+ * give pointers INTO the encoded bytes: a decoded struct lives as long as they do.  Strings are
+ * stored with their closing NUL, so that decoded ones are C strings; NULL is written as "".
  *
  * Who may do what is checked when a command is applied (fcgi/meta/sm/), from the user's name in the
  * command.  The empty user is the cluster itself and may do everything.
@@ -35,7 +36,7 @@
 
 #define SX_COMMAND_MAX (1u << 20)                   /* bytes of one command */
 #define SX_ENTRY_MAX (2 * SX_COMMAND_MAX + 64)      /* bytes of one entry */
-#define SX_ENTRY_COMMANDS_MAX 65535u                /* commands in one entry: 16 bits of a revision number */
+#define SX_ENTRY_COMMANDS_MAX 65535u                /* commands in one entry: 16 bits of a number */
 #define SX_VOLUME_NAME_MAX 255u
 #define SX_PATH_MAX 1024u
 #define SX_USER_NAME_MAX 64u
@@ -46,7 +47,7 @@
 #define SX_USER_KEYS_MAX 8u
 #define SX_REVISIONS_MAX 64u
 #define SX_FILE_SIZE_MAX (10ull << 40)
-#define SX_ENTRY_SIZE 36u                           /* one entry of a block list: id, u32 plain length */
+#define SX_ENTRY_SIZE 36u                           /* entry of a block list: id, u32 length */
 #define SX_PART_ENTRIES_MAX 1500u                   /* entries in a command, in a part, in a page */
 #define SX_INLINE_MAX 8192u                         /* plain bytes of an inline file */
 #define SX_META_ITEMS_MAX 128u
@@ -211,7 +212,8 @@ struct sx_cmd_token_use {
     struct sx_cmd_node node;
 };
 
-/* Admin.  Names "cluster.*" are made by init only: SX_EINVAL.  An empty value removes.  Result: -. */
+/* Admin.  Names "cluster.*" are made by init only: SX_EINVAL.  An empty value removes.  Result:
+ * -. */
 struct sx_cmd_setting_set {
     const char *name;
     struct sx_span value;
@@ -301,7 +303,8 @@ struct sx_cmd_volume_modify {
     uint8_t compression;
 };
 
-/* Admin, owner.  SX_ENOTEMPTY.  Result: -.  With files in it: job_create with SX_JOB_VOLUME_DELETE. */
+/* Admin, owner.  SX_ENOTEMPTY.  Result: -.  With files in it: job_create with
+ * SX_JOB_VOLUME_DELETE. */
 struct sx_cmd_volume_delete {
     const char *volume;
 };
@@ -447,7 +450,8 @@ struct sx_file {
 json_t *sx_file_json(const struct sx_file *f); /* F; a new reference */
 void sx_file_result_encode(struct sx_buf *out, const struct sx_file *f);
 /* Pointers into the payload. */
-int sx_file_result_decode(const void *p, size_t n, struct sx_file *f, struct sx_err *e) SX_MUST_CHECK;
+int sx_file_result_decode(const void *p, size_t n, struct sx_file *f,
+                          struct sx_err *e) SX_MUST_CHECK;
 
 struct sx_job_result {
     uint64_t id;
@@ -456,7 +460,8 @@ struct sx_job_result {
 };
 
 void sx_job_result_encode(struct sx_buf *out, const struct sx_job_result *r);
-int sx_job_result_decode(const void *p, size_t n, struct sx_job_result *r, struct sx_err *e) SX_MUST_CHECK;
+int sx_job_result_decode(const void *p, size_t n, struct sx_job_result *r,
+                         struct sx_err *e) SX_MUST_CHECK;
 
 /* ---- entries of the log ---- */
 
@@ -474,16 +479,20 @@ struct sx_entry_iter {
     struct sx_cur cur;
 };
 
-/* SX_EMALFORMED if the bytes are no entry: every length is checked here, before the first command. */
-int sx_entry_open(const void *p, size_t n, struct sx_entry_iter *it, struct sx_err *e) SX_MUST_CHECK;
+/* SX_EMALFORMED if the bytes are no entry: every length is checked here, before the first
+ * command. */
+int sx_entry_open(const void *p, size_t n, struct sx_entry_iter *it,
+                  struct sx_err *e) SX_MUST_CHECK;
 bool sx_entry_next(struct sx_entry_iter *it, const uint8_t **command, size_t *n);
 
 /* ---- bootstrap.bin ---- */
 
 #define SX_BOOTSTRAP_MAGIC 0x53425853u /* the bytes "SXBS" */
 
-void sx_bootstrap_add(struct sx_buf *out, const void *command, size_t n); /* writes the magic first */
+/* Writes the magic first. */
+void sx_bootstrap_add(struct sx_buf *out, const void *command, size_t n);
 /* Makes the entry (time not set) that holds the commands of a bootstrap file. */
-int sx_bootstrap_entry(const void *p, size_t n, struct sx_buf *entry, struct sx_err *e) SX_MUST_CHECK;
+int sx_bootstrap_entry(const void *p, size_t n, struct sx_buf *entry,
+                       struct sx_err *e) SX_MUST_CHECK;
 
 #endif

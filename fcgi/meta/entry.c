@@ -82,7 +82,8 @@ int sx_bootstrap_entry(const void *p, size_t n, struct sx_buf *entry, struct sx_
     struct sx_cmd cmd;
 
     if (cur.bad || magic != SX_BOOTSTRAP_MAGIC || n > SX_ENTRY_MAX)
-        return sx_err_set(e, SX_EMALFORMED, "%zu bytes with magic %08x are no bootstrap file", n, magic);
+        return sx_err_set(e, SX_EMALFORMED, "%zu bytes with magic %08x are no bootstrap file", n,
+                          magic);
     sx_buf_reset(entry);
     sx_entry_begin(entry);
     while (cur.left) {
@@ -91,8 +92,8 @@ int sx_bootstrap_entry(const void *p, size_t n, struct sx_buf *entry, struct sx_
 
         if (!c || sx_cmd_parse(c, len, &cmd, e) != 0 ||
             sx_entry_count(entry->data) == SX_ENTRY_COMMANDS_MAX)
-            return sx_err_set(e, SX_EMALFORMED, "bootstrap file is damaged %zu bytes before its end",
-                              cur.left);
+            return sx_err_set(e, SX_EMALFORMED,
+                              "bootstrap file is damaged %zu bytes before its end", cur.left);
         sx_entry_add(entry, c, len);
     }
     return 0;

@@ -57,8 +57,8 @@ static int item_check(size_t key, size_t value, size_t total, struct sx_err *e)
         return sx_err_set(e, SX_EINVAL, "metadata key of %zu bytes; 1 to %u are allowed", key,
                           SX_META_KEY_MAX);
     if (value > SX_META_BYTES_MAX)
-        return sx_err_set(e, SX_EINVAL, "metadata value of %zu bytes; at most %u are allowed", value,
-                          SX_META_BYTES_MAX);
+        return sx_err_set(e, SX_EINVAL, "metadata value of %zu bytes; at most %u are allowed",
+                          value, SX_META_BYTES_MAX);
     if (total > SX_META_BYTES_MAX)
         return sx_err_set(e, SX_EINVAL, "more than %u bytes of metadata", SX_META_BYTES_MAX);
     return 0;
@@ -176,6 +176,10 @@ int sx_acl_change_next(struct sx_cur *c, const char **user, uint8_t *grant, uint
 
 void sx_file_result_encode(struct sx_buf *out, const struct sx_file *f)
 {
+    uint8_t flags = f->is_inline ? FILE_INLINE : 0;
+
+    if (f->unchanged)
+        flags |= FILE_UNCHANGED;
     sx_buf_u64(out, f->rev);
     sx_buf_u64(out, f->size);
     sx_buf_u64(out, f->blocks);
@@ -184,7 +188,7 @@ void sx_file_result_encode(struct sx_buf *out, const struct sx_file *f)
     sx_buf_add(out, f->etag, SX_ETAG_SIZE);
     sx_buf_u64(out, f->created_ms);
     sx_buf_u64(out, f->content);
-    sx_buf_u8(out, (uint8_t)((f->is_inline ? FILE_INLINE : 0) | (f->unchanged ? FILE_UNCHANGED : 0)));
+    sx_buf_u8(out, flags);
     str_put(out, f->path);
     sx_buf_bytes(out, f->meta.p, f->meta.n);
 }
@@ -209,7 +213,8 @@ int sx_file_result_decode(const void *p, size_t n, struct sx_file *f, struct sx_
     f->path = str_get(&c, &len);
     f->meta.p = sx_cur_bytes(&c, &f->meta.n);
     if (!sx_cur_done(&c))
-        return sx_err_set(e, SX_EMALFORMED, "result of %zu bytes does not hold the facts of a file", n);
+        return sx_err_set(e, SX_EMALFORMED, "result of %zu bytes does not hold the facts of a file",
+                          n);
     return 0;
 }
 
@@ -251,6 +256,7 @@ int sx_job_result_decode(const void *p, size_t n, struct sx_job_result *r, struc
     r->done = sx_cur_u64(&c);
     r->failed = sx_cur_u64(&c);
     if (!sx_cur_done(&c))
-        return sx_err_set(e, SX_EMALFORMED, "result of %zu bytes does not hold the state of a job", n);
+        return sx_err_set(e, SX_EMALFORMED, "result of %zu bytes does not hold the state of a job",
+                          n);
     return 0;
 }

@@ -38,7 +38,8 @@ int sx_volume_name_check(const char *name, struct sx_err *e)
 
 int sx_user_name_check(const char *name, struct sx_err *e)
 {
-    static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-@";
+    static const char allowed[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-@";
     size_t n = strlen(name);
 
     if (n > SX_USER_NAME_MAX)
@@ -47,7 +48,8 @@ int sx_user_name_check(const char *name, struct sx_err *e)
     if (n < 2)
         return sx_err_set(e, SX_ENAME, "user name '%s' is shorter than 2 bytes", name);
     if (strspn(name, allowed) != n)
-        return sx_err_set(e, SX_ENAME, "user name holds a character other than A-Z a-z 0-9 . _ - @");
+        return sx_err_set(e, SX_ENAME,
+                          "user name holds a character other than A-Z a-z 0-9 . _ - @");
     return 0;
 }
 

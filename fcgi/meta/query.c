@@ -195,8 +195,8 @@ int sx_query_counters(sqlite3 *db, struct sx_counters *c, struct sx_err *e)
 {
     struct sx_counters got;
 
-    if (numbers(db, "SELECT count(*), coalesce(sum(files), 0) FROM volume", &got.volumes, &got.files,
-                e) != 0 ||
+    if (numbers(db, "SELECT count(*), coalesce(sum(files), 0) FROM volume", &got.volumes,
+                &got.files, e) != 0 ||
         numbers(db, "SELECT coalesce(sum(used), 0), (SELECT count(*) FROM user) FROM volume",
                 &got.bytes, &got.users, e) != 0 ||
         numbers(db, "SELECT count(*) FROM upload", &got.uploads, NULL, e) != 0 ||

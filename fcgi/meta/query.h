@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * What can be read from a group's database.  Functions over a read-only handle, from sx_meta_db() or
- * sx_query_open(); they see the last transaction that was committed when they begin.  Several calls that must see
- * one state stand between sx_query_begin() and sx_query_end(); keep that short.
+ * What can be read from a group's database.  Functions over a read-only handle, from sx_meta_db()
+ * or sx_query_open(); they see the last transaction that was committed when they begin.  Several
+ * calls that must see one state stand between sx_query_begin() and sx_query_end(); keep that short.
  *
  * Statements are prepared once for each handle and stay with it, so a handle is closed with
  * sx_query_close() and not with sqlite3_close().  One thread at a time.
  *
- * `user` is the name of the caller; "" is the cluster itself and sees everything.  Structs are filled
- * only on success.  Members that are arrays are copies; where something is allocated the comment says who frees.
+ * `user` is the name of the caller; "" is the cluster itself and sees everything.  Structs are
+ * filled only on success.  Members that are arrays are copies; where something is allocated the
+ * comment says who frees.
  */
 #ifndef SX_FCGI_META_QUERY_H
 #define SX_FCGI_META_QUERY_H
@@ -44,7 +45,8 @@ int sx_query_cluster(sqlite3 *db, struct sx_cluster *c, struct sx_err *e) SX_MUS
 void sx_cluster_fini(struct sx_cluster *c);
 
 /* A setting; SX_ENOTFOUND.  Replaces the content of `value`. */
-int sx_query_setting(sqlite3 *db, const char *name, struct sx_buf *value, struct sx_err *e) SX_MUST_CHECK;
+int sx_query_setting(sqlite3 *db, const char *name, struct sx_buf *value,
+                     struct sx_err *e) SX_MUST_CHECK;
 
 struct sx_node {
     uint64_t id;
@@ -95,7 +97,8 @@ struct sx_key {
 };
 
 /* SX_ENOKEY. */
-int sx_query_key(sqlite3 *db, const char *access_key, struct sx_key *k, struct sx_err *e) SX_MUST_CHECK;
+int sx_query_key(sqlite3 *db, const char *access_key, struct sx_key *k,
+                 struct sx_err *e) SX_MUST_CHECK;
 
 /* ---- volumes ---- */
 
@@ -116,10 +119,12 @@ struct sx_volume {
  * `need` is missing (0: any right will do). */
 int sx_query_volume(sqlite3 *db, const char *user, const char *name, unsigned need,
                     struct sx_volume *v, struct sx_err *e) SX_MUST_CHECK;
-int sx_query_volume_by_id(sqlite3 *db, uint64_t id, struct sx_volume *v, struct sx_err *e) SX_MUST_CHECK;
+int sx_query_volume_by_id(sqlite3 *db, uint64_t id, struct sx_volume *v,
+                          struct sx_err *e) SX_MUST_CHECK;
 json_t *sx_volume_json(const struct sx_volume *v); /* V of docs/api.md; a new reference */
 /* Array of V: those the user has a right on, by name. */
-int sx_query_volumes_json(sqlite3 *db, const char *user, json_t **array, struct sx_err *e) SX_MUST_CHECK;
+int sx_query_volumes_json(sqlite3 *db, const char *user, json_t **array,
+                          struct sx_err *e) SX_MUST_CHECK;
 /* The rows that the user may see: {"acl":[…]}. */
 int sx_query_acl_json(sqlite3 *db, const char *user, const char *volume, json_t **acl,
                       struct sx_err *e) SX_MUST_CHECK;
@@ -134,8 +139,8 @@ struct sx_file_row {
 
 #define SX_FILE_ROW_INIT { .mem = SX_BUF_INIT }
 
-/* The newest revision (`rev` 0) or one.  SX_ENOFILE, SX_ENOREVISION.  sx_file_row_fini() frees; a row
- * may be used again without. */
+/* The newest revision (`rev` 0) or one.  SX_ENOFILE, SX_ENOREVISION.  sx_file_row_fini() frees; a
+ * row may be used again without. */
 int sx_query_file(sqlite3 *db, uint64_t volume, const char *path, uint64_t rev,
                   struct sx_file_row *row, struct sx_err *e) SX_MUST_CHECK;
 void sx_file_row_fini(struct sx_file_row *row);
@@ -152,10 +157,10 @@ struct sx_manifest {
 #define SX_MANIFEST_INIT { .entries = SX_BUF_INIT, .record = SX_BUF_INIT }
 #define SX_AT_NONE UINT64_MAX
 
-/* The page that begins with entry `from`, or, if `at` is not SX_AT_NONE, with the entry that holds byte `at`.
- * At most `count` (<= SX_PART_ENTRIES_MAX) entries; fewer are not the end: that is where from + count =
- * f->blocks.  Behind the end: an empty page.  SX_ENOREVISION if the file was replaced since `f` was
- * read (do both inside one sx_query_begin()). */
+/* The page that begins with entry `from`, or, if `at` is not SX_AT_NONE, with the entry that holds
+ * byte `at`. At most `count` (<= SX_PART_ENTRIES_MAX) entries; fewer are not the end: that is where
+ * from + count = f->blocks.  Behind the end: an empty page.  SX_ENOREVISION if the file was
+ * replaced since `f` was read (do both inside one sx_query_begin()). */
 int sx_query_manifest(sqlite3 *db, const struct sx_file *f, uint64_t from, uint64_t at,
                       uint32_t count, struct sx_manifest *m, struct sx_err *e) SX_MUST_CHECK;
 void sx_manifest_fini(struct sx_manifest *m);
@@ -200,8 +205,10 @@ struct sx_job {
     uint64_t done, failed;
 };
 
-/* J of docs/api.md; SX_ENOJOB if there is none, or it is another user's and he is no admin.  A new reference. */
-int sx_query_job_json(sqlite3 *db, const char *user, uint64_t id, json_t **j, struct sx_err *e) SX_MUST_CHECK;
+/* J of docs/api.md; SX_ENOJOB if there is none, or it is another user's and he is no admin.  A new
+ * reference. */
+int sx_query_job_json(sqlite3 *db, const char *user, uint64_t id, json_t **j,
+                      struct sx_err *e) SX_MUST_CHECK;
 /* Array of J, newest first, at most `limit`: his own, or all for an admin. */
 int sx_query_jobs_json(sqlite3 *db, const char *user, unsigned limit, json_t **array,
                        struct sx_err *e) SX_MUST_CHECK;
@@ -221,7 +228,8 @@ struct sx_ref {
     uint8_t replica; /* largest of the volumes that refer to it */
 };
 
-/* The referenced ids from `from` (included) on, ascending, at most `max`; *n < max means the end. */
+/* The referenced ids from `from` (included) on, ascending, at most `max`; *n < max means the
+ * end. */
 int sx_query_refs(sqlite3 *db, const struct sx_id *from, size_t max, struct sx_ref *out, size_t *n,
                   struct sx_err *e) SX_MUST_CHECK;
 

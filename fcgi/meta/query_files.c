@@ -34,8 +34,8 @@ int sx_query_file(sqlite3 *db, uint64_t volume, const char *path, uint64_t rev,
     sqlite3_stmt *st;
     uint64_t newest;
     int rc = sx_mdb_get(db, &st, e,
-                       "SELECT " SX_FILE_COLS " FROM file WHERE volume = ? AND path = ?", "it", volume,
-                       path);
+                       "SELECT " SX_FILE_COLS " FROM file WHERE volume = ? AND path = ?", "it",
+                       volume, path);
 
     if (rc < 0)
         return -1;
@@ -138,10 +138,12 @@ static uint32_t part_skip(const struct sx_span *s, uint64_t first, uint64_t *off
 static int list_page(sqlite3 *db, const struct sx_file *f, uint64_t from, uint64_t at,
                      uint32_t count, struct sx_manifest *m, struct sx_err *e)
 {
-    static const char by_index[] = "SELECT first, offset, entries FROM part WHERE content = ? AND seq >="
+    static const char by_index[] =
+        "SELECT first, offset, entries FROM part WHERE content = ? AND seq >="
                                    " (SELECT seq FROM part WHERE content = ? AND first <= ?"
                                    " ORDER BY seq DESC LIMIT 1) ORDER BY seq";
-    static const char by_offset[] = "SELECT first, offset, entries FROM part WHERE content = ? AND seq >="
+    static const char by_offset[] =
+        "SELECT first, offset, entries FROM part WHERE content = ? AND seq >="
                                     " (SELECT seq FROM part WHERE content = ? AND offset <= ?"
                                     " ORDER BY seq DESC LIMIT 1) ORDER BY seq";
     bool bytes = at != SX_AT_NONE;

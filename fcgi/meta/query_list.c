@@ -2,9 +2,10 @@
  *
  * Listing: one page of a volume's names, in order of their bytes.
  *
- * The page is filled by runs of an ordered scan.  A name that holds the delimiter behind the prefix is
- * folded, and the scan begins anew behind everything that folds alike, so the cost of a folded directory does not depend
- * on what is in it.  A page looks at no more than SX_LIST_SCAN_MAX rows; then it is short and has a `next`.
+ * The page is filled by runs of an ordered scan.  A name that holds the delimiter behind the prefix
+ * is folded, and the scan begins anew behind everything that folds alike, so the cost of a folded
+ * directory does not depend on what is in it.  A page looks at no more than SX_LIST_SCAN_MAX rows;
+ * then it is short and has a `next`.
  *
  * `next` is the last name that was looked at, or a folded prefix; `after` = a folded prefix
  * (it ends in the delimiter) means: behind all names that begin with it.
@@ -84,7 +85,8 @@ static int scan_init(struct scan *s, sqlite3 *db, uint64_t volume, const struct 
     s->delimiter_len = strlen(s->delimiter);
     if (l->limit == 0 || l->limit > SX_LIST_MAX)
         return sx_err_set(e, SX_EINVAL, "limit %u is not between 1 and %u", l->limit, SX_LIST_MAX);
-    if (!text_fits(s->prefix) || !text_fits(s->delimiter) || !text_fits(s->glob) || !text_fits(after))
+    if (!text_fits(s->prefix) || !text_fits(s->delimiter) || !text_fits(s->glob) ||
+        !text_fits(after))
         return sx_err_set(e, SX_EINVAL, "prefix, delimiter, glob or after is longer than %u bytes",
                           SX_PATH_MAX);
     bound_behind(s->below, s->prefix, s->prefix_len);

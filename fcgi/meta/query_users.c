@@ -44,7 +44,8 @@ static int user_json(sqlite3 *db, const struct sx_user *u, json_t **out, struct 
                        " access_key", "t", u->name);
 
     for (; rc == 1; rc = sx_mdb_step(st, e))
-        json_array_append_new(keys, json_pack("{s:s, s:I}", "access_key", sqlite3_column_text(st, 0),
+        json_array_append_new(keys, json_pack("{s:s, s:I}", "access_key", sqlite3_column_text(st,
+                                                                                              0),
                                               "created_ms", (json_int_t)sx_mdb_u64(st, 1)));
     if (rc < 0)
         return -1;
@@ -124,7 +125,8 @@ static int is_admin(sqlite3 *db, const char *user, bool *admin, struct sx_err *e
     return 0;
 }
 
-static int rights_get(sqlite3 *db, const char *user, bool admin, struct sx_volume *v, struct sx_err *e)
+static int rights_get(sqlite3 *db, const char *user, bool admin, struct sx_volume *v,
+                      struct sx_err *e)
 {
     sqlite3_stmt *st;
     int rc;
@@ -132,7 +134,8 @@ static int rights_get(sqlite3 *db, const char *user, bool admin, struct sx_volum
     v->rights = SX_RIGHT_ALL;
     if (admin || strcmp(v->owner, user) == 0)
         return 0;
-    rc = sx_mdb_get(db, &st, e, "SELECT rights FROM acl WHERE volume = ? AND user = ?", "it", v->id, user);
+    rc = sx_mdb_get(db, &st, e, "SELECT rights FROM acl WHERE volume = ? AND user = ?", "it", v->id,
+                    user);
     v->rights = 0;
     if (rc != 1)
         return rc;
@@ -224,7 +227,8 @@ int sx_query_volumes_json(sqlite3 *db, const char *user, json_t **array, struct 
 
 static void acl_add(json_t *list, const char *user, unsigned rights)
 {
-    json_array_append_new(list, json_pack("{s:s, s:o}", "user", user, "rights", sx_rights_json(rights)));
+    json_array_append_new(list, json_pack("{s:s, s:o}", "user", user, "rights",
+                                          sx_rights_json(rights)));
 }
 
 int sx_query_acl_json(sqlite3 *db, const char *user, const char *volume, json_t **acl,
@@ -241,7 +245,8 @@ int sx_query_acl_json(sqlite3 *db, const char *user, const char *volume, json_t 
     all = v.rights & (SX_RIGHT_MANAGER | SX_RIGHT_OWNER);
     if (all)
         acl_add(list, v.owner, SX_RIGHT_ALL);
-    rc = sx_mdb_get(db, &st, e, "SELECT user, rights FROM acl WHERE volume = ? ORDER BY user", "i", v.id);
+    rc = sx_mdb_get(db, &st, e, "SELECT user, rights FROM acl WHERE volume = ? ORDER BY user", "i",
+                    v.id);
     for (; rc == 1; rc = sx_mdb_step(st, e)) {
         const char *name = (const char *)sqlite3_column_text(st, 0);
 

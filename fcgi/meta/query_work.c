@@ -15,8 +15,8 @@ int sx_query_upload(sqlite3 *db, const char *user, const uint8_t upload[SX_UPLOA
     sqlite3_stmt *st;
     int rc = sx_mdb_get(db, &st, e,
                        "SELECT volume, path, parts, blocks, size, created_ms, updated_ms, user FROM upload"
-                       " WHERE id = ? AND (user = ? OR ? = '')", "btt", upload, (size_t)SX_UPLOAD_ID,
-                       user, user);
+                       " WHERE id = ? AND (user = ? OR ? = '')", "btt", upload,
+                       (size_t)SX_UPLOAD_ID, user, user);
 
     if (rc < 0)
         return -1;
@@ -48,10 +48,11 @@ static json_t *job_json(sqlite3_stmt *st)
         be[i] = (uint8_t)(sx_mdb_u64(st, 0) >> (56 - 8 * i));
     j = json_pack("{s:s, s:s, s:s, s:I, s:I, s:s, s:s, s:I, s:I}", "job", sx_hex(id, be, sizeof be),
                   "type", sx_job_type_name((unsigned)sx_mdb_u64(st, 1)), "state",
-                  sx_job_state_name((unsigned)sx_mdb_u64(st, 2)), "done", (json_int_t)sx_mdb_u64(st, 3),
-                  "failed", (json_int_t)sx_mdb_u64(st, 4), "message", sqlite3_column_text(st, 5), "user",
-                  sqlite3_column_text(st, 6), "created_ms", (json_int_t)sx_mdb_u64(st, 7), "updated_ms",
-                  (json_int_t)sx_mdb_u64(st, 8));
+                  sx_job_state_name((unsigned)sx_mdb_u64(st, 2)), "done",
+                  (json_int_t)sx_mdb_u64(st, 3),
+                  "failed", (json_int_t)sx_mdb_u64(st, 4), "message", sqlite3_column_text(st, 5),
+                  "user", sqlite3_column_text(st, 6), "created_ms", (json_int_t)sx_mdb_u64(st, 7),
+                  "updated_ms", (json_int_t)sx_mdb_u64(st, 8));
     sx_assert(j);
     return j;
 }
@@ -80,8 +81,8 @@ int sx_query_job_json(sqlite3 *db, const char *user, uint64_t id, json_t **j, st
     if (sees(db, user, &whose, e) != 0)
         return -1;
     rc = sx_mdb_get(db, &st, e,
-                   "SELECT " JOB_COLS " FROM job WHERE id = ? AND (user = ? OR ? = '')", "itt", id, whose,
-                   whose);
+                   "SELECT " JOB_COLS " FROM job WHERE id = ? AND (user = ? OR ? = '')", "itt", id,
+                   whose, whose);
     if (rc < 0)
         return -1;
     if (rc == 0)
@@ -102,8 +103,8 @@ int sx_query_jobs_json(sqlite3 *db, const char *user, unsigned limit, json_t **a
     if (sees(db, user, &whose, e) != 0)
         return -1;
     rc = sx_mdb_get(db, &st, e,
-                   "SELECT " JOB_COLS " FROM job WHERE user = ? OR ? = '' ORDER BY id DESC LIMIT ?", "ttu",
-                   whose, whose, limit);
+                   "SELECT " JOB_COLS " FROM job WHERE user = ? OR ? = '' ORDER BY id DESC LIMIT ?",
+                   "ttu", whose, whose, limit);
     for (; rc == 1; rc = sx_mdb_step(st, e))
         json_array_append_new(list, job_json(st));
     if (rc < 0)
@@ -184,8 +185,8 @@ int sx_query_refs(sqlite3 *db, const struct sx_id *from, size_t max, struct sx_r
         return sx_err_set(e, SX_EINVAL, "no room for a reference");
     rc = sx_mdb_get(db, &st, e,
                    "SELECT ref.id, ref.len, content.replica FROM ref CROSS JOIN content"
-                   " ON content.id = ref.content WHERE ref.id >= ? ORDER BY ref.id, ref.content", "b",
-                   from->b, (size_t)SX_ID_SIZE);
+                   " ON content.id = ref.content WHERE ref.id >= ? ORDER BY ref.id, ref.content",
+                   "b", from->b, (size_t)SX_ID_SIZE);
     for (; rc == 1; rc = sx_mdb_step(st, e)) {
         struct sx_span id = sx_mdb_blob(st, 0);
 

@@ -46,7 +46,8 @@ void world_open_empty(struct world *w)
 {
     memset(w, 0, sizeof *w);
     /* memory if there is some: closing a database syncs it */
-    snprintf(w->dir, sizeof w->dir, "%s/sx-sm-XXXXXX", access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
+    snprintf(w->dir, sizeof w->dir, "%s/sx-sm-XXXXXX", access("/dev/shm", W_OK) == 0 ? "/dev/shm"
+             : "/tmp");
     assert_non_null(mkdtemp(w->dir));
     snprintf(w->path, sizeof w->path, "%s/db", w->dir);
     w->time_ms = START_MS;
@@ -67,7 +68,8 @@ void world_open(struct world *w, unsigned nodes)
 {
     world_open_empty(w);
     assert_int_equal(
-        DO(w, "", init, .uuid = "6e5b0001", .name = "test", .domain_key = { (const uint8_t *)"dk", 2 },
+        DO(w, "", init, .uuid = "6e5b0001", .name = "test",
+           .domain_key = { (const uint8_t *)"dk", 2 },
            .ca_cert = "CERT", .ca_key = { (const uint8_t *)"ck", 2 }, .admin = "admin",
            .access_key = "AKadmin", .secret = { (const uint8_t *)"sealed", 6 },
            .node = { .id = 1, .address = "127.0.0.1", .port = 1, .peer_port = 2, .capacity = 1 }),
@@ -161,8 +163,8 @@ void etag_of(const void *entries, size_t n, uint8_t etag[SX_ETAG_SIZE])
     memcpy(etag, digest, SX_ETAG_SIZE);
 }
 
-void put_fill(struct sx_cmd_file_put *c, struct sx_buf *entries, const char *volume, const char *path,
-              uint64_t seed, unsigned n, uint32_t len)
+void put_fill(struct sx_cmd_file_put *c, struct sx_buf *entries, const char *volume,
+              const char *path, uint64_t seed, unsigned n, uint32_t len)
 {
     sx_buf_reset(entries);
     entries_make(entries, seed, n, len);
@@ -179,8 +181,8 @@ static int put_run(struct world *w, const char *user, const struct sx_cmd_file_p
     return world_run(w);
 }
 
-int put_inline(struct world *w, const char *user, const char *volume, const char *path, uint64_t seed,
-               uint32_t size)
+int put_inline(struct world *w, const char *user, const char *volume, const char *path,
+               uint64_t seed, uint32_t size)
 {
     struct sx_buf entries = SX_BUF_INIT, record = SX_BUF_INIT;
     struct sx_cmd_file_put c;
@@ -198,8 +200,8 @@ int put_inline(struct world *w, const char *user, const char *volume, const char
     return code;
 }
 
-int put_blocks(struct world *w, const char *user, const char *volume, const char *path, uint64_t seed,
-               unsigned n, uint32_t len, uint64_t lease_ms)
+int put_blocks(struct world *w, const char *user, const char *volume, const char *path,
+               uint64_t seed, unsigned n, uint32_t len, uint64_t lease_ms)
 {
     struct sx_buf entries = SX_BUF_INIT;
     struct sx_cmd_file_put c;
@@ -259,7 +261,8 @@ size_t world_revisions(struct world *w, const char *vol, const char *path, uint6
         return 0;
     n = json_array_size(a);
     for (size_t i = 0; i < n; i++)
-        out[i] = strtoull(json_string_value(json_object_get(json_array_get(a, i), "rev")), NULL, 16);
+        out[i] = strtoull(json_string_value(json_object_get(json_array_get(a, i), "rev")), NULL,
+                          16);
     json_decref(a);
     return n;
 }

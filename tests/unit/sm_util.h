@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * A state machine in a temporary directory, and commands in one line, for the tests of fcgi/meta/sm.
+ * A state machine in a temporary directory, and commands in one line, for the tests of
+ * fcgi/meta/sm.
  */
 #ifndef TESTS_UNIT_SM_UTIL_H
 #define TESTS_UNIT_SM_UTIL_H
@@ -53,13 +54,13 @@ struct sx_id id_of(uint64_t seed);
 void etag_of(const void *entries, size_t n, uint8_t etag[SX_ETAG_SIZE]);
 
 /* Puts a file of one inline block (n <= SX_INLINE_MAX; 0: empty) or of blocks. */
-int put_inline(struct world *w, const char *user, const char *volume, const char *path, uint64_t seed,
-               uint32_t size);
-int put_blocks(struct world *w, const char *user, const char *volume, const char *path, uint64_t seed,
-               unsigned n, uint32_t len, uint64_t lease_ms);
+int put_inline(struct world *w, const char *user, const char *volume, const char *path,
+               uint64_t seed, uint32_t size);
+int put_blocks(struct world *w, const char *user, const char *volume, const char *path,
+               uint64_t seed, unsigned n, uint32_t len, uint64_t lease_ms);
 /* Fills a put of blocks, for variations; the entries are kept in `entries`. */
-void put_fill(struct sx_cmd_file_put *c, struct sx_buf *entries, const char *volume, const char *path,
-              uint64_t seed, unsigned n, uint32_t len);
+void put_fill(struct sx_cmd_file_put *c, struct sx_buf *entries, const char *volume,
+              const char *path, uint64_t seed, unsigned n, uint32_t len);
 
 /* Facts from the payload of the last command. */
 struct sx_file result_file(struct world *w);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Encodings of commands, entries and results: round trips, golden bytes, every truncation, mutations.
+ * Encodings of commands, entries and results: round trips, golden bytes, every truncation,
+ * mutations.
  */
 #include <stdio.h>
 #include <string.h>
@@ -122,7 +123,8 @@ static void test_all(void **state)
 
     types_seen = 0;
     SAMPLE(init, .uuid = "uuid", .name = "name", .domain_key = SPAN("dk"), .ca_cert = "PEM",
-           .ca_key = SPAN("ck"), .admin = "admin", .access_key = "AK", .secret = SPAN("s"), .node = NODE_SAMPLE);
+           .ca_key = SPAN("ck"), .admin = "admin", .access_key = "AK", .secret = SPAN("s"), .node =
+               NODE_SAMPLE);
     SAMPLE(node_set, .node = NODE_SAMPLE);
     SAMPLE(node_remove, .id = 5);
     SAMPLE(token_create, .id = 5, .secret_hash = { 9 }, .expires_ms = 77);
@@ -130,23 +132,24 @@ static void test_all(void **state)
     SAMPLE(setting_set, .name = "n", .value = SPAN("value"));
     SAMPLE(horizon_set, .horizon_ms = 1700000000000);
     SAMPLE(expire, .limit = 100);
-    SAMPLE(user_add, .name = "bob", .role = 1, .quota = 5, .description = "d\xc3\xa9", .access_key = "AK",
-           .secret = SPAN("sealed"));
+    SAMPLE(user_add, .name = "bob", .role = 1, .quota = 5, .description = "d\xc3\xa9",
+           .access_key = "AK", .secret = SPAN("sealed"));
     SAMPLE(user_modify, .name = "bob", .set = 7, .role = 1, .quota = 6, .description = "d");
     SAMPLE(user_delete, .name = "bob");
     SAMPLE(key_add, .name = "bob", .access_key = "AK", .secret = SPAN("sealed"));
     SAMPLE(key_delete, .name = "bob", .access_key = "AK");
     SAMPLE(volume_create, .name = "vol", .owner = "bob", .replica = 3, .quota = 9, .revisions = 4,
            .compression = 1);
-    SAMPLE(volume_modify, .volume = "vol", .set = 31, .name = "new", .owner = "o", .quota = 1, .revisions = 2,
-           .compression = 3);
+    SAMPLE(volume_modify, .volume = "vol", .set = 31, .name = "new", .owner = "o", .quota = 1,
+           .revisions = 2, .compression = 3);
     SAMPLE(volume_delete, .volume = "vol");
     SAMPLE(acl_change, .volume = "vol", .changes = SPAN("bytes"));
-    SAMPLE(file_put, .volume = "vol", .path = "a/b", .size = 10, .mtime_ns = -5, .mode = 0644, .etag = { 1 },
-           .flags = 7, .if_match = { 2 }, .upload = { 3 }, .lease_ms = 99, .meta = SPAN("m"),
-           .entries = SPAN("eeee"), .record = SPAN("rrr"));
+    SAMPLE(file_put, .volume = "vol", .path = "a/b", .size = 10, .mtime_ns = -5, .mode = 0644,
+           .etag = { 1 }, .flags = 7, .if_match = { 2 }, .upload = { 3 }, .lease_ms = 99,
+           .meta = SPAN("m"), .entries = SPAN("eeee"), .record = SPAN("rrr"));
     SAMPLE(file_delete, .volume = "vol", .path = "a", .rev = 1);
-    SAMPLE(file_copy, .volume = "vol", .path = "a", .rev = 1, .to_volume = "w", .to_path = "b", .if_none = 1);
+    SAMPLE(file_copy, .volume = "vol", .path = "a", .rev = 1, .to_volume = "w", .to_path = "b",
+           .if_none = 1);
     SAMPLE(file_rename, .volume = "vol", .path = "a", .to_volume = "w", .to_path = "b");
     SAMPLE(upload_begin, .upload = { 1 }, .volume = "vol", .path = "a");
     SAMPLE(upload_part, .upload = { 1 }, .seq = 7, .lease_ms = 5, .entries = SPAN("eeee"));
@@ -180,8 +183,8 @@ static void test_golden(void **state)
                "aa000000000000000000000000000000" "02000000" "0300000000000000" "02000000" "7879");
     sx_buf_reset(&b);
     sx_cmd_node_set_encode(&b, OP, "", &(struct sx_cmd_node_set){
-        .node = { .id = 1, .address = "h", .port = 0x1234, .peer_port = 2, .zone = "", .capacity = 3,
-                  .version = "3" } });
+        .node = { .id = 1, .address = "h", .port = 0x1234, .peer_port = 2, .zone = "",
+                  .capacity = 3, .version = "3" } });
     assert_hex(b.data + 19, b.len - 19,
                "02" "0100000000000000" "01006800" "3412" "0200" "000000" "0300000000000000" "01003300");
     sx_buf_fini(&b);
@@ -233,7 +236,8 @@ static void test_entry(void **state)
     sx_entry_add(&b, "", 0);
     sx_entry_add(&b, "de", 2);
     sx_entry_time_set(b.data, 0x0102030405060708);
-    assert_hex(b.data, b.len, "0807060504030201" "03000000" "03000000616263" "00000000" "020000006465");
+    assert_hex(b.data, b.len,
+               "0807060504030201" "03000000" "03000000616263" "00000000" "020000006465");
     assert_int_equal(sx_entry_count(b.data), 3);
     assert_done(sx_entry_open(b.data, b.len, &it, &e), &e);
     assert_int_equal(it.time_ms, 0x0102030405060708);
@@ -350,9 +354,10 @@ static void test_meta_limits(void **state)
 
 static void test_results(void **state)
 {
-    const struct sx_file f = { .path = "p\xc3\xa9", .rev = 1, .size = 2, .blocks = 3, .mtime_ns = -4,
-                               .mode = 0600, .etag = { 5 }, .created_ms = 6, .is_inline = true,
-                               .unchanged = true, .meta = SPAN("m"), .content = 7 };
+    const struct sx_file f = { .path = "p\xc3\xa9", .rev = 1, .size = 2, .blocks = 3,
+                               .mtime_ns = -4, .mode = 0600, .etag = { 5 }, .created_ms = 6,
+                               .is_inline = true, .unchanged = true, .meta = SPAN("m"),
+                               .content = 7 };
     const struct sx_job_result r = { .id = 1, .state = 2, .done = 3, .failed = 4 };
     struct sx_job_result s;
     struct sx_buf b = SX_BUF_INIT;
@@ -381,7 +386,8 @@ static void test_file_json(void **state)
     json_t *j = sx_file_json(&f);
     SX_AUTO_FREE char *text = json_dumps(j, JSON_COMPACT | JSON_SORT_KEYS);
 
-    assert_string_equal(text, "{\"blocks\":1,\"created_ms\":9,\"etag\":\"ab000000000000000000000000000000\","
+    assert_string_equal(text,
+                        "{\"blocks\":1,\"created_ms\":9,\"etag\":\"ab000000000000000000000000000000\","
                               "\"mode\":420,\"mtime_ns\":7,\"path\":\"a/b\",\"rev\":\"0000000000010000\","
                               "\"size\":5}");
     json_decref(j);
@@ -418,7 +424,8 @@ static void test_names(void **state)
     name[1024] = 'x';
     name[1025] = 0;
     assert_error(sx_path_check(name, &e), &e, SX_ENAMETOOLONG);
-    static const char *const bad[] = { "", "/a", "a/", "a//b", ".", "..", "a/./b", "a/..", "a\x1f", "\xc0\x80" };
+    static const char *const bad[] =
+        { "", "/a", "a/", "a//b", ".", "..", "a/./b", "a/..", "a\x1f", "\xc0\x80" };
     static const char *const good[] = { "a", "...", ".a", "a/..b", "\xf0\x9f\x98\x80/x y" };
 
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)

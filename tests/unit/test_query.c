@@ -15,7 +15,8 @@ static struct world W;
 static int setup(void **state)
 {
     world_open(&W, 3);
-    assert_int_equal(DO(&W, "admin", volume_create, .name = "vol", .owner = "alice", .revisions = 3), SX_OK);
+    assert_int_equal(DO(&W, "admin", volume_create, .name = "vol", .owner = "alice",
+                        .revisions = 3), SX_OK);
     return 0;
 }
 
@@ -38,7 +39,8 @@ static int name_cmp(const void *a, const void *b)
 
 static void name_random(char *out, size_t size, uint64_t *seed)
 {
-    static const char *const parts[] = { "a", "b", "ab", "dir", "x.c", "x.o", "\xc3\xa9", "\xf0\x9f\x98\x80",
+    static const char *const parts[] =
+        { "a", "b", "ab", "dir", "x.c", "x.o", "\xc3\xa9", "\xf0\x9f\x98\x80",
                                          "z z", "0", "~", "!", "a-b", "[x]" };
     unsigned depth = 1 + unit_random(seed) % 4;
     size_t at = 0;
@@ -94,7 +96,8 @@ static void names_free(void)
 }
 
 /* The whole listing, one line a file ("f name") or prefix ("p name"), as it should be. */
-static void model_list(const char *prefix, const char *delimiter, const char *glob, struct sx_buf *out)
+static void model_list(const char *prefix, const char *delimiter, const char *glob,
+                       struct sx_buf *out)
 {
     size_t n = strlen(prefix), last_len = 0;
     const char *last = NULL;
@@ -130,8 +133,10 @@ static unsigned page_add(json_t *page, struct sx_buf *out)
     size_t f = 0, p = 0;
 
     while (f < json_array_size(files) || p < json_array_size(prefixes)) {
-        const char *a = f < json_array_size(files) ? member(json_array_get(files, f), "path") : NULL;
-        const char *b = p < json_array_size(prefixes) ? member(json_array_get(prefixes, p), "") : NULL;
+        const char *a = f < json_array_size(files) ? member(json_array_get(files, f), "path")
+            : NULL;
+        const char *b = p < json_array_size(prefixes) ? member(json_array_get(prefixes, p), "")
+            : NULL;
 
         if (a && (!b || strcmp(a, b) < 0)) {
             sx_buf_printf(out, "f %s\n", a);
@@ -167,22 +172,24 @@ static void list_all(const char *prefix, const char *delimiter, const char *glob
     fail_msg("a listing without end");
 }
 
-static void list_compare(const char *prefix, const char *delimiter, const char *glob, unsigned limit)
+static void list_compare(const char *prefix, const char *delimiter, const char *glob,
+                         unsigned limit)
 {
     struct sx_buf want = SX_BUF_INIT, got = SX_BUF_INIT;
 
     model_list(prefix, delimiter, glob, &want);
     list_all(prefix, delimiter, glob, limit, &got);
     if (strcmp(sx_buf_cstr(&want), sx_buf_cstr(&got)) != 0)
-        fail_msg("prefix '%s' delimiter '%s' glob '%s' limit %u:\n%s--- not ---\n%s", prefix, delimiter,
-                 glob, limit, sx_buf_cstr(&got), sx_buf_cstr(&want));
+        fail_msg("prefix '%s' delimiter '%s' glob '%s' limit %u:\n%s--- not ---\n%s", prefix,
+                 delimiter, glob, limit, sx_buf_cstr(&got), sx_buf_cstr(&want));
     sx_buf_fini(&want);
     sx_buf_fini(&got);
 }
 
 static void test_list(void **state)
 {
-    static const char *const prefixes[] = { "", "a", "a0/", "dir1/b", "dir1/b2/", "\xc3\xa9", "zz", "~3/!0/" };
+    static const char *const prefixes[] =
+        { "", "a", "a0/", "dir1/b", "dir1/b2/", "\xc3\xa9", "zz", "~3/!0/" };
     static const char *const delimiters[] = { "", "/", "b", "/a" };
     static const char *const globs[] = { "", "*", "*/*.c?", "a?/*", "[ab]*/dir?", "*\\[x\\]*", "?" };
     static const unsigned limits[] = { 1, 7, 1000 };
@@ -202,16 +209,19 @@ static void test_list_refused(void **state)
     struct sx_err e = SX_ERR_INIT;
     json_t *page;
 
-    assert_error(sx_query_list_json(world_db(&W), 1, &(struct sx_list){ .limit = 0 }, &page, &e), &e, SX_EINVAL);
-    assert_error(sx_query_list_json(world_db(&W), 1, &(struct sx_list){ .limit = 1001 }, &page, &e), &e,
-                 SX_EINVAL);
-    assert_done(sx_query_list_json(world_db(&W), 99, &(struct sx_list){ .limit = 10 }, &page, &e), &e);
+    assert_error(sx_query_list_json(world_db(&W), 1, &(struct sx_list){ .limit = 0 }, &page, &e),
+                 &e, SX_EINVAL);
+    assert_error(sx_query_list_json(world_db(&W), 1, &(struct sx_list){ .limit = 1001 }, &page, &e),
+                 &e, SX_EINVAL);
+    assert_done(sx_query_list_json(world_db(&W), 99, &(struct sx_list){ .limit = 10 }, &page, &e),
+                &e);
     assert_int_equal(json_array_size(json_object_get(page, "files")), 0);
     assert_null(json_object_get(page, "next"));
     json_decref(page);
 }
 
-/* A folded directory costs one seek, whatever is in it; a scan for few matches gives short pages. */
+/* A folded directory costs one seek, whatever is in it; a scan for few matches gives short
+ * pages. */
 static void test_list_work(void **state)
 {
     struct sx_buf entry = SX_BUF_INIT, cmd = SX_BUF_INIT, entries = SX_BUF_INIT;
@@ -267,10 +277,12 @@ static const unsigned PARTS[] = { 1500, 1, 700, 1500, 3 };
 /* A file of several parts; entry i is block id_of(i) of i % 100 + 1 bytes. */
 static void big_put(struct sx_buf *all)
 {
-    struct sx_cmd_file_put c = { .volume = "vol", .path = "big", .flags = SX_PUT_UPLOAD, .upload = { 7 } };
+    struct sx_cmd_file_put c = { .volume = "vol", .path = "big", .flags = SX_PUT_UPLOAD,
+                                 .upload = { 7 } };
     uint64_t i = 0;
 
-    assert_int_equal(DO(&W, "alice", upload_begin, .upload = { 7 }, .volume = "vol", .path = "big"), SX_OK);
+    assert_int_equal(DO(&W, "alice", upload_begin, .upload = { 7 }, .volume = "vol", .path = "big"),
+                     SX_OK);
     for (uint32_t p = 0; p < sizeof PARTS / sizeof *PARTS; p++) {
         size_t at = all->len;
 
@@ -359,7 +371,8 @@ static void test_manifest_small(void **state)
     assert_int_equal(m.count, 0);
     assert_int_equal(m.record.len, 0);
     assert_int_equal(DO(&W, "alice", file_delete, .volume = "vol", .path = "i"), SX_OK);
-    assert_error(sx_query_manifest(world_db(&W), &row.f, 0, SX_AT_NONE, 10, &m, &e), &e, SX_ENOREVISION);
+    assert_error(sx_query_manifest(world_db(&W), &row.f, 0, SX_AT_NONE, 10, &m, &e), &e,
+                 SX_ENOREVISION);
     assert_done(sx_query_file(world_db(&W), 1, "e", 0, &row, &e), &e);
     assert_done(sx_query_manifest(world_db(&W), &row.f, 0, SX_AT_NONE, 10, &m, &e), &e);
     assert_int_equal(m.count, 0);
@@ -456,9 +469,11 @@ static void test_jobs(void **state)
     json_t *j;
     size_t n;
 
-    assert_int_equal(DO(&W, "alice", job_create, .job_type = SX_JOB_DELETE, .volume = "vol"), SX_OK);
+    assert_int_equal(DO(&W, "alice", job_create, .job_type = SX_JOB_DELETE, .volume = "vol"),
+                     SX_OK);
     id = result_u64(&W);
-    assert_int_equal(DO(&W, "admin", job_create, .job_type = SX_JOB_DELETE, .volume = "vol"), SX_OK);
+    assert_int_equal(DO(&W, "admin", job_create, .job_type = SX_JOB_DELETE, .volume = "vol"),
+                     SX_OK);
     assert_done(sx_query_jobs_pending(world_db(&W), pending, 4, &n, &e), &e);
     assert_int_equal(n, 2);
     assert_int_equal(pending[0].id, id);
@@ -478,7 +493,8 @@ static void test_jobs(void **state)
     json_decref(j);
     assert_done(sx_query_volumes_json(world_db(&W), "alice", &j, &e), &e);
     assert_int_equal(json_array_size(j), 1);
-    assert_string_equal(json_string_value(json_object_get(json_array_get(j, 0), "compression")), "none");
+    assert_string_equal(json_string_value(json_object_get(json_array_get(j, 0), "compression")),
+                        "none");
     json_decref(j);
     assert_done(sx_query_users_json(world_db(&W), &j, &e), &e);
     assert_int_equal(json_array_size(j), 4);
@@ -490,8 +506,9 @@ static void test_jobs(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(test_list), T(test_list_refused), T(test_list_work), T(test_manifest), T(test_manifest_small),
-        T(test_file_revision), T(test_refs), T(test_counters_and_readers), T(test_jobs),
+        T(test_list), T(test_list_refused), T(test_list_work), T(test_manifest),
+        T(test_manifest_small), T(test_file_revision), T(test_refs), T(test_counters_and_readers),
+        T(test_jobs),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -27,6 +27,13 @@ static int teardown(void **state)
 
 /* ---- put ---- */
 
+static int run_put(const char *user, const struct sx_cmd_file_put *c)
+{
+    sx_buf_reset(&W.cmd);
+    sx_cmd_file_put_encode(&W.cmd, W.op, user, c);
+    return world_run(&W);
+}
+
 static void test_put(void **state)
 {
     struct sx_file f;
@@ -59,8 +66,6 @@ static void test_put(void **state)
 static void test_put_unchanged(void **state)
 {
     uint64_t rev, revs[64];
-    struct sx_buf entries = SX_BUF_INIT;
-    struct sx_cmd_file_put c;
 
     assert_int_equal(put_blocks(&W, "alice", "vol", "b", 10, 3, 1000, 5), SX_OK);
     rev = result_file(&W).rev;
@@ -70,21 +75,30 @@ static void test_put_unchanged(void **state)
     assert_true(result_file(&W).unchanged);
     assert_int_equal(result_file(&W).rev, rev);
     assert_int_equal(world_revisions(&W, "vol", "b", revs), 1);
-    /* another time is a change */
-    put_fill(&c, &entries, "vol", "b", 10, 3, 1000);
-    c.mtime_ns = 6;
-    sx_buf_reset(&W.cmd);
-    sx_cmd_file_put_encode(&W.cmd, W.op, "alice", &c);
-    assert_int_equal(world_run(&W), SX_OK);
-    assert_false(result_file(&W).unchanged);
-    sx_buf_fini(&entries);
 }
 
-static int run_put(const char *user, const struct sx_cmd_file_put *c)
+/* Each fact that is another makes a revision. */
+static void test_put_changed(void **state)
 {
-    sx_buf_reset(&W.cmd);
-    sx_cmd_file_put_encode(&W.cmd, W.op, user, c);
-    return world_run(&W);
+    struct sx_buf entries = SX_BUF_INIT;
+    struct sx_cmd_file_put c;
+
+    put_fill(&c, &entries, "vol", "b", 10, 3, 1000);
+    assert_int_equal(run_put("alice", &c), SX_OK);
+    for (unsigned i = 0; i < 3; i++) {
+        if (i == 0)
+            c.mtime_ns++;
+        else if (i == 1)
+            c.mode ^= 0111;
+        else
+            c.meta = (struct sx_span){ (const uint8_t *)"\1\0\0\0\1\0k\0\1\0\0\0v", 13 };
+        assert_int_equal(run_put("alice", &c), SX_OK);
+        assert_false(result_file(&W).unchanged);
+        assert_int_equal(run_put("alice", &c), SX_OK);
+        assert_true(result_file(&W).unchanged);
+    }
+    assert_int_equal(result_file(&W).meta.n, 13);
+    sx_buf_fini(&entries);
 }
 
 static void test_put_refused(void **state)
@@ -111,7 +125,8 @@ static void test_put_refused(void **state)
     EXPECT(&W, run_put("alice", &c), SX_EINVAL, "block list of 35 bytes is no run of entries");
     c = good;
     c.record = (struct sx_span){ (const uint8_t *)"r", 1 };
-    EXPECT(&W, run_put("alice", &c), SX_EINVAL, "an inline file has one entry of at most 8192 bytes");
+    EXPECT(&W, run_put("alice", &c), SX_EINVAL,
+           "an inline file has one entry of at most 8192 bytes");
     c = good;
     c.meta = (struct sx_span){ (const uint8_t *)"\1\0\0\0", 4 };
     assert_int_equal(run_put("alice", &c), SX_EMALFORMED);
@@ -121,7 +136,8 @@ static void test_put_refused(void **state)
     EXPECT(&W, run_put("alice", &c), SX_EINVAL, "block list entry 0 has length 4194305");
     put_fill(&c, &entries, "vol", "p", 10, 1, 8193);
     c.record = (struct sx_span){ (const uint8_t *)"r", 1 };
-    EXPECT(&W, run_put("alice", &c), SX_EINVAL, "an inline file has one entry of at most 8192 bytes");
+    EXPECT(&W, run_put("alice", &c), SX_EINVAL,
+           "an inline file has one entry of at most 8192 bytes");
     assert_int_equal(world_volume(&W, "vol").files, 0);
     sx_buf_fini(&entries);
 }
@@ -158,6 +174,9 @@ static void test_lease(void **state)
     assert_int_equal(put_inline(&W, "alice", "vol", "i", 1, 10), SX_OK);
     EXPECT(&W, DO(&W, "admin", horizon_set, .horizon_ms = 5000), SX_EACCESS,
            "only the cluster itself does this");
+    /* a clock that is ahead does not get beyond the entry's time */
+    assert_int_equal(DO(&W, "", horizon_set, .horizon_ms = W.time_ms + 1), SX_OK);
+    assert_int_equal(result_u64(&W), W.time_ms);
 }
 
 static void test_lease_is_not_recorded(void **state)
@@ -173,7 +192,8 @@ static void test_lease_is_not_recorded(void **state)
 
 static void test_quota(void **state)
 {
-    assert_int_equal(DO(&W, "admin", volume_modify, .volume = "vol", .set = SX_SET_VOLUME_QUOTA, .quota = 300),
+    assert_int_equal(DO(&W, "admin", volume_modify, .volume = "vol", .set = SX_SET_VOLUME_QUOTA,
+                        .quota = 300),
                      SX_OK);
     assert_int_equal(put_inline(&W, "alice", "vol", "a", 1, 100), SX_OK);
     EXPECT(&W, put_inline(&W, "alice", "vol", "b", 2, 201), SX_EQUOTA,
@@ -185,7 +205,8 @@ static void test_quota(void **state)
     assert_int_equal(put_inline(&W, "alice", "vol", "a", 5, 99), SX_OK);
     assert_int_equal(put_inline(&W, "alice", "vol", "empty", 0, 0), SX_OK);
     /* less than before fits even when the quota was lowered below what is used */
-    assert_int_equal(DO(&W, "admin", volume_modify, .volume = "vol", .set = SX_SET_VOLUME_QUOTA, .quota = 10),
+    assert_int_equal(DO(&W, "admin", volume_modify, .volume = "vol", .set = SX_SET_VOLUME_QUOTA,
+                        .quota = 10),
                      SX_OK);
     assert_int_equal(put_inline(&W, "alice", "vol", "a", 6, 98), SX_OK);
     assert_int_equal(put_inline(&W, "alice", "vol", "a", 7, 99), SX_EQUOTA);
@@ -194,13 +215,15 @@ static void test_quota(void **state)
 static void test_quota_owner(void **state)
 {
     assert_int_equal(DO(&W, "admin", volume_create, .name = "vol2", .owner = "alice"), SX_OK);
-    assert_int_equal(DO(&W, "admin", user_modify, .name = "alice", .set = SX_SET_QUOTA, .quota = 1000), SX_OK);
+    assert_int_equal(DO(&W, "admin", user_modify, .name = "alice", .set = SX_SET_QUOTA,
+                        .quota = 1000), SX_OK);
     assert_int_equal(put_inline(&W, "alice", "vol", "a", 1, 600), SX_OK);
     EXPECT(&W, put_inline(&W, "admin", "vol2", "b", 2, 401), SX_EQUOTA,
            "user 'alice' has a quota of 1000 bytes: 600 are used, 401 more do not fit");
     assert_int_equal(put_inline(&W, "alice", "vol2", "b", 2, 400), SX_OK);
     /* old revisions count */
-    assert_int_equal(DO(&W, "alice", volume_modify, .volume = "vol", .set = SX_SET_REVISIONS, .revisions = 2),
+    assert_int_equal(DO(&W, "alice", volume_modify, .volume = "vol", .set = SX_SET_REVISIONS,
+                        .revisions = 2),
                      SX_OK);
     assert_int_equal(put_inline(&W, "alice", "vol", "a", 3, 1), SX_EQUOTA);
     assert_int_equal(DO(&W, "alice", file_delete, .volume = "vol2", .path = "b"), SX_OK);
@@ -214,7 +237,8 @@ static void test_revisions(void **state)
 {
     uint64_t revs[64], put[6];
 
-    assert_int_equal(DO(&W, "alice", volume_modify, .volume = "vol", .set = SX_SET_REVISIONS, .revisions = 3),
+    assert_int_equal(DO(&W, "alice", volume_modify, .volume = "vol", .set = SX_SET_REVISIONS,
+                        .revisions = 3),
                      SX_OK);
     for (unsigned i = 0; i < 5; i++) {
         assert_int_equal(put_blocks(&W, "alice", "vol", "f", 100 * i, 2, 10 + i, 1), SX_OK);
@@ -228,12 +252,15 @@ static void test_revisions(void **state)
     assert_true(world_referenced(&W, 200));
     EXPECT(&W, DO(&W, "alice", file_delete, .volume = "vol", .path = "f", .rev = 1), SX_ENOREVISION,
            "file 'f' has no revision 0000000000000001");
-    assert_int_equal(DO(&W, "alice", file_delete, .volume = "vol", .path = "f", .rev = put[3]), SX_OK);
+    assert_int_equal(DO(&W, "alice", file_delete, .volume = "vol", .path = "f", .rev = put[3]),
+                     SX_OK);
     assert_int_equal(world_revisions(&W, "vol", "f", revs), 2);
-    assert_int_equal(DO(&W, "alice", file_delete, .volume = "vol", .path = "f", .rev = put[4]), SX_OK);
+    assert_int_equal(DO(&W, "alice", file_delete, .volume = "vol", .path = "f", .rev = put[4]),
+                     SX_OK);
     assert_int_equal(world_revisions(&W, "vol", "f", revs), 1);
     assert_int_equal(revs[0], put[2]);
-    assert_int_equal(DO(&W, "alice", file_delete, .volume = "vol", .path = "f", .rev = put[2]), SX_OK);
+    assert_int_equal(DO(&W, "alice", file_delete, .volume = "vol", .path = "f", .rev = put[2]),
+                     SX_OK);
     EXPECT(&W, DO(&W, "alice", file_delete, .volume = "vol", .path = "f"), SX_ENOFILE,
            "file 'f' does not exist in volume 'vol'");
     assert_int_equal(world_volume(&W, "vol").used, 0);
@@ -245,14 +272,16 @@ static void test_revisions_lowered(void **state)
     uint64_t revs[64];
     char path[16];
 
-    assert_int_equal(DO(&W, "alice", volume_modify, .volume = "vol", .set = SX_SET_REVISIONS, .revisions = 4),
+    assert_int_equal(DO(&W, "alice", volume_modify, .volume = "vol", .set = SX_SET_REVISIONS,
+                        .revisions = 4),
                      SX_OK);
     for (unsigned f = 0; f < 10; f++)
         for (unsigned i = 0; i < 4; i++) {
             snprintf(path, sizeof path, "f%u", f);
             assert_int_equal(put_inline(&W, "alice", "vol", path, 10 * f + i, 10), SX_OK);
         }
-    assert_int_equal(DO(&W, "alice", volume_modify, .volume = "vol", .set = SX_SET_REVISIONS, .revisions = 2),
+    assert_int_equal(DO(&W, "alice", volume_modify, .volume = "vol", .set = SX_SET_REVISIONS,
+                        .revisions = 2),
                      SX_OK);
     for (unsigned i = 0; i < 20; i++) {
         assert_int_equal(DO(&W, "", expire, .limit = 5), SX_OK);
@@ -275,7 +304,8 @@ static void test_copy(void **state)
     assert_int_equal(DO(&W, "admin", volume_create, .name = "vol2", .owner = "bob"), SX_OK);
     assert_int_equal(put_blocks(&W, "alice", "vol", "a", 10, 3, 1000, 1), SX_OK);
     rev = result_file(&W).rev;
-    EXPECT(&W, DO(&W, "alice", file_copy, .volume = "vol", .path = "a", .to_volume = "vol2", .to_path = "b"),
+    EXPECT(&W, DO(&W, "alice", file_copy, .volume = "vol", .path = "a", .to_volume = "vol2",
+                  .to_path = "b"),
            SX_ENOVOLUME, "volume 'vol2' does not exist");
     assert_int_equal(DO(&W, "admin", file_copy, .volume = "vol", .path = "a", .to_volume = "vol2",
                         .to_path = "b", .rev = rev), SX_OK);
@@ -291,7 +321,8 @@ static void test_copy(void **state)
     assert_int_equal(DO(&W, "admin", file_copy, .volume = "vol2", .path = "b", .to_volume = "vol2",
                         .to_path = "b"), SX_OK);
     assert_true(result_file(&W).unchanged);
-    EXPECT(&W, DO(&W, "admin", file_copy, .volume = "vol2", .path = "zz", .to_volume = "vol2", .to_path = "b"),
+    EXPECT(&W, DO(&W, "admin", file_copy, .volume = "vol2", .path = "zz", .to_volume = "vol2",
+                  .to_path = "b"),
            SX_ENOFILE, "file 'zz' does not exist in volume 'vol2'");
     assert_int_equal(DO(&W, "admin", file_delete, .volume = "vol2", .path = "b"), SX_OK);
     assert_false(world_referenced(&W, 10));
@@ -320,7 +351,8 @@ static void test_copy_old_revision_onto_itself(void **state)
 {
     uint64_t rev, revs[64];
 
-    assert_int_equal(DO(&W, "alice", volume_modify, .volume = "vol", .set = SX_SET_REVISIONS, .revisions = 2),
+    assert_int_equal(DO(&W, "alice", volume_modify, .volume = "vol", .set = SX_SET_REVISIONS,
+                        .revisions = 2),
                      SX_OK);
     assert_int_equal(put_blocks(&W, "alice", "vol", "a", 10, 3, 1000, 1), SX_OK);
     rev = result_file(&W).rev;
@@ -338,7 +370,8 @@ static void test_rename(void **state)
 
     assert_int_equal(put_blocks(&W, "alice", "vol", "a", 10, 3, 1000, 1), SX_OK);
     rev = result_file(&W).rev;
-    EXPECT(&W, DO(&W, "alice", file_rename, .volume = "vol", .path = "zz", .to_volume = "vol", .to_path = "b"),
+    EXPECT(&W, DO(&W, "alice", file_rename, .volume = "vol", .path = "zz", .to_volume = "vol",
+                  .to_path = "b"),
            SX_ENOFILE, "file 'zz' does not exist in volume 'vol'");
     assert_int_equal(DO(&W, "alice", file_rename, .volume = "vol", .path = "a", .to_volume = "vol",
                         .to_path = "a"), SX_OK);
@@ -348,8 +381,8 @@ static void test_rename(void **state)
     assert_string_equal(result_file(&W).path, "dir/b");
     assert_int_equal(world_revisions(&W, "vol", "a", revs), 0);
     assert_int_equal(put_blocks(&W, "alice", "vol", "c", 20, 1, 50, 1), SX_OK);
-    assert_int_equal(DO(&W, "alice", file_rename, .volume = "vol", .path = "dir/b", .to_volume = "vol",
-                        .to_path = "c"), SX_OK);
+    assert_int_equal(DO(&W, "alice", file_rename, .volume = "vol", .path = "dir/b",
+                        .to_volume = "vol", .to_path = "c"), SX_OK);
     assert_int_equal(world_revisions(&W, "vol", "c", revs), 1);
     assert_int_equal(revs[0], rev);
     assert_false(world_referenced(&W, 20));
@@ -361,8 +394,10 @@ static void test_rename_chain(void **state)
 {
     uint64_t a[4], b[4], revs[64];
 
-    assert_int_equal(DO(&W, "admin", volume_create, .name = "vol2", .owner = "alice", .revisions = 3), SX_OK);
-    assert_int_equal(DO(&W, "alice", volume_modify, .volume = "vol", .set = SX_SET_REVISIONS, .revisions = 3),
+    assert_int_equal(DO(&W, "admin", volume_create, .name = "vol2", .owner = "alice",
+                        .revisions = 3), SX_OK);
+    assert_int_equal(DO(&W, "alice", volume_modify, .volume = "vol", .set = SX_SET_REVISIONS,
+                        .revisions = 3),
                      SX_OK);
     for (unsigned i = 0; i < 2; i++) {
         assert_int_equal(put_blocks(&W, "alice", "vol", "a", 100 + 10 * i, 2, 10, 1), SX_OK);
@@ -390,15 +425,20 @@ static void test_rename_quota(void **state)
 {
     uint64_t revs[64];
 
-    assert_int_equal(DO(&W, "admin", volume_create, .name = "vol2", .owner = "bob", .quota = 1000), SX_OK);
+    assert_int_equal(DO(&W, "admin", volume_create, .name = "vol2", .owner = "bob", .quota = 1000),
+                     SX_OK);
     assert_int_equal(put_blocks(&W, "alice", "vol", "a", 10, 1, 1001, 1), SX_OK);
-    EXPECT(&W, DO(&W, "admin", file_rename, .volume = "vol", .path = "a", .to_volume = "vol2", .to_path = "b"),
+    EXPECT(&W, DO(&W, "admin", file_rename, .volume = "vol", .path = "a", .to_volume = "vol2",
+                  .to_path = "b"),
            SX_EQUOTA, "volume 'vol2' has a quota of 1000 bytes: 0 are used, 1001 more do not fit");
     assert_int_equal(world_revisions(&W, "vol", "a", revs), 1);
     world_check(&W);
-    assert_int_equal(DO(&W, "admin", volume_modify, .volume = "vol2", .set = SX_SET_VOLUME_QUOTA), SX_OK);
-    assert_int_equal(DO(&W, "admin", user_modify, .name = "bob", .set = SX_SET_QUOTA, .quota = 1000), SX_OK);
-    EXPECT(&W, DO(&W, "admin", file_rename, .volume = "vol", .path = "a", .to_volume = "vol2", .to_path = "b"),
+    assert_int_equal(DO(&W, "admin", volume_modify, .volume = "vol2", .set = SX_SET_VOLUME_QUOTA),
+                     SX_OK);
+    assert_int_equal(DO(&W, "admin", user_modify, .name = "bob", .set = SX_SET_QUOTA,
+                        .quota = 1000), SX_OK);
+    EXPECT(&W, DO(&W, "admin", file_rename, .volume = "vol", .path = "a", .to_volume = "vol2",
+                  .to_path = "b"),
            SX_EQUOTA, "user 'bob' has a quota of 1000 bytes: 0 are used, 1001 more do not fit");
     assert_int_equal(world_used(&W, "alice"), 1001);
 }
@@ -429,7 +469,10 @@ static void test_repeated(void **state)
     EXPECT(&W, put_inline(&W, "admin", "vol", "a", 1, 100), SX_ECONFLICT,
            "the operation id was used for another operation");
     /* forgotten after 15 minutes */
-    W.time_ms += 15 * 60 * 1000 + 1;
+    W.time_ms += 15 * 60 * 1000;
+    assert_int_equal(DO(&W, "", expire, .limit = 1000), SX_OK);
+    assert_int_equal(sx_get_u32(W.payload.data), 0);
+    W.time_ms += 1;
     assert_int_equal(DO(&W, "", expire, .limit = 1000), SX_OK);
     memcpy(W.op, first, sizeof op);
     assert_int_equal(DO(&W, "alice", file_delete, .volume = "vol", .path = "a"), SX_OK);
@@ -444,7 +487,8 @@ static void test_skip_applied(void **state)
 
     sx_entry_begin(&entry);
     sx_buf_reset(&W.cmd);
-    sx_cmd_volume_delete_encode(&W.cmd, W.op, "admin", &(struct sx_cmd_volume_delete){ .volume = "vol" });
+    sx_cmd_volume_delete_encode(&W.cmd, W.op, "admin",
+                                &(struct sx_cmd_volume_delete){ .volume = "vol" });
     sx_entry_add(&entry, W.cmd.data, W.cmd.len);
     assert_int_equal(sx_sm_begin(W.sm, &e), 0);
     assert_int_equal(sx_sm_apply(W.sm, entry.data, entry.len, W.index, 1, &e), 0);
@@ -472,9 +516,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(test_put),
         T(test_put_unchanged),
-        T(test_put_refused),
-        T(test_preconditions),
-        T(test_lease),
+        T(test_put_changed), T(test_put_refused), T(test_preconditions), T(test_lease),
         T(test_lease_is_not_recorded),
         T(test_quota),
         T(test_quota_owner),

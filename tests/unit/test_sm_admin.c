@@ -60,7 +60,8 @@ static void test_nodes(void **state)
     struct sx_node *nodes;
     size_t count;
 
-    EXPECT(&W, DO(&W, "alice", node_set, .node = n), SX_EACCESS, "user 'alice' is no administrator");
+    EXPECT(&W, DO(&W, "alice", node_set, .node = n), SX_EACCESS,
+           "user 'alice' is no administrator");
     assert_int_equal(DO(&W, "admin", node_set, .node = n), SX_OK);
     assert_int_equal(result_u64(&W), 4);
     assert_int_equal(DO(&W, "admin", node_set, .node = n), SX_OK);
@@ -74,7 +75,8 @@ static void test_nodes(void **state)
     assert_int_equal(nodes[3].peer_port, 8444);
     assert_int_equal(nodes[3].joined_ms, W.time_ms);
     free(nodes);
-    EXPECT(&W, DO(&W, "admin", node_remove, .id = 99), SX_ENOTFOUND, "node 0000000000000063 does not exist");
+    EXPECT(&W, DO(&W, "admin", node_remove, .id = 99), SX_ENOTFOUND,
+           "node 0000000000000063 does not exist");
     assert_int_equal(DO(&W, "admin", node_remove, .id = n.id), SX_OK);
     assert_int_equal(result_u64(&W), 5);
     assert_int_equal(DO(&W, "admin", node_remove, .id = 1), SX_OK);
@@ -86,7 +88,8 @@ static void test_nodes(void **state)
 static int use_token(uint64_t id, uint8_t hash, uint64_t node)
 {
     struct sx_cmd_token_use c = { .id = id,
-                                  .node = { .id = node, .address = "a", .port = 1, .peer_port = 2 } };
+                                  .node = { .id = node, .address = "a", .port = 1,
+                                            .peer_port = 2 } };
 
     memset(c.secret_hash, hash, sizeof c.secret_hash);
     sx_buf_reset(&W.cmd);
@@ -106,7 +109,8 @@ static int create_token(const char *user, uint64_t id, uint8_t hash, uint64_t ex
 
 static void test_tokens(void **state)
 {
-    EXPECT(&W, create_token("alice", 7, 1, W.time_ms + 1000), SX_EACCESS, "user 'alice' is no administrator");
+    EXPECT(&W, create_token("alice", 7, 1, W.time_ms + 1000), SX_EACCESS,
+           "user 'alice' is no administrator");
     assert_int_equal(create_token("admin", 7, 1, W.time_ms + 1000), SX_OK);
     EXPECT(&W, create_token("admin", 7, 1, 5), SX_EEXIST, "a token with this id exists");
     EXPECT(&W, use_token(8, 1, 50), SX_ETOKEN, "the token is not known");
@@ -176,43 +180,50 @@ static void test_users(void **state)
     struct sx_user u;
     json_t *j;
 
-    EXPECT(&W, DO(&W, "alice", user_add, .name = "dave", .access_key = "AKd", .secret = SEALED), SX_EACCESS,
-           "user 'alice' is no administrator");
-    EXPECT(&W, DO(&W, "admin", user_add, .name = "d", .access_key = "AKd", .secret = SEALED), SX_ENAME,
-           "user name 'd' is shorter than 2 bytes");
-    EXPECT(&W, DO(&W, "admin", user_add, .name = "a b", .access_key = "AKd", .secret = SEALED), SX_ENAME,
-           "user name holds a character other than A-Z a-z 0-9 . _ - @");
-    EXPECT(&W, DO(&W, "admin", user_add, .name = "alice", .access_key = "AKd", .secret = SEALED), SX_EEXIST,
-           "user 'alice' exists");
-    EXPECT(&W, DO(&W, "admin", user_add, .name = "dave", .access_key = "AKbob", .secret = SEALED), SX_EEXIST,
-           "access key 'AKbob' exists");
+    EXPECT(&W, DO(&W, "alice", user_add, .name = "dave", .access_key = "AKd", .secret = SEALED),
+           SX_EACCESS, "user 'alice' is no administrator");
+    EXPECT(&W, DO(&W, "admin", user_add, .name = "d", .access_key = "AKd", .secret = SEALED),
+           SX_ENAME, "user name 'd' is shorter than 2 bytes");
+    EXPECT(&W, DO(&W, "admin", user_add, .name = "a b", .access_key = "AKd", .secret = SEALED),
+           SX_ENAME, "user name holds a character other than A-Z a-z 0-9 . _ - @");
+    EXPECT(&W, DO(&W, "admin", user_add, .name = "alice", .access_key = "AKd", .secret = SEALED),
+           SX_EEXIST, "user 'alice' exists");
+    EXPECT(&W, DO(&W, "admin", user_add, .name = "dave", .access_key = "AKbob", .secret = SEALED),
+           SX_EEXIST, "access key 'AKbob' exists");
     EXPECT(&W, DO(&W, "admin", user_add, .name = "dave", .access_key = "AKd"), SX_EINVAL,
            "a key needs an access key and a secret");
-    EXPECT(&W, DO(&W, "admin", user_add, .name = "dave", .role = 2, .access_key = "AKd", .secret = SEALED),
+    EXPECT(&W, DO(&W, "admin", user_add, .name = "dave", .role = 2, .access_key = "AKd",
+                  .secret = SEALED),
            SX_EINVAL, "role 2 is unknown");
     EXPECT(&W, DO(&W, "admin", user_add, .name = "dave", .quota = 1ull << 63, .access_key = "AKd",
                   .secret = SEALED), SX_EINVAL, "quota of 9223372036854775808 bytes is too large");
-    assert_int_equal(DO(&W, "admin", user_add, .name = "dave", .role = 1, .quota = 9, .description = "D",
-                        .access_key = "AKd", .secret = SEALED), SX_OK);
+    assert_int_equal(DO(&W, "admin", user_add, .name = "dave", .role = 1, .quota = 9,
+                        .description = "D", .access_key = "AKd", .secret = SEALED), SX_OK);
     assert_int_equal(sx_query_user(world_db(&W), "dave", &u, NULL), 0);
     assert_int_equal(u.quota, 9);
     assert_int_equal(sx_query_user_json(world_db(&W), "dave", &j, NULL), 0);
     assert_string_equal(json_string_value(json_object_get(j, "role")), "admin");
     assert_int_equal(json_array_size(json_object_get(j, "keys")), 1);
     json_decref(j);
-    assert_int_equal(DO(&W, "dave", user_modify, .name = "alice", .set = SX_SET_DESCRIPTION | SX_SET_QUOTA,
+    assert_int_equal(DO(&W, "dave", user_modify, .name = "alice",
+                        .set = SX_SET_DESCRIPTION | SX_SET_QUOTA,
                         .quota = 77, .description = "A"), SX_OK);
     assert_int_equal(sx_query_user(world_db(&W), "alice", &u, NULL), 0);
     assert_int_equal(u.quota, 77);
     assert_string_equal(u.description, "A");
-    EXPECT(&W, DO(&W, "dave", user_modify, .name = "eve", .set = 1), SX_ENOUSER, "user 'eve' does not exist");
+    EXPECT(&W, DO(&W, "dave", user_modify, .name = "eve", .set = 1), SX_ENOUSER,
+           "user 'eve' does not exist");
     assert_int_equal(DO(&W, "dave", user_modify, .name = "admin", .set = SX_SET_ROLE), SX_OK);
     EXPECT(&W, DO(&W, "dave", user_modify, .name = "dave", .set = SX_SET_ROLE), SX_ECONFLICT,
            "user 'dave' is the last administrator");
-    EXPECT(&W, DO(&W, "admin", user_delete, .name = "bob"), SX_EACCESS, "user 'admin' is no administrator");
-    EXPECT(&W, DO(&W, "dave", user_delete, .name = "dave"), SX_EINVAL, "user 'dave' cannot delete himself");
-    EXPECT(&W, DO(&W, "", user_delete, .name = "dave"), SX_ECONFLICT, "user 'dave' is the last administrator");
-    EXPECT(&W, DO(&W, "", user_delete, .name = "alice"), SX_ECONFLICT, "user 'alice' owns 1 volumes");
+    EXPECT(&W, DO(&W, "admin", user_delete, .name = "bob"), SX_EACCESS,
+           "user 'admin' is no administrator");
+    EXPECT(&W, DO(&W, "dave", user_delete, .name = "dave"), SX_EINVAL,
+           "user 'dave' cannot delete himself");
+    EXPECT(&W, DO(&W, "", user_delete, .name = "dave"), SX_ECONFLICT,
+           "user 'dave' is the last administrator");
+    EXPECT(&W, DO(&W, "", user_delete, .name = "alice"), SX_ECONFLICT,
+           "user 'alice' owns 1 volumes");
 }
 
 static void test_user_delete(void **state)
@@ -222,14 +233,17 @@ static void test_user_delete(void **state)
 
     assert_int_equal(put_inline(&W, "alice", "vol", "a", 1, 100), SX_OK);
     sx_acl_change_add(&acl, "bob", SX_RIGHT_READ, 0);
-    assert_int_equal(DO(&W, "alice", acl_change, .volume = "vol", .changes = { acl.data, acl.len }), SX_OK);
+    assert_int_equal(DO(&W, "alice", acl_change, .volume = "vol", .changes = { acl.data, acl.len }),
+                     SX_OK);
     assert_int_equal(DO(&W, "bob", upload_begin, .volume = "vol", .path = "x"), SX_EACCESS);
-    assert_int_equal(DO(&W, "alice", upload_begin, .upload = { 1 }, .volume = "vol", .path = "x"), SX_OK);
+    assert_int_equal(DO(&W, "alice", upload_begin, .upload = { 1 }, .volume = "vol", .path = "x"),
+                     SX_OK);
     assert_int_equal(DO(&W, "admin", user_delete, .name = "alice"), SX_OK);
     assert_int_equal(sx_query_volume(world_db(&W), "admin", "vol", 0, &v, NULL), 0);
     assert_string_equal(v.owner, "admin");
     assert_int_equal(world_used(&W, "admin"), 100);
-    EXPECT(&W, put_inline(&W, "alice", "vol", "b", 1, 100), SX_ENOUSER, "user 'alice' does not exist");
+    EXPECT(&W, put_inline(&W, "alice", "vol", "b", 1, 100), SX_ENOUSER,
+           "user 'alice' does not exist");
     assert_int_equal(DO(&W, "admin", user_delete, .name = "bob"), SX_OK);
     sx_buf_fini(&acl);
 }
@@ -238,24 +252,24 @@ static void test_keys(void **state)
 {
     char key[16];
 
-    EXPECT(&W, DO(&W, "bob", key_add, .name = "alice", .access_key = "AK1", .secret = SEALED), SX_EACCESS,
-           "user 'bob' is no administrator");
-    EXPECT(&W, DO(&W, "admin", key_add, .name = "eve", .access_key = "AK1", .secret = SEALED), SX_ENOUSER,
-           "user 'eve' does not exist");
+    EXPECT(&W, DO(&W, "bob", key_add, .name = "alice", .access_key = "AK1", .secret = SEALED),
+           SX_EACCESS, "user 'bob' is no administrator");
+    EXPECT(&W, DO(&W, "admin", key_add, .name = "eve", .access_key = "AK1", .secret = SEALED),
+           SX_ENOUSER, "user 'eve' does not exist");
     EXPECT(&W, DO(&W, "alice", key_delete, .name = "alice", .access_key = "AKalice"), SX_ECONFLICT,
            "key 'AKalice' is the last one of user 'alice'");
     for (unsigned i = 1; i < SX_USER_KEYS_MAX; i++) {
         snprintf(key, sizeof key, "AK%u", i);
-        assert_int_equal(DO(&W, i % 2 ? "alice" : "admin", key_add, .name = "alice", .access_key = key,
-                            .secret = SEALED), SX_OK);
+        assert_int_equal(DO(&W, i % 2 ? "alice" : "admin", key_add, .name = "alice",
+                            .access_key = key, .secret = SEALED), SX_OK);
     }
-    EXPECT(&W, DO(&W, "alice", key_add, .name = "alice", .access_key = "AK9", .secret = SEALED), SX_ETOOMANY,
-           "user 'alice' has 8 keys; at most 8 are allowed");
+    EXPECT(&W, DO(&W, "alice", key_add, .name = "alice", .access_key = "AK9", .secret = SEALED),
+           SX_ETOOMANY, "user 'alice' has 8 keys; at most 8 are allowed");
     EXPECT(&W, DO(&W, "bob", key_delete, .name = "bob", .access_key = "AK1"), SX_ENOKEY,
            "user 'bob' has no key 'AK1'");
     assert_int_equal(DO(&W, "alice", key_delete, .name = "alice", .access_key = "AKalice"), SX_OK);
-    EXPECT(&W, DO(&W, "bob", key_add, .name = "bob", .access_key = "AK1", .secret = SEALED), SX_EEXIST,
-           "access key 'AK1' exists");
+    EXPECT(&W, DO(&W, "bob", key_add, .name = "bob", .access_key = "AK1", .secret = SEALED),
+           SX_EEXIST, "access key 'AK1' exists");
 }
 
 /* ---- volumes ---- */
@@ -264,10 +278,12 @@ static void test_volumes(void **state)
 {
     struct sx_volume v;
 
-    EXPECT(&W, DO(&W, "alice", volume_create, .name = "v2"), SX_EACCESS, "user 'alice' is no administrator");
+    EXPECT(&W, DO(&W, "alice", volume_create, .name = "v2"), SX_EACCESS,
+           "user 'alice' is no administrator");
     EXPECT(&W, DO(&W, "admin", volume_create, .name = "v"), SX_ENAME,
            "volume name 'v' is shorter than 2 bytes");
-    EXPECT(&W, DO(&W, "admin", volume_create, .name = ".v"), SX_ENAME, "volume name '.v' begins with a dot");
+    EXPECT(&W, DO(&W, "admin", volume_create, .name = ".v"), SX_ENAME,
+           "volume name '.v' begins with a dot");
     EXPECT(&W, DO(&W, "admin", volume_create, .name = "a/b"), SX_ENAME,
            "volume name holds '/', '\\' or a control character");
     EXPECT(&W, DO(&W, "admin", volume_create, .name = "vol"), SX_EEXIST, "volume 'vol' exists");
@@ -298,31 +314,34 @@ static void test_volume_modify(void **state)
     struct sx_volume v;
 
     assert_int_equal(put_inline(&W, "alice", "vol", "a", 1, 100), SX_OK);
-    assert_int_equal(DO(&W, "alice", volume_modify, .volume = "vol", .set = SX_SET_REVISIONS | SX_SET_COMPRESSION,
+    assert_int_equal(DO(&W, "alice", volume_modify, .volume = "vol",
+                        .set = SX_SET_REVISIONS | SX_SET_COMPRESSION,
                         .revisions = 5, .compression = 2), SX_OK);
-    EXPECT(&W, DO(&W, "alice", volume_modify, .volume = "vol", .set = SX_SET_NAME, .name = "new"), SX_EACCESS,
-           "user 'alice' is no administrator");
-    EXPECT(&W, DO(&W, "alice", volume_modify, .volume = "vol", .set = SX_SET_VOLUME_QUOTA), SX_EACCESS,
-           "user 'alice' is no administrator");
+    EXPECT(&W, DO(&W, "alice", volume_modify, .volume = "vol", .set = SX_SET_NAME, .name = "new"),
+           SX_EACCESS, "user 'alice' is no administrator");
+    EXPECT(&W, DO(&W, "alice", volume_modify, .volume = "vol", .set = SX_SET_VOLUME_QUOTA),
+           SX_EACCESS, "user 'alice' is no administrator");
     EXPECT(&W, DO(&W, "alice", volume_modify, .volume = "vol", .set = SX_SET_REVISIONS), SX_EINVAL,
            "0 revisions; 1 to 64 are allowed");
-    EXPECT(&W, DO(&W, "bob", volume_modify, .volume = "vol", .set = SX_SET_REVISIONS, .revisions = 1),
+    EXPECT(&W, DO(&W, "bob", volume_modify, .volume = "vol", .set = SX_SET_REVISIONS,
+                  .revisions = 1),
            SX_ENOVOLUME, "volume 'vol' does not exist");
     assert_int_equal(DO(&W, "admin", volume_create, .name = "v2"), SX_OK);
-    EXPECT(&W, DO(&W, "admin", volume_modify, .volume = "vol", .set = SX_SET_NAME, .name = "v2"), SX_EEXIST,
-           "volume 'v2' exists");
-    EXPECT(&W, DO(&W, "admin", volume_modify, .volume = "vol", .set = SX_SET_NAME, .name = "../x"), SX_ENAME,
-           "volume name '../x' begins with a dot");
+    EXPECT(&W, DO(&W, "admin", volume_modify, .volume = "vol", .set = SX_SET_NAME, .name = "v2"),
+           SX_EEXIST, "volume 'v2' exists");
+    EXPECT(&W, DO(&W, "admin", volume_modify, .volume = "vol", .set = SX_SET_NAME, .name = "../x"),
+           SX_ENAME, "volume name '../x' begins with a dot");
     EXPECT(&W, DO(&W, "admin", volume_modify, .volume = "vol", .set = SX_SET_OWNER, .owner = "eve"),
            SX_ENOUSER, "user 'eve' does not exist");
-    assert_int_equal(DO(&W, "admin", volume_modify, .volume = "vol", .set = SX_SET_NAME | SX_SET_OWNER,
-                        .name = "new", .owner = "bob"), SX_OK);
+    assert_int_equal(DO(&W, "admin", volume_modify, .volume = "vol",
+                        .set = SX_SET_NAME | SX_SET_OWNER, .name = "new", .owner = "bob"), SX_OK);
     assert_int_equal(sx_query_volume(world_db(&W), "bob", "new", SX_RIGHT_ALL, &v, NULL), 0);
     assert_int_equal(v.revisions, 5);
     assert_int_equal(v.compression, 2);
     assert_int_equal(world_used(&W, "alice"), 0);
     assert_int_equal(world_used(&W, "bob"), 100);
-    EXPECT(&W, put_inline(&W, "admin", "vol", "b", 1, 1), SX_ENOVOLUME, "volume 'vol' does not exist");
+    EXPECT(&W, put_inline(&W, "admin", "vol", "b", 1, 1), SX_ENOVOLUME,
+           "volume 'vol' does not exist");
 }
 
 /* ---- rights ---- */
@@ -366,7 +385,8 @@ static void test_acl(void **state)
     json_decref(j);
     assert_int_equal(acl("admin", "bob", 0, SX_RIGHT_MANAGER), SX_OK);
     assert_int_equal(acl("bob", "carol", 0, SX_RIGHT_READ), SX_ENOVOLUME);
-    EXPECT(&W, DO(&W, "alice", acl_change, .volume = "vol", .changes = { (const uint8_t *)"xx", 2 }),
+    EXPECT(&W, DO(&W, "alice", acl_change, .volume = "vol", .changes = { (const uint8_t *)"xx",
+                                                                         2 }),
            SX_EMALFORMED, "changes of an access list are malformed");
 }
 
@@ -379,7 +399,8 @@ static void test_acl_atomic(void **state)
 
     sx_acl_change_add(&b, "bob", SX_RIGHT_READ, 0);
     sx_acl_change_add(&b, "eve", SX_RIGHT_READ, 0);
-    assert_int_equal(DO(&W, "alice", acl_change, .volume = "vol", .changes = { b.data, b.len }), SX_ENOUSER);
+    assert_int_equal(DO(&W, "alice", acl_change, .volume = "vol", .changes = { b.data, b.len }),
+                     SX_ENOUSER);
     assert_int_equal(sx_query_volume(world_db(&W), "bob", "vol", 0, &v, &e), -1);
     assert_int_equal(e.code, SX_ENOVOLUME);
     sx_buf_fini(&b);
@@ -414,12 +435,14 @@ static int op_copy_to(const char *u)
 
 static int op_rename_from(const char *u)
 {
-    return DO(&W, u, file_rename, .volume = "vol", .path = "f", .to_volume = "open", .to_path = "f");
+    return DO(&W, u, file_rename, .volume = "vol", .path = "f", .to_volume = "open",
+              .to_path = "f");
 }
 
 static int op_rename_to(const char *u)
 {
-    return DO(&W, u, file_rename, .volume = "open", .path = "g", .to_volume = "vol", .to_path = "g");
+    return DO(&W, u, file_rename, .volume = "open", .path = "g", .to_volume = "vol",
+              .to_path = "g");
 }
 
 static int op_upload(const char *u)
@@ -439,8 +462,8 @@ static int op_job_delete(const char *u)
 
 static int op_job_rename(const char *u)
 {
-    return DO(&W, u, job_create, .job_type = SX_JOB_RENAME, .volume = "open", .prefix = "g", .to_volume = "vol",
-              .to_prefix = "h");
+    return DO(&W, u, job_create, .job_type = SX_JOB_RENAME, .volume = "open", .prefix = "g",
+              .to_volume = "vol", .to_prefix = "h");
 }
 
 static int op_job_volume(const char *u)
@@ -491,7 +514,8 @@ static void matrix_setup(unsigned rights)
     assert_int_equal(put_inline(&W, "admin", "vol", "f", 1, 10), SX_OK);
     assert_int_equal(put_inline(&W, "admin", "open", "g", 2, 10), SX_OK);
     if (rights & SX_RIGHT_OWNER)
-        assert_int_equal(DO(&W, "admin", volume_modify, .volume = "vol", .set = SX_SET_OWNER, .owner = "bob"),
+        assert_int_equal(DO(&W, "admin", volume_modify, .volume = "vol", .set = SX_SET_OWNER,
+                            .owner = "bob"),
                          SX_OK);
     else
         assert_int_equal(acl("alice", "bob", (uint8_t)rights, 0), SX_OK);

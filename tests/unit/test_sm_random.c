@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Random commands on files against a simple model in memory.  After each entry the state must equal the model
- * and pass sx_sm_check().  A second state machine gets the same log in other transactions, and is
- * closed and opened in between: both must have the same digest.
+ * Random commands on files against a simple model in memory.  After each entry the state must equal
+ * the model and pass sx_sm_check().  A second state machine gets the same log in other
+ * transactions, and is closed and opened in between: both must have the same digest.
  *
  * SX_TEST_SEED=n runs one seed, SX_TEST_SEEDS=n that many (40).
  */
@@ -145,7 +145,8 @@ static void add(void)
 
 static struct rev rev_random(void)
 {
-    struct rev r = { .seed = 1000ull * rnd(6), .n = rnd(4), .len = 1 + rnd(3) * 100, .mtime = rnd(2) };
+    struct rev r = { .seed = 1000ull * rnd(6), .n = rnd(4), .len = 1 + rnd(3) * 100,
+                     .mtime = rnd(2) };
 
     if (rnd(4) == 0)
         r.n = 60 + rnd(10); /* around the length from which lists go with expire */
@@ -226,7 +227,8 @@ static void do_delete_revision(void)
     if (f->n == 0)
         return;
     i = rnd(f->n);
-    ADD("admin", file_delete, .volume = volume_names[v], .path = path_names[p], .rev = f->revs[i].rev);
+    ADD("admin", file_delete, .volume = volume_names[v], .path = path_names[p],
+        .rev = f->revs[i].rev);
     memmove(f->revs + i, f->revs + i + 1, (f->n - i - 1) * sizeof *f->revs);
     f->n--;
 }
@@ -240,8 +242,8 @@ static void do_copy(void)
     if (f->n)
         i = rnd(f->n);
     r = f->revs[i];
-    ADD("admin", file_copy, .volume = volume_names[v], .path = path_names[p], .rev = f->n ? r.rev : 0,
-        .to_volume = volume_names[w], .to_path = path_names[q]);
+    ADD("admin", file_copy, .volume = volume_names[v], .path = path_names[p], .rev = f->n ? r.rev
+        : 0, .to_volume = volume_names[w], .to_path = path_names[q]);
     r.rev = num - 1;
     if (f->n)
         model_push(w, q, r);
@@ -260,7 +262,8 @@ static void do_revisions(void)
 {
     unsigned v = rnd(VOLUMES), keep = 1 + rnd(4);
 
-    ADD("admin", volume_modify, .volume = volume_names[v], .set = SX_SET_REVISIONS, .revisions = (uint8_t)keep);
+    ADD("admin", volume_modify, .volume = volume_names[v], .set = SX_SET_REVISIONS,
+        .revisions = (uint8_t)keep);
     ADD("", expire, .limit = SX_EXPIRE_MAX);
     M.keep[v] = keep;
     for (unsigned p = 0; p < PATHS; p++)
@@ -272,7 +275,8 @@ static void do_quota(void)
     unsigned v = rnd(VOLUMES);
 
     M.quota[v] = rnd(3) ? 0 : rnd(20000);
-    ADD("admin", volume_modify, .volume = volume_names[v], .set = SX_SET_VOLUME_QUOTA, .quota = M.quota[v]);
+    ADD("admin", volume_modify, .volume = volume_names[v], .set = SX_SET_VOLUME_QUOTA,
+        .quota = M.quota[v]);
 }
 
 static void job_steps(uint64_t id)
@@ -287,7 +291,8 @@ static void do_job_delete(void)
     const char *prefix = rnd(2) ? "a/" : "d";
     uint64_t id = num;
 
-    ADD("admin", job_create, .job_type = SX_JOB_DELETE, .volume = volume_names[v], .prefix = prefix);
+    ADD("admin", job_create, .job_type = SX_JOB_DELETE, .volume = volume_names[v],
+        .prefix = prefix);
     job_steps(id);
     for (unsigned p = 0; p < PATHS; p++)
         if (strncmp(path_names[p], prefix, strlen(prefix)) == 0)
@@ -337,8 +342,9 @@ static void do_owner(void)
 static void command_random(void)
 {
     static void (*const all[])(void) = {
-        do_put, do_put, do_put, do_upload, do_delete, do_delete_revision, do_copy, do_copy, do_rename,
-        do_rename, do_revisions, do_quota, do_job_delete, do_job_rename, do_expire, do_owner,
+        do_put, do_put, do_put, do_upload, do_delete, do_delete_revision, do_copy, do_copy,
+        do_rename, do_rename, do_revisions, do_quota, do_job_delete, do_job_rename, do_expire,
+        do_owner,
     };
     unsigned i = rnd(sizeof all / sizeof *all);
 
@@ -355,16 +361,17 @@ static void file_compare(unsigned v, unsigned p)
     size_t n = world_revisions(&A, volume_names[v], path_names[p], revs);
 
     if (n != f->n)
-        fail_msg("seed %u: %s/%s has %zu revisions, not %u", the_seed, volume_names[v], path_names[p], n,
-                 f->n);
+        fail_msg("seed %u: %s/%s has %zu revisions, not %u", the_seed, volume_names[v],
+                 path_names[p], n, f->n);
     for (size_t i = 0; i < n; i++) {
         struct sx_file_row row = SX_FILE_ROW_INIT;
         struct sx_err e = SX_ERR_INIT;
         uint8_t etag[SX_ETAG_SIZE];
 
         if (revs[i] != f->revs[i].rev)
-            fail_msg("seed %u: %s/%s revision %zu is %llx, not %llx", the_seed, volume_names[v], path_names[p],
-                     i, (unsigned long long)revs[i], (unsigned long long)f->revs[i].rev);
+            fail_msg("seed %u: %s/%s revision %zu is %llx, not %llx", the_seed, volume_names[v],
+                     path_names[p], i, (unsigned long long)revs[i],
+                     (unsigned long long)f->revs[i].rev);
         assert_done(sx_query_file(world_db(&A), v + 1, path_names[p], revs[i], &row, &e), &e);
         sx_buf_reset(&entries);
         entries_make(&entries, f->revs[i].seed, f->revs[i].n, f->revs[i].len);
@@ -481,7 +488,8 @@ static void run_seed(unsigned seed)
 static void test_random(void **state)
 {
     const char *one = getenv("SX_TEST_SEED"), *many = getenv("SX_TEST_SEEDS");
-    unsigned first = one ? (unsigned)atoi(one) : 1, n = one ? 1 : many ? (unsigned)atoi(many) : SEEDS;
+    unsigned first = one ? (unsigned)atoi(one) : 1, n = one ? 1 : many ? (unsigned)atoi(many)
+        : SEEDS;
 
     for (unsigned i = 0; i < n; i++)
         run_seed(first + i);

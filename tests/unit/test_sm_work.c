@@ -96,12 +96,15 @@ static void test_upload(void **state)
     assert_true(world_referenced(&W, 0) && world_referenced(&W, 1499));
     world_check(&W);
     assert_int_equal(part("alice", 0, 0, 1500, 1), SX_OK);
-    EXPECT(&W, part("alice", 0, 1, 1500, 1), SX_ECONFLICT, "part 0 was sent before with other entries");
+    EXPECT(&W, part("alice", 0, 1, 1500, 1), SX_ECONFLICT,
+           "part 0 was sent before with other entries");
     assert_int_equal(DO(&W, "", horizon_set, .horizon_ms = 50), SX_OK);
     assert_int_equal(part("alice", 1, 1500, 700, 50), SX_ELEASE);
     assert_int_equal(part("alice", 1, 1500, 700, 51), SX_OK);
-    EXPECT(&W, commit_upload("alice", "other", 0, 2200), SX_EINVAL, "the upload was begun for another file");
-    EXPECT(&W, commit_upload("alice", "big", 1, 2200), SX_EINVAL, "etag does not match the entries");
+    EXPECT(&W, commit_upload("alice", "other", 0, 2200), SX_EINVAL,
+           "the upload was begun for another file");
+    EXPECT(&W, commit_upload("alice", "big", 1, 2200), SX_EINVAL,
+           "etag does not match the entries");
     assert_int_equal(commit_upload("alice", "big", 0, 2200), SX_OK);
     assert_int_equal(result_file(&W).blocks, 2200);
     EXPECT(&W, commit_upload("alice", "big", 0, 2200), SX_ENOUPLOAD, "the upload does not exist");
@@ -195,16 +198,18 @@ static void test_job_delete(void **state)
     put_many("d/f", ".o", 25);
     put_many("d/g", ".c", 5);
     put_many("e/f", ".o", 5);
-    EXPECT(&W, DO(&W, "bob", job_create, .job_type = SX_JOB_DELETE, .volume = "vol", .prefix = "d/"),
+    EXPECT(&W, DO(&W, "bob", job_create, .job_type = SX_JOB_DELETE, .volume = "vol",
+                  .prefix = "d/"),
            SX_ENOVOLUME, "volume 'vol' does not exist");
-    assert_int_equal(DO(&W, "alice", job_create, .job_type = SX_JOB_DELETE, .volume = "vol", .prefix = "d/",
-                        .glob = "*/*.o"), SX_OK);
+    assert_int_equal(DO(&W, "alice", job_create, .job_type = SX_JOB_DELETE, .volume = "vol",
+                        .prefix = "d/", .glob = "*/*.o"), SX_OK);
     id = result_u64(&W);
     assert_int_equal(put_inline(&W, "alice", "vol", "d/new.o", 1, 10), SX_OK);
     EXPECT(&W, DO(&W, "alice", job_step, .id = id, .limit = 10), SX_EACCESS,
            "only the cluster itself does this");
     EXPECT(&W, DO(&W, "", job_step, .id = id), SX_EINVAL, "limit 0 is not between 1 and 1000");
-    EXPECT(&W, DO(&W, "", job_step, .id = 77, .limit = 5), SX_ENOJOB, "job 000000000000004d does not exist");
+    EXPECT(&W, DO(&W, "", job_step, .id = 77, .limit = 5), SX_ENOJOB,
+           "job 000000000000004d does not exist");
     r = job_run(id, 10, 3);
     assert_int_equal(r.state, SX_JOB_DONE);
     assert_int_equal(r.done, 25);
@@ -219,11 +224,11 @@ static void test_job_rename(void **state)
     uint64_t id, revs[64];
 
     put_many("a/f", "", 20);
-    EXPECT(&W, DO(&W, "alice", job_create, .job_type = SX_JOB_RENAME, .volume = "vol", .prefix = "a/",
-                  .to_volume = "vol", .to_prefix = "a/b/"), SX_EINVAL,
+    EXPECT(&W, DO(&W, "alice", job_create, .job_type = SX_JOB_RENAME, .volume = "vol",
+                  .prefix = "a/", .to_volume = "vol", .to_prefix = "a/b/"), SX_EINVAL,
            "'a/' cannot be moved below itself, to 'a/b/'");
-    assert_int_equal(DO(&W, "alice", job_create, .job_type = SX_JOB_RENAME, .volume = "vol", .prefix = "a/",
-                        .to_volume = "vol", .to_prefix = "b/c/"), SX_OK);
+    assert_int_equal(DO(&W, "alice", job_create, .job_type = SX_JOB_RENAME, .volume = "vol",
+                        .prefix = "a/", .to_volume = "vol", .to_prefix = "b/c/"), SX_OK);
     id = result_u64(&W);
     r = job_run(id, 7, 3);
     assert_int_equal(r.state, SX_JOB_DONE);
@@ -251,8 +256,8 @@ static void test_job_rename_in_the_way(void **state)
 
     assert_int_equal(put_inline(&W, "alice", "vol", "p/p/y", 1, 10), SX_OK);
     assert_int_equal(put_inline(&W, "alice", "vol", "p/y", 2, 20), SX_OK);
-    assert_int_equal(DO(&W, "alice", job_create, .job_type = SX_JOB_RENAME, .volume = "vol", .prefix = "p/",
-                        .to_volume = "vol", .to_prefix = ""), SX_OK);
+    assert_int_equal(DO(&W, "alice", job_create, .job_type = SX_JOB_RENAME, .volume = "vol",
+                        .prefix = "p/", .to_volume = "vol", .to_prefix = ""), SX_OK);
     id = result_u64(&W);
     r = job_run(id, 100, 1);
     assert_int_equal(r.state, SX_JOB_FAILED);
@@ -276,8 +281,8 @@ static void test_job_rename_too_long(void **state)
     prefix[SX_PATH_MAX - 5] = 0;
     assert_int_equal(put_inline(&W, "alice", "vol", "a/12345", 1, 10), SX_OK);
     assert_int_equal(put_inline(&W, "alice", "vol", "a/123456", 1, 10), SX_OK);
-    assert_int_equal(DO(&W, "alice", job_create, .job_type = SX_JOB_RENAME, .volume = "vol", .prefix = "a/",
-                        .to_volume = "vol", .to_prefix = prefix), SX_OK);
+    assert_int_equal(DO(&W, "alice", job_create, .job_type = SX_JOB_RENAME, .volume = "vol",
+                        .prefix = "a/", .to_volume = "vol", .to_prefix = prefix), SX_OK);
     r = job_run(result_u64(&W), 100, 1);
     assert_int_equal(r.state, SX_JOB_FAILED);
     assert_int_equal(r.done, 1);
@@ -290,12 +295,13 @@ static void test_job_rename_quota(void **state)
     struct sx_job_result r;
     uint64_t revs[64];
 
-    assert_int_equal(DO(&W, "admin", volume_create, .name = "vol2", .owner = "alice", .quota = 500), SX_OK);
+    assert_int_equal(DO(&W, "admin", volume_create, .name = "vol2", .owner = "alice", .quota = 500),
+                     SX_OK);
     assert_int_equal(put_inline(&W, "alice", "vol", "a/1", 1, 501), SX_OK);
     assert_int_equal(put_inline(&W, "alice", "vol", "a/2", 2, 500), SX_OK);
     assert_int_equal(put_inline(&W, "alice", "vol", "a/3", 3, 1), SX_OK);
-    assert_int_equal(DO(&W, "alice", job_create, .job_type = SX_JOB_RENAME, .volume = "vol", .prefix = "a/",
-                        .to_volume = "vol2", .to_prefix = "b/"), SX_OK);
+    assert_int_equal(DO(&W, "alice", job_create, .job_type = SX_JOB_RENAME, .volume = "vol",
+                        .prefix = "a/", .to_volume = "vol2", .to_prefix = "b/"), SX_OK);
     r = job_run(result_u64(&W), 100, 1);
     assert_int_equal(r.state, SX_JOB_FAILED);
     assert_int_equal(r.done, 1);
@@ -310,20 +316,25 @@ static void test_job_volume(void **state)
     uint64_t id;
 
     put_many("f", "", 30);
-    EXPECT(&W, DO(&W, "alice", volume_delete, .volume = "vol"), SX_ENOTEMPTY, "volume 'vol' holds 30 files");
-    assert_int_equal(DO(&W, "alice", job_create, .job_type = SX_JOB_VOLUME_DELETE, .volume = "vol"), SX_OK);
+    EXPECT(&W, DO(&W, "alice", volume_delete, .volume = "vol"), SX_ENOTEMPTY,
+           "volume 'vol' holds 30 files");
+    assert_int_equal(DO(&W, "alice", job_create, .job_type = SX_JOB_VOLUME_DELETE, .volume = "vol"),
+                     SX_OK);
     id = result_u64(&W);
-    EXPECT(&W, put_inline(&W, "alice", "vol", "n", 1, 1), SX_ECONFLICT, "volume 'vol' is being deleted");
+    EXPECT(&W, put_inline(&W, "alice", "vol", "n", 1, 1), SX_ECONFLICT,
+           "volume 'vol' is being deleted");
     assert_int_equal(DO(&W, "", job_step, .id = id, .limit = 10), SX_OK);
     assert_int_equal(DO(&W, "bob", job_cancel, .id = id), SX_ENOJOB);
     assert_int_equal(DO(&W, "alice", job_cancel, .id = id), SX_OK);
     assert_int_equal(job_result().state, SX_JOB_CANCELED);
     assert_int_equal(put_inline(&W, "alice", "vol", "n", 1, 1), SX_OK);
-    assert_int_equal(DO(&W, "alice", job_create, .job_type = SX_JOB_VOLUME_DELETE, .volume = "vol"), SX_OK);
+    assert_int_equal(DO(&W, "alice", job_create, .job_type = SX_JOB_VOLUME_DELETE, .volume = "vol"),
+                     SX_OK);
     r = job_run(result_u64(&W), 1000, 1);
     assert_int_equal(r.state, SX_JOB_DONE);
     assert_int_equal(r.done, 21);
-    EXPECT(&W, put_inline(&W, "alice", "vol", "n", 1, 1), SX_ENOVOLUME, "volume 'vol' does not exist");
+    EXPECT(&W, put_inline(&W, "alice", "vol", "n", 1, 1), SX_ENOVOLUME,
+           "volume 'vol' does not exist");
     assert_int_equal(world_used(&W, "alice"), 0);
 }
 
@@ -332,7 +343,8 @@ static void test_job_rights_lost(void **state)
     struct sx_job_result r;
 
     put_many("f", "", 3);
-    assert_int_equal(DO(&W, "alice", job_create, .job_type = SX_JOB_DELETE, .volume = "vol"), SX_OK);
+    assert_int_equal(DO(&W, "alice", job_create, .job_type = SX_JOB_DELETE, .volume = "vol"),
+                     SX_OK);
     uint64_t id = result_u64(&W);
 
     assert_int_equal(DO(&W, "admin", user_delete, .name = "alice"), SX_OK);
@@ -348,17 +360,22 @@ static void test_job_limits(void **state)
     uint64_t id = 0;
 
     for (unsigned i = 0; i < SX_JOBS_PENDING_MAX; i++)
-        assert_int_equal(DO(&W, "alice", job_create, .job_type = SX_JOB_DELETE, .volume = "vol"), SX_OK);
+        assert_int_equal(DO(&W, "alice", job_create, .job_type = SX_JOB_DELETE, .volume = "vol"),
+                         SX_OK);
     id = result_u64(&W);
     EXPECT(&W, DO(&W, "alice", job_create, .job_type = SX_JOB_DELETE, .volume = "vol"), SX_ETOOMANY,
            "user 'alice' has 128 unfinished jobs; at most 128 are allowed");
-    EXPECT(&W, DO(&W, "alice", job_create, .job_type = 9, .volume = "vol"), SX_EINVAL, "job type 9 is unknown");
-    assert_int_equal(DO(&W, "", job_finish, .id = id, .state = SX_JOB_FAILED, .message = "because"), SX_OK);
-    EXPECT(&W, DO(&W, "", job_finish, .id = id, .state = 4), SX_EINVAL, "a job cannot be finished as 'canceled'");
+    EXPECT(&W, DO(&W, "alice", job_create, .job_type = 9, .volume = "vol"), SX_EINVAL,
+           "job type 9 is unknown");
+    assert_int_equal(DO(&W, "", job_finish, .id = id, .state = SX_JOB_FAILED, .message = "because"),
+                     SX_OK);
+    EXPECT(&W, DO(&W, "", job_finish, .id = id, .state = 4), SX_EINVAL,
+           "a job cannot be finished as 'canceled'");
     W.time_ms += 30ull * 24 * 3600 * 1000 + 1;
     assert_int_equal(DO(&W, "", expire, .limit = 1000), SX_OK);
     assert_int_equal(DO(&W, "", job_finish, .id = id, .state = SX_JOB_FAILED), SX_ENOJOB);
-    EXPECT(&W, DO(&W, "", expire, .limit = 10001), SX_EINVAL, "limit 10001 is not between 1 and 10000");
+    EXPECT(&W, DO(&W, "", expire, .limit = 10001), SX_EINVAL,
+           "limit 10001 is not between 1 and 10000");
 }
 
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Who may do what, decided when a command is applied.  Rights on a volume: its owner and administrators
- * have all, others what table acl gives.  Who has none is told that the volume does not exist.
+ * Who may do what, decided when a command is applied.  Rights on a volume: its owner and
+ * administrators have all, others what table acl gives.  Who has none is told that the volume does
+ * not exist.
  */
 #include <string.h>
 
@@ -44,8 +45,8 @@ static int rights_get(struct sx_sm *sm, struct sx_volume *v, struct sx_err *e)
         v->rights = SX_RIGHT_ALL;
         return 0;
     }
-    if (sx_sm_number(sm, e, &rights, 0, "SELECT rights FROM acl WHERE volume = ? AND user = ?", "it",
-                     v->id, sm->user) != 0)
+    if (sx_sm_number(sm, e, &rights, 0, "SELECT rights FROM acl WHERE volume = ? AND user = ?",
+                     "it", v->id, sm->user) != 0)
         return -1;
     v->rights = (unsigned)rights;
     return 0;
@@ -68,7 +69,8 @@ int sx_sm_volume(struct sx_sm *sm, const char *name, unsigned need, struct sx_vo
                  struct sx_err *e)
 {
     sqlite3_stmt *st;
-    int rc = sx_sm_row(sm, e, &st, "SELECT " SX_VOLUME_COLS " FROM volume WHERE name = ?", "t", name);
+    int rc = sx_sm_row(sm, e, &st, "SELECT " SX_VOLUME_COLS " FROM volume WHERE name = ?", "t",
+                       name);
 
     rc = volume_take(sm, rc, st, v, e);
     if (rc == 0)

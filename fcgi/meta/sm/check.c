@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * For tests and checks: the digest of a whole state, and a recount of everything that is kept twice.
+ * For tests and checks: the digest of a whole state, and a recount of everything that is kept
+ * twice.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -160,7 +161,8 @@ static int refs_check(sqlite3 *db, uint64_t content, struct sx_buf *list, uint64
 
         if (i && id_cmp(p, p - SX_ENTRY_SIZE) == 0)
             continue;
-        rc = sx_mdb_get(db, &st, e, "SELECT 1 FROM ref WHERE id = ? AND content = ? AND len = ?", "biu", p,
+        rc = sx_mdb_get(db, &st, e, "SELECT 1 FROM ref WHERE id = ? AND content = ? AND len = ?",
+                        "biu", p,
                        (size_t)SX_ID_SIZE, content, (unsigned)sx_get_u32(p + SX_ID_SIZE));
         if (rc < 0)
             return -1;
@@ -187,8 +189,8 @@ static int content_check(sqlite3 *db, uint64_t content, uint64_t blocks, uint64_
     for (; rc == 1; rc = sx_mdb_step(st, e)) {
         struct sx_span s = sx_mdb_blob(st, 3);
 
-        if (sx_mdb_u64(st, 0) != seq++ || sx_mdb_u64(st, 1) != first || sx_mdb_u64(st, 2) != offset ||
-            sx_content_measure(&s, &size, &n, e) != 0) {
+        if (sx_mdb_u64(st, 0) != seq++ || sx_mdb_u64(st, 1) != first ||
+            sx_mdb_u64(st, 2) != offset || sx_content_measure(&s, &size, &n, e) != 0) {
             sqlite3_reset(st);
             break;
         }
@@ -208,7 +210,8 @@ static int contents_check(sqlite3 *db, struct sx_err *e)
 {
     uint64_t refs = 0, all;
     sqlite3_stmt *st;
-    int rc = sx_mdb_get(db, &st, e, "SELECT id, blocks FROM content WHERE users > 0 AND parts > 0", "");
+    int rc = sx_mdb_get(db, &st, e, "SELECT id, blocks FROM content WHERE users > 0 AND parts > 0",
+                        "");
 
     for (; rc == 1; rc = sx_mdb_step(st, e))
         if (content_check(db, sx_mdb_u64(st, 0), sx_mdb_u64(st, 1), &refs, e) != 0) {

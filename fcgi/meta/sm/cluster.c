@@ -48,7 +48,8 @@ static int node_write(struct sx_sm *sm, const struct sx_cmd_node *n, struct sx_e
         sx_sm_number(sm, e, &same, 0,
                      "SELECT 1 FROM node WHERE id = ? AND address = ? AND port = ? AND peer_port = ?"
                      " AND zone = ? AND capacity = ? AND version = ?", "ituutit", n->id, n->address,
-                     (unsigned)n->port, (unsigned)n->peer_port, n->zone, n->capacity, n->version) != 0)
+                     (unsigned)n->port, (unsigned)n->peer_port, n->zone, n->capacity,
+                     n->version) != 0)
         return -1;
     if (!there && count >= SX_NODES_MAX)
         return sx_err_set(e, SX_ETOOMANY, "the cluster has %llu nodes; at most %u are allowed",
@@ -114,7 +115,8 @@ static int token_check(struct sx_sm *sm, const struct sx_cmd_token_use *c, struc
     struct sx_span hash;
     sqlite3_stmt *st;
     bool good = false, used = false, expired = false;
-    int rc = sx_sm_row(sm, e, &st, "SELECT hash, expires_ms, node FROM token WHERE id = ?", "i", c->id);
+    int rc = sx_sm_row(sm, e, &st, "SELECT hash, expires_ms, node FROM token WHERE id = ?", "i",
+                       c->id);
 
     if (rc < 0)
         return -1;
@@ -145,7 +147,8 @@ int sx_sm_do_token_use(struct sx_sm *sm, const struct sx_span *body, struct sx_e
 
 /* ---- settings ---- */
 
-static int setting_write(struct sx_sm *sm, const char *name, const void *p, size_t n, struct sx_err *e)
+static int setting_write(struct sx_sm *sm, const char *name, const void *p, size_t n,
+                         struct sx_err *e)
 {
     return sx_sm_run(sm, e, "INSERT OR REPLACE INTO setting VALUES(?, ?)", "tb", name, p, n);
 }
@@ -163,8 +166,8 @@ int sx_sm_do_setting_set(struct sx_sm *sm, const struct sx_span *body, struct sx
     return setting_write(sm, c.name, c.value.p, c.value.n, e);
 }
 
-/* Not beyond the entry's time: one node whose clock is far ahead would make every commit of the cluster
- * fail until all other clocks have reached it. */
+/* Not beyond the entry's time: one node whose clock is far ahead would make every commit of the
+ * cluster fail until all other clocks have reached it. */
 int sx_sm_do_horizon_set(struct sx_sm *sm, const struct sx_span *body, struct sx_err *e)
 {
     struct sx_cmd_horizon_set c;
@@ -173,7 +176,8 @@ int sx_sm_do_horizon_set(struct sx_sm *sm, const struct sx_span *body, struct sx
     if (sx_cmd_horizon_set_decode(body->p, body->n, &c, e) != 0 || sx_sm_need_cluster(sm, e) != 0)
         return -1;
     if (c.horizon_ms > INT64_MAX)
-        return sx_err_set(e, SX_EINVAL, "horizon %llu is no time", (unsigned long long)c.horizon_ms);
+        return sx_err_set(e, SX_EINVAL, "horizon %llu is no time",
+                          (unsigned long long)c.horizon_ms);
     if (c.horizon_ms > sm->time_ms)
         c.horizon_ms = sm->time_ms;
     if (sx_sm_run(sm, e, "UPDATE state SET horizon = max(horizon, ?)", "i", c.horizon_ms) != 0 ||

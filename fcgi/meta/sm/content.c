@@ -3,8 +3,8 @@
  * Contents: block lists, and the references that keep blocks from being collected.
  *
  * A content is made by a put or an upload and never changes but by growing while it is an
- * upload.  Revisions share it: `users` counts them (an upload is one).  So copies and moves cost the same for any
- * size.  Its replica count is the largest of the volumes that have used it.
+ * upload.  Revisions share it: `users` counts them (an upload is one).  So copies and moves cost
+ * the same for any size.  Its replica count is the largest of the volumes that have used it.
  *
  *   users > 0   every distinct id of its parts has one row in table ref
  *   users = 0   doomed: sx_content_expire() removes parts, then the row; nobody can use it again
@@ -29,8 +29,8 @@ int sx_content_measure(const struct sx_span *entries, uint64_t *size, uint64_t *
         uint32_t len = sx_get_u32(entries->p + i * SX_ENTRY_SIZE + SX_ID_SIZE);
 
         if (len == 0 || len > SX_BLOCK_PLAIN_MAX)
-            return sx_err_set(e, SX_EINVAL, "block list entry %llu has length %u", (unsigned long long)i,
-                              len);
+            return sx_err_set(e, SX_EINVAL, "block list entry %llu has length %u",
+                              (unsigned long long)i, len);
         *size += len;
     }
     return 0;
@@ -75,20 +75,21 @@ int sx_content_add_empty(struct sx_sm *sm, uint64_t id, unsigned replica, struct
     return sx_sm_run(sm, e, "INSERT INTO content VALUES(?, 1, ?, 0, 0, NULL)", "iu", id, replica);
 }
 
-int sx_content_add_inline(struct sx_sm *sm, uint64_t id, unsigned replica, const struct sx_span *entry,
-                          const struct sx_span *record, struct sx_err *e)
+int sx_content_add_inline(struct sx_sm *sm, uint64_t id, unsigned replica,
+                          const struct sx_span *entry, const struct sx_span *record,
+                          struct sx_err *e)
 {
     uint8_t both[SX_ENTRY_SIZE + SX_INLINE_MAX + 96];
 
     sx_assert(entry->n == SX_ENTRY_SIZE && record->n <= sizeof both - SX_ENTRY_SIZE);
     memcpy(both, entry->p, SX_ENTRY_SIZE);
     memcpy(both + SX_ENTRY_SIZE, record->p, record->n);
-    return sx_sm_run(sm, e, "INSERT INTO content VALUES(?, 1, ?, 0, 1, ?)", "iub", id, replica, both,
-                     (size_t)SX_ENTRY_SIZE + record->n);
+    return sx_sm_run(sm, e, "INSERT INTO content VALUES(?, 1, ?, 0, 1, ?)", "iub", id, replica,
+                     both, (size_t)SX_ENTRY_SIZE + record->n);
 }
 
-int sx_content_add_part(struct sx_sm *sm, uint64_t id, uint64_t seq, uint64_t first, uint64_t offset,
-                        const struct sx_span *entries, struct sx_err *e)
+int sx_content_add_part(struct sx_sm *sm, uint64_t id, uint64_t seq, uint64_t first,
+                        uint64_t offset, const struct sx_span *entries, struct sx_err *e)
 {
     if (sx_sm_run(sm, e, "INSERT INTO part VALUES(?, ?, ?, ?, ?)", "iiiib", id, seq, first, offset,
                   entries->p, entries->n) != 0)
@@ -104,8 +105,8 @@ int sx_content_add_part(struct sx_sm *sm, uint64_t id, uint64_t seq, uint64_t fi
                      seq + 1, (uint64_t)(entries->n / SX_ENTRY_SIZE), id);
 }
 
-int sx_content_add_list(struct sx_sm *sm, uint64_t id, unsigned replica, const struct sx_span *entries,
-                        struct sx_err *e)
+int sx_content_add_list(struct sx_sm *sm, uint64_t id, unsigned replica,
+                        const struct sx_span *entries, struct sx_err *e)
 {
     if (sx_content_add_empty(sm, id, replica, e) != 0)
         return -1;
@@ -126,11 +127,12 @@ int sx_content_replica(struct sx_sm *sm, uint64_t id, unsigned replica, struct s
                      replica, id, replica);
 }
 
-static int refs_remove(struct sx_sm *sm, uint64_t id, const struct sx_buf *entries, struct sx_err *e)
+static int refs_remove(struct sx_sm *sm, uint64_t id, const struct sx_buf *entries,
+                       struct sx_err *e)
 {
     for (size_t at = 0; at < entries->len; at += SX_ENTRY_SIZE)
-        if (sx_sm_run(sm, e, "DELETE FROM ref WHERE id = ? AND content = ?", "bi", entries->data + at,
-                      (size_t)SX_ID_SIZE, id) != 0)
+        if (sx_sm_run(sm, e, "DELETE FROM ref WHERE id = ? AND content = ?", "bi",
+                      entries->data + at, (size_t)SX_ID_SIZE, id) != 0)
             return -1;
     return 0;
 }
@@ -143,7 +145,8 @@ static int part_remove(struct sx_sm *sm, uint64_t id, uint64_t *cost, struct sx_
     uint64_t seq;
     sqlite3_stmt *st;
     int rc = sx_sm_row(sm, e, &st,
-                       "SELECT seq, entries FROM part WHERE content = ? ORDER BY seq LIMIT 1", "i", id);
+                       "SELECT seq, entries FROM part WHERE content = ? ORDER BY seq LIMIT 1", "i",
+                       id);
 
     *cost = 1;
     if (rc < 0)
@@ -203,8 +206,8 @@ int sx_content_expire(struct sx_sm *sm, uint64_t *budget, struct sx_err *e)
     while (*budget) {
         uint64_t id, cost;
 
-        if (sx_sm_number(sm, e, &id, 0, "SELECT id FROM content WHERE users = 0 ORDER BY id LIMIT 1",
-                         "") != 0)
+        if (sx_sm_number(sm, e, &id, 0,
+                         "SELECT id FROM content WHERE users = 0 ORDER BY id LIMIT 1", "") != 0)
             return -1;
         if (id == 0)
             return 0;

@@ -164,7 +164,8 @@ void sx_mdb_volume(sqlite3_stmt *st, struct sx_volume *v)
     v->rights = 0;
 }
 
-int sx_mdb_rights_check(const char *user, const struct sx_volume *v, unsigned need, struct sx_err *e)
+int sx_mdb_rights_check(const char *user, const struct sx_volume *v, unsigned need,
+                        struct sx_err *e)
 {
     static const char *const names[] = { "read", "write", "manager", "owner" };
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The few ways in which the state machine and the queries use SQLite: bind a list of values, step, read the columns
- * that several statements have in common.
+ * The few ways in which the state machine and the queries use SQLite: bind a list of values, step,
+ * read the columns that several statements have in common.
  *
  * Values are bound by a format, one letter for each parameter of the statement:
  *   i  uint64_t    u  unsigned    t  const char * (NULL is stored as "")
@@ -27,7 +27,8 @@ int sx_mdb_exec(sqlite3 *db, const char *sql, struct sx_err *e) SX_MUST_CHECK;
 /* Sets e from the handle's last error; returns -1.  No SQL text gets into the message. */
 int sx_mdb_error(sqlite3 *db, int rc, struct sx_err *e);
 
-/* The statement of that text on this handle, prepared on first use and kept by the handle; NULL: error. */
+/* The statement of that text on this handle, prepared on first use and kept by the handle; NULL:
+ * error. */
 sqlite3_stmt *sx_mdb_cached(sqlite3 *db, const char *sql, struct sx_err *e);
 /* Finds, binds, steps once: as sx_mdb_step().  With a row, *st must be reset by the caller. */
 int sx_mdb_get(sqlite3 *db, sqlite3_stmt **st, struct sx_err *e, const char *sql,

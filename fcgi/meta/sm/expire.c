@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The expire command: removes what has had its day, by the entry's time, a bounded number of rows at a time.
+ * The expire command: removes what has had its day, by the entry's time, a bounded number of rows
+ * at a time.
  */
 #include "fcgi/meta/sm/sm_int.h"
 
@@ -17,7 +18,8 @@ static int ops_expire(struct sx_sm *sm, uint64_t *budget, struct sx_err *e)
 {
     uint64_t n = 0, last = 0;
     sqlite3_stmt *st;
-    int rc = sx_sm_row(sm, e, &st, "SELECT num, time_ms FROM op ORDER BY num LIMIT ?", "i", *budget);
+    int rc = sx_sm_row(sm, e, &st, "SELECT num, time_ms FROM op ORDER BY num LIMIT ?", "i",
+                       *budget);
 
     for (; rc == 1; rc = sx_sm_next(sm, e, st), n++) {
         if (sx_mdb_u64(st, 1) >= ago(sm, OP_MS)) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Commands on files: put, delete, copy, rename.  file_put checks everything before it writes (see sm.c).
+ * Commands on files: put, delete, copy, rename.  file_put checks everything before it writes (see
+ * sm.c).
  */
 #include <string.h>
 
@@ -81,7 +82,8 @@ static int put_content_given(struct sx_sm *sm, struct put *p, uint8_t etag[SX_ET
         return -1;
     p->f.is_inline = p->c.record.n > 0;
     if (p->f.is_inline && (p->f.blocks != 1 || *size > SX_INLINE_MAX))
-        return sx_err_set(e, SX_EINVAL, "an inline file has one entry of at most %u bytes", SX_INLINE_MAX);
+        return sx_err_set(e, SX_EINVAL, "an inline file has one entry of at most %u bytes",
+                          SX_INLINE_MAX);
     p->f.content = p->f.blocks ? sm->num : 0;
     sx_content_etag(sm, &p->c.entries, etag);
     return 0;
@@ -206,8 +208,8 @@ int sx_sm_do_file_copy(struct sx_sm *sm, const struct sx_span *body, struct sx_e
 
     if (sx_cmd_file_copy_decode(body->p, body->n, &c, e) != 0 || path_ok(c.path, e) != 0 ||
         path_ok(c.to_path, e) != 0 || sx_sm_volume(sm, c.volume, SX_RIGHT_READ, &v, e) != 0 ||
-        sx_sm_volume(sm, c.to_volume, SX_RIGHT_WRITE, &w, e) != 0 || sx_sm_volume_takes(&w, e) != 0 ||
-        sx_frow_revision(sm, &v, c.path, c.rev, &src, e) != 0)
+        sx_sm_volume(sm, c.to_volume, SX_RIGHT_WRITE, &w, e) != 0 ||
+        sx_sm_volume_takes(&w, e) != 0 || sx_frow_revision(sm, &v, c.path, c.rev, &src, e) != 0)
         return -1;
     there = sx_frow_find(sm, &w, c.to_path, &dst, e);
     if (there < 0)

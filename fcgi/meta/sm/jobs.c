@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Jobs: long work on the files of a volume, done in bounded steps.  What is to do, how far it got and what
- * came out is in table job, so a step needs only the job's number, any node can drive it, and a step that
- * is submitted twice does no harm.
+ * Jobs: long work on the files of a volume, done in bounded steps.  What is to do, how far it got
+ * and what came out is in table job, so a step needs only the job's number, any node can drive it,
+ * and a step that is submitted twice does no harm.
  *
  *   waiting ──step──▶ running ──step…──▶ done | failed
  *        └────────cancel, finish───────┴──▶ canceled | failed | done
@@ -30,8 +30,8 @@ static int job_find(struct sx_sm *sm, uint64_t id, struct job *j, struct sx_err 
 {
     sqlite3_stmt *st;
     int rc = sx_sm_row(sm, e, &st,
-                       "SELECT type, state, user, volume, prefix, glob, to_volume, to_prefix, cursor,"
-                       " done, failed, message FROM job WHERE id = ?", "i", id);
+                       "SELECT type, state, user, volume, prefix, glob, to_volume, to_prefix,"
+                       " cursor, done, failed, message FROM job WHERE id = ?", "i", id);
 
     if (rc < 0)
         return -1;
@@ -71,8 +71,8 @@ static int job_write(struct sx_sm *sm, const struct job *j, struct sx_err *e)
 {
     if (sx_sm_run(sm, e,
                   "UPDATE job SET state = ?, cursor = ?, done = ?, failed = ?, message = ?,"
-                  " updated_ms = ? WHERE id = ?", "utiitii", j->state, j->cursor, j->done, j->failed,
-                  j->message, sm->time_ms, j->id) != 0)
+                  " updated_ms = ? WHERE id = ?", "utiitii", j->state, j->cursor, j->done,
+                  j->failed, j->message, sm->time_ms, j->id) != 0)
         return -1;
     return job_answer(sm, j);
 }
@@ -88,7 +88,8 @@ static void message_set(struct job *j, const char *msg)
 }
 
 /* Ends the job; a volume that was to be removed takes files again. */
-static int job_end(struct sx_sm *sm, struct job *j, unsigned state, const char *msg, struct sx_err *e)
+static int job_end(struct sx_sm *sm, struct job *j, unsigned state, const char *msg,
+                   struct sx_err *e)
 {
     j->state = state;
     message_set(j, msg);
@@ -131,18 +132,19 @@ int sx_sm_do_job_create(struct sx_sm *sm, const struct sx_span *body, struct sx_
 
     if (sx_cmd_job_create_decode(body->p, body->n, &c, e) != 0 ||
         create_volumes(sm, &c, &v, &w, e) != 0 ||
-        sx_sm_number(sm, e, &pending, 0, "SELECT count(*) FROM job WHERE user = ? AND state < 2", "t",
-                     sm->user) != 0)
+        sx_sm_number(sm, e, &pending, 0, "SELECT count(*) FROM job WHERE user = ? AND state < 2",
+                     "t", sm->user) != 0)
         return -1;
     if (pending >= SX_JOBS_PENDING_MAX)
-        return sx_err_set(e, SX_ETOOMANY, "user '%s' has %llu unfinished jobs; at most %u are allowed",
+        return sx_err_set(e, SX_ETOOMANY,
+                          "user '%s' has %llu unfinished jobs; at most %u are allowed",
                           sm->user, (unsigned long long)pending, SX_JOBS_PENDING_MAX);
     if (c.job_type == SX_JOB_VOLUME_DELETE &&
         sx_sm_run(sm, e, "UPDATE volume SET deleting = ? WHERE id = ?", "ii", sm->num, v.id) != 0)
         return -1;
     if (sx_sm_run(sm, e, "INSERT INTO job VALUES(?, ?, 0, ?, ?, ?, ?, ?, ?, '', 0, 0, '', ?, ?)",
-                  "iutittitii", sm->num, (unsigned)c.job_type, sm->user, v.id, c.prefix, c.glob, w.id,
-                  c.to_prefix, sm->time_ms, sm->time_ms) != 0)
+                  "iutittitii", sm->num, (unsigned)c.job_type, sm->user, v.id, c.prefix, c.glob,
+                  w.id, c.to_prefix, sm->time_ms, sm->time_ms) != 0)
         return -1;
     sx_buf_u64(sm->out, sm->num);
     return 0;
@@ -169,7 +171,8 @@ int sx_sm_do_job_finish(struct sx_sm *sm, const struct sx_span *body, struct sx_
         job_find(sm, c.id, &j, e) != 0)
         return -1;
     if (c.state != SX_JOB_DONE && c.state != SX_JOB_FAILED)
-        return sx_err_set(e, SX_EINVAL, "a job cannot be finished as '%s'", sx_job_state_name(c.state));
+        return sx_err_set(e, SX_EINVAL, "a job cannot be finished as '%s'",
+                          sx_job_state_name(c.state));
     return is_ended(&j) ? job_answer(sm, &j) : job_end(sm, &j, c.state, c.message, e);
 }
 
@@ -194,8 +197,8 @@ static bool is_wanted(const struct job *j, const char *path, uint64_t changed)
     return changed <= j->id && (!*j->glob || sx_glob_match(j->glob, path, true));
 }
 
-/* Collects at most `limit` paths (each with its NUL) and moves the cursor behind what was looked at.
- * *end: nothing is left behind the cursor. */
+/* Collects at most `limit` paths (each with its NUL) and moves the cursor behind what was looked
+ * at. *end: nothing is left behind the cursor. */
 static int step_collect(struct sx_sm *sm, struct job *j, uint32_t limit, struct sx_buf *paths,
                         bool *end, struct sx_err *e)
 {
@@ -244,15 +247,16 @@ static int place_free(struct sx_sm *sm, const struct job *j, const char *to, str
     if (j->volume != j->to_volume || strncmp(to, j->prefix, strlen(j->prefix)) != 0)
         return 0;
     if (sx_sm_number(sm, e, &changed, UINT64_MAX,
-                     "SELECT changed FROM file WHERE volume = ? AND path = ?", "it", j->volume, to) != 0)
+                     "SELECT changed FROM file WHERE volume = ? AND path = ?", "it", j->volume,
+                     to) != 0)
         return -1;
     if (changed <= j->id)
         return sx_err_set(e, SX_ECONFLICT, "file '%s' is in the way and is itself to be moved", to);
     return 0;
 }
 
-static int file_move(struct sx_sm *sm, const struct job *j, struct sx_volume *v, struct sx_volume *w,
-                     const char *path, struct sx_err *e)
+static int file_move(struct sx_sm *sm, const struct job *j, struct sx_volume *v,
+                     struct sx_volume *w, const char *path, struct sx_err *e)
 {
     const char *rest = path + strlen(j->prefix);
     size_t n = strlen(j->to_prefix) + strlen(rest);
@@ -260,7 +264,8 @@ static int file_move(struct sx_sm *sm, const struct job *j, struct sx_volume *v,
 
     if (n == 0 || n > SX_PATH_MAX)
         return sx_err_set(e, n ? SX_ENAMETOOLONG : SX_ENAME,
-                          "'%s' would get a path of %zu bytes; 1 to %u are allowed", path, n, SX_PATH_MAX);
+                          "'%s' would get a path of %zu bytes; 1 to %u are allowed", path, n,
+                          SX_PATH_MAX);
     memcpy(to, j->to_prefix, n - strlen(rest));
     memcpy(to + (n - strlen(rest)), rest, strlen(rest) + 1);
     if (v == w && strcmp(path, to) == 0)
@@ -270,7 +275,8 @@ static int file_move(struct sx_sm *sm, const struct job *j, struct sx_volume *v,
     return sx_frow_move(sm, v, path, w, to, e);
 }
 
-/* One file in its own savepoint: a refusal is undone, also in v and w, and counted; the job goes on. */
+/* One file in its own savepoint: a refusal is undone, also in v and w, and counted; the job goes
+ * on. */
 static int step_file(struct sx_sm *sm, struct job *j, struct sx_volume *v, struct sx_volume *w,
                      const char *path, struct sx_err *e)
 {
@@ -280,7 +286,10 @@ static int step_file(struct sx_sm *sm, struct job *j, struct sx_volume *v, struc
 
     if (sx_sm_run(sm, e, "SAVEPOINT file", "") != 0)
         return -1;
-    rc = j->type == SX_JOB_RENAME ? file_move(sm, j, v, w, path, &why) : file_delete(sm, v, path, &why);
+    if (j->type == SX_JOB_RENAME)
+        rc = file_move(sm, j, v, w, path, &why);
+    else
+        rc = file_delete(sm, v, path, &why);
     if (sm->broken) {
         sx_err_copy(e, &why);
         return -1;
@@ -308,8 +317,8 @@ static int step_end(struct sx_sm *sm, struct job *j, struct sx_volume *v, struct
 }
 
 /* Volumes with the rights of the job's user. */
-static int step_volumes(struct sx_sm *sm, const struct job *j, struct sx_volume *v, struct sx_volume *w,
-                        struct sx_err *e)
+static int step_volumes(struct sx_sm *sm, const struct job *j, struct sx_volume *v,
+                        struct sx_volume *w, struct sx_err *e)
 {
     unsigned need = j->type == SX_JOB_VOLUME_DELETE ? SX_RIGHT_OWNER : SX_RIGHT_WRITE;
 

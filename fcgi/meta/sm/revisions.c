@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Tables file and old: a file's newest revision and those before it, and the usage of volumes and owners.
+ * Tables file and old: a file's newest revision and those before it, and the usage of volumes and
+ * owners.
  *
  *   file   one row a path: the newest revision, `ord`, and `older`, the number of its rows in old
  *   old    the revisions before it, with smaller `ord`, larger is newer
  *
  * Order is by `ord`, not by revision number: a file that is moved over another becomes its newest
- * revision, whatever the numbers are.  1 + older never exceeds the volume's revision count, except after that
- * was lowered, until expire has gone through (table trim).
+ * revision, whatever the numbers are.  1 + older never exceeds the volume's revision count, except
+ * after that was lowered, until expire has gone through (table trim).
  * volume.used and user.used count the sizes of all revisions.
  */
 #include <string.h>
@@ -59,7 +60,8 @@ int sx_frow_revision(struct sx_sm *sm, const struct sx_volume *v, const char *pa
     if (rev == 0 || rev == r->f.rev)
         return 0;
     rc = sx_sm_row(sm, e, &st, "SELECT " SX_FILE_COLS " FROM old"
-                               " WHERE volume = ? AND path = ? AND rev = ?", "iti", v->id, path, rev);
+                               " WHERE volume = ? AND path = ? AND rev = ?", "iti", v->id, path,
+                               rev);
     if (rc < 0)
         return -1;
     if (rc == 0)
@@ -92,7 +94,8 @@ static int quota_check(const char *what, const char *name, uint64_t quota, uint6
 {
     if (quota == 0 || used + more <= quota)
         return 0;
-    return sx_err_set(e, SX_EQUOTA, "%s '%s' has a quota of %llu bytes: %llu are used, %llu more do not fit",
+    return sx_err_set(e, SX_EQUOTA,
+                      "%s '%s' has a quota of %llu bytes: %llu are used, %llu more do not fit",
                       what, name, (unsigned long long)quota, (unsigned long long)used,
                       (unsigned long long)more);
 }
@@ -192,10 +195,10 @@ static int row_write(struct sx_sm *sm, uint64_t volume, const char *path, uint64
 {
     return sx_sm_run(sm, e,
                      "INSERT OR REPLACE INTO file(volume, path, ord, changed, older, " SX_FILE_COLS ")"
-                     " VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", "itiiiiiiiubiuio", volume,
-                     path, ord, changed, older, f->rev, f->size, f->blocks, (uint64_t)f->mtime_ns,
-                     (unsigned)f->mode, f->etag, (size_t)SX_ETAG_SIZE, f->created_ms,
-                     (unsigned)f->is_inline, f->content, f->meta.p, f->meta.n);
+                     " VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", "itiiiiiiiubiuio",
+                     volume, path, ord, changed, older, f->rev, f->size, f->blocks,
+                     (uint64_t)f->mtime_ns, (unsigned)f->mode, f->etag, (size_t)SX_ETAG_SIZE,
+                     f->created_ms, (unsigned)f->is_inline, f->content, f->meta.p, f->meta.n);
 }
 
 int sx_frow_push(struct sx_sm *sm, struct sx_volume *v, const char *path, const struct sx_frow *old,
@@ -230,7 +233,8 @@ int sx_frow_delete(struct sx_sm *sm, struct sx_volume *v, const char *path, cons
 
     *n = 1 + older;
     if (trim(sm, v->id, path, &older, 0, &bytes, e) != 0 ||
-        sx_sm_run(sm, e, "DELETE FROM file WHERE volume = ? AND path = ?", "it", v->id, path) != 0 ||
+        sx_sm_run(sm, e, "DELETE FROM file WHERE volume = ? AND path = ?", "it", v->id,
+                  path) != 0 ||
         sx_content_drop(sm, r->f.content, e) != 0)
         return -1;
     return usage_add(sm, v, -(int64_t)bytes, -1, e);
@@ -247,8 +251,8 @@ static int promote(struct sx_sm *sm, struct sx_volume *v, const char *path, cons
         sx_sm_run(sm, e,
                   "INSERT OR REPLACE INTO file(volume, path, ord, changed, older, " SX_FILE_COLS ")"
                   " SELECT volume, path, ord, ?, ?, " SX_FILE_COLS " FROM old"
-                  " WHERE volume = ? AND path = ? AND ord = ?", "iiiti", r->changed, r->older - 1, v->id,
-                  path, ord) != 0 ||
+                  " WHERE volume = ? AND path = ? AND ord = ?", "iiiti", r->changed, r->older - 1,
+                  v->id, path, ord) != 0 ||
         sx_sm_run(sm, e, "DELETE FROM old WHERE volume = ? AND path = ? AND ord = ?", "iti", v->id,
                   path, ord) != 0 ||
         sx_content_drop(sm, r->f.content, e) != 0)
@@ -267,8 +271,8 @@ int sx_frow_delete_one(struct sx_sm *sm, struct sx_volume *v, const char *path,
     if (sx_frow_revision(sm, v, path, rev, &one, e) != 0 ||
         sx_sm_run(sm, e, "DELETE FROM old WHERE volume = ? AND path = ? AND rev = ?", "iti", v->id,
                   path, rev) != 0 ||
-        sx_sm_run(sm, e, "UPDATE file SET older = older - 1 WHERE volume = ? AND path = ?", "it", v->id,
-                  path) != 0 ||
+        sx_sm_run(sm, e, "UPDATE file SET older = older - 1 WHERE volume = ? AND path = ?", "it",
+                  v->id, path) != 0 ||
         sx_content_drop(sm, one.f.content, e) != 0)
         return -1;
     return usage_add(sm, v, -(int64_t)one.f.size, 0, e);
@@ -324,8 +328,8 @@ int sx_frow_move(struct sx_sm *sm, struct sx_volume *v, const char *path, struct
     there = sx_frow_find(sm, w, to, &dst, e);
     if (there < 0 ||
         sx_sm_number(sm, e, &moved, 0,
-                     "SELECT coalesce(sum(size), 0) FROM old WHERE volume = ? AND path = ?", "it", v->id,
-                     path) != 0 ||
+                     "SELECT coalesce(sum(size), 0) FROM old WHERE volume = ? AND path = ?", "it",
+                     v->id, path) != 0 ||
         move_rows(sm, v, path, w, to, there ? &dst : NULL, e) != 0)
         return -1;
     moved += src.f.size;
@@ -362,8 +366,8 @@ static int expire_one(struct sx_sm *sm, struct sx_volume *v, char cursor[SX_PATH
         return -1;
     *budget -= 1 + had - older < *budget ? 1 + had - older : *budget;
     if (had != older &&
-        (sx_sm_run(sm, e, "UPDATE file SET older = ? WHERE volume = ? AND path = ?", "iit", older, v->id,
-                   cursor) != 0 ||
+        (sx_sm_run(sm, e, "UPDATE file SET older = ? WHERE volume = ? AND path = ?", "iit", older,
+                   v->id, cursor) != 0 ||
          usage_add(sm, v, -(int64_t)freed, 0, e) != 0))
         return -1;
     return 1;
@@ -392,7 +396,8 @@ int sx_frow_expire(struct sx_sm *sm, uint64_t *budget, struct sx_err *e)
         char cursor[SX_PATH_MAX + 1];
         sqlite3_stmt *st;
         uint64_t id;
-        int rc = sx_sm_row(sm, e, &st, "SELECT volume, cursor FROM trim ORDER BY volume LIMIT 1", "");
+        int rc = sx_sm_row(sm, e, &st, "SELECT volume, cursor FROM trim ORDER BY volume LIMIT 1",
+                           "");
 
         if (rc != 1)
             return rc;

@@ -106,7 +106,8 @@ int sx_sm_schema(sqlite3 *db, struct sx_err *e)
     if (version == SCHEMA_VERSION)
         return 0;
     if (version != 0)
-        return sx_err_set(e, SX_EVERSION, "metadata database has version %llu, this program knows %d",
+        return sx_err_set(e, SX_EVERSION,
+                          "metadata database has version %llu, this program knows %d",
                           (unsigned long long)version, SCHEMA_VERSION);
     if (sx_mdb_exec(db, "BEGIN IMMEDIATE", e) != 0)
         return -1;

@@ -2,8 +2,9 @@
  *
  * See sm.h.  Life of the database, transactions, entries and table op.
  *
- * A refused command must leave no trace.  Most commands run inside a savepoint.  Those that come by the thousand
- * (file_put, upload_part) check everything before they write, which is asserted, and save its cost.
+ * A refused command must leave no trace.  Most commands run inside a savepoint.  Those that come by
+ * the thousand (file_put, upload_part) check everything before they write, which is asserted, and
+ * save its cost.
  */
 #include "fcgi/meta/sm/sm.h"
 
@@ -125,7 +126,8 @@ static int setup(struct sx_sm *sm, unsigned cache_kib, struct sx_err *e)
         sx_mdb_exec(sm->db, cache, e) != 0 || sx_sm_schema(sm->db, e) != 0)
         return -1;
     if (sx_sm_row(sm, e, &st, "SELECT idx, term FROM state", "") != 1)
-        return sm->broken ? -1 : sx_err_set(e, SX_ECORRUPT, "metadata database: table state is empty");
+        return sm->broken ? -1 : sx_err_set(e, SX_ECORRUPT,
+                                            "metadata database: table state is empty");
     sm->index = sx_mdb_u64(st, 0);
     sm->term = sx_mdb_u64(st, 1);
     sqlite3_reset(st);
@@ -315,7 +317,8 @@ static int repeated(struct sx_sm *sm, const struct sx_cmd *c, struct sx_err *e)
         return rc;
     if (strcmp((const char *)sqlite3_column_text(st, 3), c->user) != 0 ||
         sqlite3_column_int(st, 4) != c->type)
-        result_add(sm, c->op, SX_ECONFLICT, "the operation id was used for another operation", NULL, 0);
+        result_add(sm, c->op, SX_ECONFLICT, "the operation id was used for another operation", NULL,
+                   0);
     else {
         struct sx_span payload = sx_mdb_blob(st, 2);
 
@@ -358,8 +361,8 @@ static int command_apply(struct sx_sm *sm, const void *p, size_t n, struct sx_er
     result_add(sm, c.op, why.code, why.code ? why.msg : "", payload.data, payload.len);
     if (!is_recorded(why.code))
         return 0;
-    return sx_sm_run(sm, e, "INSERT INTO op VALUES(?, ?, ?, ?, ?, ?, ?, ?)", "ibtuutoi", sm->num, c.op,
-                     (size_t)SX_OP_ID, c.user, (unsigned)c.type, (unsigned)why.code,
+    return sx_sm_run(sm, e, "INSERT INTO op VALUES(?, ?, ?, ?, ?, ?, ?, ?)", "ibtuutoi", sm->num,
+                     c.op, (size_t)SX_OP_ID, c.user, (unsigned)c.type, (unsigned)why.code,
                      why.code ? why.msg : "", payload.data, payload.len, sm->time_ms);
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Inside of the state machine: what its files share.  Handlers of commands get the caller and the entry's
- * time from the struct.  A handler returns 0, or -1 with the refusal in `e`; an error of the database
- * also sets `broken`, and then the entry as a whole fails.
+ * Inside of the state machine: what its files share.  Handlers of commands get the caller and the
+ * entry's time from the struct.  A handler returns 0, or -1 with the refusal in `e`; an error of
+ * the database also sets `broken`, and then the entry as a whole fails.
  *
  * sm.c         transactions, entries, table op       cluster.c  init, nodes, tokens, settings
  * schema.c     tables                                expire.c   removal of what has had its day
@@ -31,7 +31,7 @@ struct sx_sm {
     } stmts[SX_SM_STMTS];
     sx_sm_result_fn *fn;
     void *arg;
-    struct sx_buf results; /* of this transaction: run of (op, u32 code, string message, bytes payload) */
+    struct sx_buf results; /* of this transaction */
     EVP_MD *sha256;
     EVP_MD_CTX *md;
     uint64_t index, term;
@@ -52,10 +52,12 @@ typedef int sx_sm_handler(struct sx_sm *sm, const struct sx_span *body, struct s
 SX_CMD_LIST(X)
 #undef X
 
-int sx_sm_schema(sqlite3 *db, struct sx_err *e) SX_MUST_CHECK; /* creates the tables if there are none */
+/* Creates the tables if there are none. */
+int sx_sm_schema(sqlite3 *db, struct sx_err *e) SX_MUST_CHECK;
 
 /* Runs a statement that gives no row. */
-int sx_sm_run(struct sx_sm *sm, struct sx_err *e, const char *sql, const char *format, ...) SX_MUST_CHECK;
+int sx_sm_run(struct sx_sm *sm, struct sx_err *e, const char *sql, const char *format,
+              ...) SX_MUST_CHECK;
 /* First row: 1, with *st to be reset by the caller; 0 none; -1 error. */
 int sx_sm_row(struct sx_sm *sm, struct sx_err *e, sqlite3_stmt **st, const char *sql,
               const char *format, ...) SX_MUST_CHECK;
@@ -69,14 +71,16 @@ int sx_sm_number(struct sx_sm *sm, struct sx_err *e, uint64_t *v, uint64_t dflt,
 int sx_sm_caller(struct sx_sm *sm, const char *user, struct sx_err *e) SX_MUST_CHECK;
 int sx_sm_need_cluster(struct sx_sm *sm, struct sx_err *e) SX_MUST_CHECK;
 int sx_sm_need_admin(struct sx_sm *sm, struct sx_err *e) SX_MUST_CHECK;
-/* The volume with the caller's rights; SX_ENOVOLUME if he has none, SX_EACCESS if he lacks one of `need`. */
+/* The volume with the caller's rights; SX_ENOVOLUME if he has none, SX_EACCESS if he lacks one of
+ * `need`. */
 int sx_sm_volume(struct sx_sm *sm, const char *name, unsigned need, struct sx_volume *v,
                  struct sx_err *e) SX_MUST_CHECK;
 int sx_sm_volume_id(struct sx_sm *sm, uint64_t id, unsigned need, struct sx_volume *v,
                     struct sx_err *e) SX_MUST_CHECK;
 /* SX_ECONFLICT while a job removes the volume. */
 int sx_sm_volume_takes(const struct sx_volume *v, struct sx_err *e) SX_MUST_CHECK;
-int sx_sm_user_exists(struct sx_sm *sm, const char *name, struct sx_err *e) SX_MUST_CHECK; /* SX_ENOUSER */
+/* SX_ENOUSER. */
+int sx_sm_user_exists(struct sx_sm *sm, const char *name, struct sx_err *e) SX_MUST_CHECK;
 
 /* ---- cluster.c ---- */
 
@@ -85,7 +89,8 @@ int sx_sm_horizon(struct sx_sm *sm, uint64_t *horizon_ms, struct sx_err *e) SX_M
 
 /* ---- users.c ---- */
 
-int sx_sm_user_create(struct sx_sm *sm, const struct sx_cmd_user_add *u, struct sx_err *e) SX_MUST_CHECK;
+int sx_sm_user_create(struct sx_sm *sm, const struct sx_cmd_user_add *u,
+                      struct sx_err *e) SX_MUST_CHECK;
 
 /* ---- content.c ---- */
 
@@ -97,16 +102,20 @@ void sx_content_etag(struct sx_sm *sm, const struct sx_span *entries, uint8_t et
 int sx_content_etag_stored(struct sx_sm *sm, uint64_t content, uint8_t etag[SX_ETAG_SIZE],
                            struct sx_err *e) SX_MUST_CHECK;
 /* New content `id` with one user. */
-int sx_content_add_inline(struct sx_sm *sm, uint64_t id, unsigned replica, const struct sx_span *entry,
-                          const struct sx_span *record, struct sx_err *e) SX_MUST_CHECK;
-int sx_content_add_list(struct sx_sm *sm, uint64_t id, unsigned replica, const struct sx_span *entries,
-                        struct sx_err *e) SX_MUST_CHECK;
-int sx_content_add_empty(struct sx_sm *sm, uint64_t id, unsigned replica, struct sx_err *e) SX_MUST_CHECK;
-int sx_content_add_part(struct sx_sm *sm, uint64_t id, uint64_t seq, uint64_t first, uint64_t offset,
+int sx_content_add_inline(struct sx_sm *sm, uint64_t id, unsigned replica,
+                          const struct sx_span *entry, const struct sx_span *record,
+                          struct sx_err *e) SX_MUST_CHECK;
+int sx_content_add_list(struct sx_sm *sm, uint64_t id, unsigned replica,
                         const struct sx_span *entries, struct sx_err *e) SX_MUST_CHECK;
+int sx_content_add_empty(struct sx_sm *sm, uint64_t id, unsigned replica,
+                         struct sx_err *e) SX_MUST_CHECK;
+int sx_content_add_part(struct sx_sm *sm, uint64_t id, uint64_t seq, uint64_t first,
+                        uint64_t offset, const struct sx_span *entries,
+                        struct sx_err *e) SX_MUST_CHECK;
 /* One more user, in a volume with that replica count; content 0 is nothing. */
 int sx_content_use(struct sx_sm *sm, uint64_t id, unsigned replica, struct sx_err *e) SX_MUST_CHECK;
-int sx_content_replica(struct sx_sm *sm, uint64_t id, unsigned replica, struct sx_err *e) SX_MUST_CHECK;
+int sx_content_replica(struct sx_sm *sm, uint64_t id, unsigned replica,
+                       struct sx_err *e) SX_MUST_CHECK;
 /* One user less.  The last one's list goes at once if it is short, else by expire. */
 int sx_content_drop(struct sx_sm *sm, uint64_t id, struct sx_err *e) SX_MUST_CHECK;
 /* Removes doomed lists; takes what it did from *budget. */
@@ -117,7 +126,7 @@ int sx_content_expire(struct sx_sm *sm, uint64_t *budget, struct sx_err *e) SX_M
 /* A row of table file. */
 struct sx_frow {
     struct sx_file f; /* path as given; meta in `mem` */
-    uint64_t ord;     /* order number of the newest revision; those in table old have smaller ones */
+    uint64_t ord;     /* order number; revisions in table old have smaller ones */
     uint64_t changed; /* number of the command that put or moved it */
     uint64_t older;   /* rows in table old */
     struct sx_buf mem;
@@ -165,11 +174,13 @@ struct sx_uprow {
 int sx_sm_upload_find(struct sx_sm *sm, const uint8_t id[SX_UPLOAD_ID], struct sx_uprow *u,
                       struct sx_err *e) SX_MUST_CHECK;
 /* Removes the row; the content stays with its one user. */
-int sx_sm_upload_forget(struct sx_sm *sm, const uint8_t id[SX_UPLOAD_ID], struct sx_err *e) SX_MUST_CHECK;
+int sx_sm_upload_forget(struct sx_sm *sm, const uint8_t id[SX_UPLOAD_ID],
+                        struct sx_err *e) SX_MUST_CHECK;
 /* SX_ELEASE unless lease_ms is above the horizon. */
 int sx_sm_lease_check(struct sx_sm *sm, uint64_t lease_ms, struct sx_err *e) SX_MUST_CHECK;
 int sx_sm_uploads_expire(struct sx_sm *sm, uint64_t *budget, struct sx_err *e) SX_MUST_CHECK;
 /* Removes an empty volume with its rights and uploads. */
-int sx_sm_volume_remove(struct sx_sm *sm, const struct sx_volume *v, struct sx_err *e) SX_MUST_CHECK;
+int sx_sm_volume_remove(struct sx_sm *sm, const struct sx_volume *v,
+                        struct sx_err *e) SX_MUST_CHECK;
 
 #endif

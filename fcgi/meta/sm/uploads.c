@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Uploads: block lists that are sent in parts.  A part's references are there from the moment it is applied, so its
- * lease is checked then and not again at the commit.  upload_part checks everything before it writes (see sm.c).
+ * Uploads: block lists that are sent in parts.  A part's references are there from the moment it is
+ * applied, so its lease is checked then and not again at the commit.  upload_part checks everything
+ * before it writes (see sm.c).
  */
 #include <string.h>
 
@@ -17,7 +18,8 @@ int sx_sm_lease_check(struct sx_sm *sm, uint64_t lease_ms, struct sx_err *e)
         return -1;
     if (lease_ms > horizon)
         return 0;
-    return sx_err_set(e, SX_ELEASE, "the blocks were leased until %llu, collection has reached %llu",
+    return sx_err_set(e, SX_ELEASE,
+                      "the blocks were leased until %llu, collection has reached %llu",
                       (unsigned long long)lease_ms, (unsigned long long)horizon);
 }
 
@@ -64,7 +66,8 @@ int sx_sm_do_upload_begin(struct sx_sm *sm, const struct sx_span *body, struct s
         return sx_err_set(e, SX_ENAME, "file path is empty");
     if (sx_sm_number(sm, e, &there, 0, "SELECT 1 FROM upload WHERE id = ?", "b", c.upload,
                      (size_t)SX_UPLOAD_ID) != 0 ||
-        sx_sm_number(sm, e, &open, 0, "SELECT count(*) FROM upload WHERE user = ?", "t", sm->user) != 0)
+        sx_sm_number(sm, e, &open, 0, "SELECT count(*) FROM upload WHERE user = ?", "t",
+                     sm->user) != 0)
         return -1;
     if (there)
         return sx_err_set(e, SX_EEXIST, "the upload id is in use");
@@ -79,8 +82,8 @@ int sx_sm_do_upload_begin(struct sx_sm *sm, const struct sx_span *body, struct s
 }
 
 /* A part that was sent before: fine if it is the same. */
-static int part_repeated(struct sx_sm *sm, const struct sx_uprow *u, const struct sx_cmd_upload_part *c,
-                         struct sx_err *e)
+static int part_repeated(struct sx_sm *sm, const struct sx_uprow *u,
+                         const struct sx_cmd_upload_part *c, struct sx_err *e)
 {
     sqlite3_stmt *st;
     struct sx_span s;
@@ -95,7 +98,8 @@ static int part_repeated(struct sx_sm *sm, const struct sx_uprow *u, const struc
         same = s.n == c->entries.n && memcmp(s.p, c->entries.p, s.n) == 0;
         sqlite3_reset(st);
     }
-    return same ? 0 : sx_err_set(e, SX_ECONFLICT, "part %u was sent before with other entries", c->seq);
+    return same ? 0 : sx_err_set(e, SX_ECONFLICT, "part %u was sent before with other entries",
+                                 c->seq);
 }
 
 int sx_sm_do_upload_part(struct sx_sm *sm, const struct sx_span *body, struct sx_err *e)
@@ -158,8 +162,8 @@ int sx_sm_uploads_drop_volume(struct sx_sm *sm, uint64_t volume, struct sx_err *
     for (;;) {
         sqlite3_stmt *st;
         int rc = sx_sm_row(sm, e, &st,
-                           "SELECT id, content FROM upload WHERE volume = ? ORDER BY id LIMIT 1", "i",
-                           volume);
+                           "SELECT id, content FROM upload WHERE volume = ? ORDER BY id LIMIT 1",
+                           "i", volume);
 
         if (rc != 1)
             return rc;
@@ -173,7 +177,8 @@ int sx_sm_uploads_drop_user(struct sx_sm *sm, const char *user, struct sx_err *e
     for (;;) {
         sqlite3_stmt *st;
         int rc = sx_sm_row(sm, e, &st,
-                           "SELECT id, content FROM upload WHERE user = ? ORDER BY id LIMIT 1", "t", user);
+                           "SELECT id, content FROM upload WHERE user = ? ORDER BY id LIMIT 1", "t",
+                           user);
 
         if (rc != 1)
             return rc;

@@ -16,7 +16,8 @@ static int role_check(uint8_t role, struct sx_err *e)
 static int quota_check(uint64_t quota, struct sx_err *e)
 {
     if (quota > INT64_MAX)
-        return sx_err_set(e, SX_EINVAL, "quota of %llu bytes is too large", (unsigned long long)quota);
+        return sx_err_set(e, SX_EINVAL, "quota of %llu bytes is too large",
+                          (unsigned long long)quota);
     return 0;
 }
 
@@ -27,12 +28,13 @@ static int key_write(struct sx_sm *sm, const char *user, const char *access_key,
 
     if (!*access_key || secret->n == 0)
         return sx_err_set(e, SX_EINVAL, "a key needs an access key and a secret");
-    if (sx_sm_number(sm, e, &there, 0, "SELECT 1 FROM key WHERE access_key = ?", "t", access_key) != 0)
+    if (sx_sm_number(sm, e, &there, 0, "SELECT 1 FROM key WHERE access_key = ?", "t",
+                     access_key) != 0)
         return -1;
     if (there)
         return sx_err_set(e, SX_EEXIST, "access key '%s' exists", access_key);
-    return sx_sm_run(sm, e, "INSERT INTO key VALUES(?, ?, ?, ?)", "ttbi", access_key, user, secret->p,
-                     secret->n, sm->time_ms);
+    return sx_sm_run(sm, e, "INSERT INTO key VALUES(?, ?, ?, ?)", "ttbi", access_key, user,
+                     secret->p, secret->n, sm->time_ms);
 }
 
 int sx_sm_user_create(struct sx_sm *sm, const struct sx_cmd_user_add *u, struct sx_err *e)
@@ -65,9 +67,10 @@ static int not_last_admin(struct sx_sm *sm, const char *name, struct sx_err *e)
 {
     uint64_t admin, others;
 
-    if (sx_sm_number(sm, e, &admin, 0, "SELECT 1 FROM user WHERE name = ? AND role = 1", "t", name) != 0 ||
-        sx_sm_number(sm, e, &others, 0, "SELECT count(*) FROM user WHERE name <> ? AND role = 1", "t",
-                     name) != 0)
+    if (sx_sm_number(sm, e, &admin, 0, "SELECT 1 FROM user WHERE name = ? AND role = 1", "t",
+                     name) != 0 ||
+        sx_sm_number(sm, e, &others, 0, "SELECT count(*) FROM user WHERE name <> ? AND role = 1",
+                     "t", name) != 0)
         return -1;
     if (admin && others == 0)
         return sx_err_set(e, SX_ECONFLICT, "user '%s' is the last administrator", name);
@@ -84,7 +87,8 @@ int sx_sm_do_user_modify(struct sx_sm *sm, const struct sx_span *body, struct sx
     if (c.set & SX_SET_ROLE &&
         (role_check(c.role, e) != 0 ||
          (c.role != SX_ROLE_ADMIN && not_last_admin(sm, c.name, e) != 0) ||
-         sx_sm_run(sm, e, "UPDATE user SET role = ? WHERE name = ?", "ut", (unsigned)c.role, c.name) != 0))
+         sx_sm_run(sm, e, "UPDATE user SET role = ? WHERE name = ?", "ut", (unsigned)c.role,
+                   c.name) != 0))
         return -1;
     if (c.set & SX_SET_QUOTA &&
         (quota_check(c.quota, e) != 0 ||
@@ -102,7 +106,8 @@ static int volumes_inherit(struct sx_sm *sm, const char *name, struct sx_err *e)
 {
     uint64_t volumes, used;
 
-    if (sx_sm_number(sm, e, &volumes, 0, "SELECT count(*) FROM volume WHERE owner = ?", "t", name) != 0 ||
+    if (sx_sm_number(sm, e, &volumes, 0, "SELECT count(*) FROM volume WHERE owner = ?", "t",
+                     name) != 0 ||
         sx_sm_number(sm, e, &used, 0, "SELECT used FROM user WHERE name = ?", "t", name) != 0)
         return -1;
     if (volumes && !*sm->user)
@@ -160,13 +165,15 @@ int sx_sm_do_key_delete(struct sx_sm *sm, const struct sx_span *body, struct sx_
     struct sx_cmd_key_delete c;
     uint64_t count, there;
 
-    if (sx_cmd_key_delete_decode(body->p, body->n, &c, e) != 0 || keys_of(sm, c.name, &count, e) != 0 ||
+    if (sx_cmd_key_delete_decode(body->p, body->n, &c, e) != 0 ||
+        keys_of(sm, c.name, &count, e) != 0 ||
         sx_sm_number(sm, e, &there, 0, "SELECT 1 FROM key WHERE access_key = ? AND user = ?", "tt",
                      c.access_key, c.name) != 0)
         return -1;
     if (!there)
         return sx_err_set(e, SX_ENOKEY, "user '%s' has no key '%s'", c.name, c.access_key);
     if (count == 1)
-        return sx_err_set(e, SX_ECONFLICT, "key '%s' is the last one of user '%s'", c.access_key, c.name);
+        return sx_err_set(e, SX_ECONFLICT, "key '%s' is the last one of user '%s'", c.access_key,
+                          c.name);
     return sx_sm_run(sm, e, "DELETE FROM key WHERE access_key = ?", "t", c.access_key);
 }

@@ -22,9 +22,11 @@ static int name_free(struct sx_sm *sm, const char *name, struct sx_err *e)
 static int values_check(uint64_t quota, unsigned revisions, unsigned compression, struct sx_err *e)
 {
     if (quota > INT64_MAX)
-        return sx_err_set(e, SX_EINVAL, "quota of %llu bytes is too large", (unsigned long long)quota);
+        return sx_err_set(e, SX_EINVAL, "quota of %llu bytes is too large",
+                          (unsigned long long)quota);
     if (revisions < 1 || revisions > SX_REVISIONS_MAX)
-        return sx_err_set(e, SX_EINVAL, "%u revisions; 1 to %u are allowed", revisions, SX_REVISIONS_MAX);
+        return sx_err_set(e, SX_EINVAL, "%u revisions; 1 to %u are allowed", revisions,
+                          SX_REVISIONS_MAX);
     if (compression > SX_CODEC_LZ4)
         return sx_err_set(e, SX_EINVAL, "compression %u is unknown", compression);
     return 0;
@@ -40,7 +42,8 @@ static int create_check(struct sx_sm *sm, struct sx_cmd_volume_create *c, struct
     if (c->replica == 0)
         c->replica = (uint8_t)(nodes < REPLICA_DEFAULT ? nodes : REPLICA_DEFAULT);
     if (c->replica > nodes)
-        return sx_err_set(e, SX_EREPLICA, "replica count %u is larger than the number of nodes, %llu",
+        return sx_err_set(e, SX_EREPLICA,
+                          "replica count %u is larger than the number of nodes, %llu",
                           c->replica, (unsigned long long)nodes);
     if (c->revisions == 0)
         c->revisions = 1;
@@ -62,19 +65,22 @@ int sx_sm_do_volume_create(struct sx_sm *sm, const struct sx_span *body, struct 
         name_free(sm, c.name, e) != 0 || create_check(sm, &c, e) != 0 ||
         sx_sm_number(sm, e, &id, 0, "SELECT next_volume FROM state", "") != 0 ||
         sx_sm_run(sm, e, "UPDATE state SET next_volume = next_volume + 1", "") != 0 ||
-        sx_sm_run(sm, e, "INSERT INTO volume VALUES(?, ?, ?, ?, ?, ?, ?, 0, 0, ?, 0)", "ittuiuui", id,
-                  c.name, c.owner, (unsigned)c.replica, c.quota, (unsigned)c.revisions,
+        sx_sm_run(sm, e, "INSERT INTO volume VALUES(?, ?, ?, ?, ?, ?, ?, 0, 0, ?, 0)", "ittuiuui",
+                  id, c.name, c.owner, (unsigned)c.replica, c.quota, (unsigned)c.revisions,
                   (unsigned)c.compression, sm->time_ms) != 0)
         return -1;
     sx_buf_u64(sm->out, id);
     return 0;
 }
 
-static int owner_change(struct sx_sm *sm, const struct sx_volume *v, const char *owner, struct sx_err *e)
+static int owner_change(struct sx_sm *sm, const struct sx_volume *v, const char *owner,
+                        struct sx_err *e)
 {
     if (sx_sm_user_exists(sm, owner, e) != 0 ||
-        sx_sm_run(sm, e, "UPDATE user SET used = used - ? WHERE name = ?", "it", v->used, v->owner) != 0 ||
-        sx_sm_run(sm, e, "UPDATE user SET used = used + ? WHERE name = ?", "it", v->used, owner) != 0)
+        sx_sm_run(sm, e, "UPDATE user SET used = used - ? WHERE name = ?", "it", v->used,
+                  v->owner) != 0 ||
+        sx_sm_run(sm, e, "UPDATE user SET used = used + ? WHERE name = ?", "it", v->used,
+                  owner) != 0)
         return -1;
     return sx_sm_run(sm, e, "UPDATE volume SET owner = ? WHERE id = ?", "ti", owner, v->id);
 }
@@ -146,36 +152,38 @@ int sx_sm_do_volume_delete(struct sx_sm *sm, const struct sx_span *body, struct 
 
 /* ---- access lists ---- */
 
-static int change_check(struct sx_sm *sm, const struct sx_volume *v, const char *user, unsigned grant,
-                        unsigned revoke, struct sx_err *e)
+static int change_check(struct sx_sm *sm, const struct sx_volume *v, const char *user,
+                        unsigned grant, unsigned revoke, struct sx_err *e)
 {
     unsigned all = grant | revoke;
 
     if (all & ~(unsigned)(SX_RIGHT_READ | SX_RIGHT_WRITE | SX_RIGHT_MANAGER))
-        return sx_err_set(e, SX_EINVAL, "the owner of volume '%s' is changed by modifying the volume",
-                          v->name);
+        return sx_err_set(e, SX_EINVAL,
+                          "the owner of volume '%s' is changed by modifying the volume", v->name);
     if (all & SX_RIGHT_MANAGER && !(v->rights & SX_RIGHT_OWNER))
         return sx_err_set(e, SX_EACCESS, "only the owner of volume '%s' changes who is its manager",
                           v->name);
     if (revoke && strcmp(user, v->owner) == 0)
-        return sx_err_set(e, SX_EINVAL, "user '%s' owns volume '%s' and keeps all rights", user, v->name);
+        return sx_err_set(e, SX_EINVAL, "user '%s' owns volume '%s' and keeps all rights", user,
+                          v->name);
     return sx_sm_user_exists(sm, user, e);
 }
 
-static int change_write(struct sx_sm *sm, const struct sx_volume *v, const char *user, unsigned grant,
-                        unsigned revoke, struct sx_err *e)
+static int change_write(struct sx_sm *sm, const struct sx_volume *v, const char *user,
+                        unsigned grant, unsigned revoke, struct sx_err *e)
 {
     uint64_t rights;
 
     if (strcmp(user, v->owner) == 0)
         return 0;
-    if (sx_sm_number(sm, e, &rights, 0, "SELECT rights FROM acl WHERE volume = ? AND user = ?", "it",
-                     v->id, user) != 0)
+    if (sx_sm_number(sm, e, &rights, 0, "SELECT rights FROM acl WHERE volume = ? AND user = ?",
+                     "it", v->id, user) != 0)
         return -1;
     rights = (rights | grant) & ~(uint64_t)revoke;
     if (rights == 0)
         return sx_sm_run(sm, e, "DELETE FROM acl WHERE volume = ? AND user = ?", "it", v->id, user);
-    return sx_sm_run(sm, e, "INSERT OR REPLACE INTO acl VALUES(?, ?, ?)", "iti", v->id, user, rights);
+    return sx_sm_run(sm, e, "INSERT OR REPLACE INTO acl VALUES(?, ?, ?)", "iti", v->id, user,
+                     rights);
 }
 
 int sx_sm_do_acl_change(struct sx_sm *sm, const struct sx_span *body, struct sx_err *e)
@@ -192,8 +200,8 @@ int sx_sm_do_acl_change(struct sx_sm *sm, const struct sx_span *body, struct sx_
         sx_sm_volume(sm, c.volume, 0, &v, e) != 0)
         return -1;
     if (!(v.rights & (SX_RIGHT_MANAGER | SX_RIGHT_OWNER)))
-        return sx_err_set(e, SX_EACCESS, "user '%s' is neither manager nor owner of volume '%s'", sm->user,
-                          v.name);
+        return sx_err_set(e, SX_EACCESS, "user '%s' is neither manager nor owner of volume '%s'",
+                          sm->user, v.name);
     cur = sx_cur_of(c.changes.p, c.changes.n);
     while ((rc = sx_acl_change_next(&cur, &user, &grant, &revoke)) == 1) {
         if (++n > SX_ACL_CHANGES_MAX)
