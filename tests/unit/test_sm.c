@@ -509,6 +509,51 @@ static void test_skip_applied(void **state)
     sx_buf_fini(&entry);
 }
 
+/* An entry that does not fit on the disk is applied not at all, and as a whole later. */
+static void test_full(void **state)
+{
+    uint8_t before[32], after[32];
+    struct sx_buf entry = SX_BUF_INIT, entries = SX_BUF_INIT;
+    struct sx_err e = SX_ERR_INIT;
+    unsigned failed = 0, results = W.results;
+    char sql[64], path[16];
+    bool done = false;
+
+    sx_entry_begin(&entry);
+    for (unsigned i = 0; i < 60; i++) {
+        struct sx_cmd_file_put c;
+
+        snprintf(path, sizeof path, "f%u", i);
+        put_fill(&c, &entries, "vol", path, 100 * i, 50, 10);
+        sx_put_u64(W.op, ++W.ops);
+        sx_buf_reset(&W.cmd);
+        sx_cmd_file_put_encode(&W.cmd, W.op, "alice", &c);
+        sx_entry_add(&entry, W.cmd.data, W.cmd.len);
+    }
+    sx_put_u64(W.op, ++W.ops);
+    assert_int_equal(sx_sm_digest(world_db(&W), before, NULL), 0);
+    for (unsigned pages = 40; !done; pages += 3) {
+        snprintf(sql, sizeof sql, "PRAGMA max_page_count = %u", pages);
+        assert_int_equal(sqlite3_exec(world_db(&W), sql, NULL, NULL, NULL), SQLITE_OK);
+        assert_done(sx_sm_begin(W.sm, &e), &e);
+        done = sx_sm_apply(W.sm, entry.data, entry.len, W.index + 1, 1, &e) == 0 &&
+               sx_sm_commit(W.sm, &e) == 0;
+        if (done)
+            break;
+        assert_int_equal(e.code, SX_ENOSPACE);
+        sx_sm_rollback(W.sm);
+        assert_int_equal(sx_sm_digest(world_db(&W), after, NULL), 0);
+        assert_memory_equal(before, after, sizeof before);
+        failed++;
+    }
+    W.index++;
+    assert_true(failed > 5);
+    assert_int_equal(W.results, results + 60);
+    assert_int_equal(world_volume(&W, "vol").files, 60);
+    sx_buf_fini(&entry);
+    sx_buf_fini(&entries);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -530,6 +575,7 @@ int main(void)
         T(test_rename_quota),
         T(test_repeated),
         T(test_skip_applied),
+        T(test_full),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
