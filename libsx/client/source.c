@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * The source thread: reads what is to be uploaded and hands it over, as far as there is room. 
+ * The source thread: reads what is to be uploaded and hands it over, as far as there is room.
  * See up.h.
  */
 #include <errno.h>
@@ -138,6 +138,58 @@ static ssize_t read_full(int fd, uint8_t *p, size_t n)
     return (ssize_t)done;
 }
 
+/* Where a file is being read.  The kernel would fill its cache with the zeros of a hole one page at a
+ * time; asking where the data is costs one call instead. */
+struct reader {
+    int fd;
+    bool regular;   /* with `size`; else a pipe */
+    off_t size;
+    off_t at;       /* of the next byte */
+    off_t data;     /* from here to `hole` there is data, before it a hole; known up to `hole` */
+    off_t hole;
+};
+
+static void find_data(struct reader *r)
+{
+    r->data = lseek(r->fd, r->at, SEEK_DATA);
+    if (r->data < 0)
+        r->data = errno == ENXIO ? r->size : r->at;
+    r->hole = r->data < r->size ? lseek(r->fd, r->data, SEEK_HOLE) : r->size;
+    if (r->hole <= r->data)
+        r->hole = r->size;
+}
+
+/* Reads until the buffer is full or the end; -1 with errno. */
+static ssize_t reader_fill(struct reader *r, uint8_t *p, size_t n)
+{
+    size_t done = 0;
+
+    if (!r->regular)
+        return read_full(r->fd, p, n);
+    while (done < n && r->at < r->size) {
+        off_t end;
+        ssize_t got;
+
+        if (r->at >= r->hole)
+            find_data(r);
+        end = r->at < r->data ? r->data : r->hole;
+        got = end - r->at < (off_t)(n - done) ? (ssize_t)(end - r->at) : (ssize_t)(n - done);
+        if (r->at < r->data)
+            memset(p + done, 0, (size_t)got);
+        else
+            got = pread(r->fd, p + done, (size_t)got, r->at);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return -1;
+        if (got == 0)
+            break; /* it became shorter */
+        r->at += got;
+        done += (size_t)got;
+    }
+    return (ssize_t)done;
+}
+
 static int check_unmoved(int fd, const struct stat *before, uint64_t size, struct sx_err *e)
 {
     struct stat now;
@@ -188,7 +240,7 @@ static size_t cut_slab(struct up_file *f, struct up_slab *s, size_t n, bool eof)
 }
 
 /* The slab may hold bytes already; it is given back in all cases. */
-static int read_slabs(struct up_file *f, int fd, struct up_slab *s, size_t have, bool eof,
+static int read_slabs(struct up_file *f, struct reader *r, struct up_slab *s, size_t have, bool eof,
                       struct sx_err *e)
 {
     struct up *u = f->u;
@@ -199,12 +251,12 @@ static int read_slabs(struct up_file *f, int fd, struct up_slab *s, size_t have,
         ssize_t n;
 
         if (!eof) {
-            n = read_full(fd, s->data + have, UP_SLAB_SIZE - have);
+            n = reader_fill(r, s->data + have, UP_SLAB_SIZE - have);
             if (n < 0) {
                 sx_err_errno(e, errno, "read");
                 break;
             }
-            u->x.bytes_known += f->st.st_size ? 0 : (uint64_t)n;
+            u->x.bytes_known += r->regular ? 0 : (uint64_t)n;
             eof = (size_t)n < UP_SLAB_SIZE - have;
             have += (size_t)n;
         }
@@ -230,12 +282,13 @@ static void stream_over(struct up_file *f, const struct sx_err *why)
 static void read_stream(struct up_file *f, int fd)
 {
     struct sx_err e = SX_ERR_INIT;
+    struct reader r = { .fd = fd, .regular = true, .size = f->st.st_size };
     struct up_slab *s = slab_get(f->u);
 
     f->u->source_offset = 0;
     if (!s)
         sx_err_set(&e, SX_ECANCELED, "canceled");
-    else if (read_slabs(f, fd, s, 0, false, &e) == 0 && !f->failed && !up_stopped(f->u))
+    else if (read_slabs(f, &r, s, 0, false, &e) == 0 && !f->failed && !up_stopped(f->u))
         (void)!check_unmoved(fd, &f->st, f->u->source_offset, &e);
     stream_over(f, &e);
 }
@@ -323,6 +376,7 @@ void source_fd(struct source *s, int fd, const char *name, const char *dest)
     struct up *u = s->u;
     struct stat st = { .st_mode = S_IFREG | PIPE_MODE };
     struct sx_err e = SX_ERR_INIT;
+    struct reader r = { .fd = fd };
     struct up_slab *slab;
     struct up_file *f;
     ssize_t n;
@@ -347,7 +401,7 @@ void source_fd(struct source *s, int fd, const char *name, const char *dest)
         return;
     }
     if (slab && n >= 0)
-        (void)!read_slabs(f, fd, slab, (size_t)n, n < (ssize_t)UP_SLAB_SIZE, &e);
+        (void)!read_slabs(f, &r, slab, (size_t)n, n < (ssize_t)UP_SLAB_SIZE, &e);
     else if (slab)
         up_slab_release(u, slab);
     else
