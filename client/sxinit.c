@@ -151,6 +151,11 @@ static int complete(struct options *o, struct sx_access *a, struct sx_err *e)
                           a->fingerprint);
     if (o->fingerprint && !a->fingerprint)
         a->fingerprint = sx_strdup(o->fingerprint);
+    return 0;
+}
+
+static int ask_key(const struct options *o, struct sx_access *a, struct sx_err *e)
+{
     if (ask_into(o, "User", false, &a->user, e) || ask_into(o, "Access key", false, &a->access_key, e))
         return -1;
     return ask_into(o, "Secret key", true, &a->secret_key, e);
@@ -192,7 +197,7 @@ static int gather(struct cli *c, struct options *o, const char *uri, struct sx_a
         return -1;
     if (uri && apply_uri(c, uri, a, e))
         return -1;
-    return complete(o, a, e) || trust(c, o, a, e) ? -1 : 0;
+    return complete(o, a, e) || trust(c, o, a, e) || ask_key(o, a, e) ? -1 : 0;
 }
 
 static void report(const struct cli *c, const struct options *o, const struct sx_access *a)

@@ -277,7 +277,7 @@ static int to_stdout(void *arg, const void *data, size_t n)
     return 0;
 }
 
-static int download(struct copy *y, const struct gather *g)
+static int download(struct copy *y, const struct gather *g, const struct sx_copy_options *o)
 {
     struct down_item *items = sx_calloc(g->items.n, sizeof *items);
     int r;
@@ -291,9 +291,61 @@ static int download(struct copy *y, const struct gather *g)
         items[i] = (struct down_item){ it->from, it->to, it->tree };
     }
     r = sx_download(g->from->cluster, g->from->uri.volume, items, g->items.n,
-                    y->to.pipe ? to_stdout : NULL, NULL, y->o, y->stats, y->e);
+                    y->to.pipe ? to_stdout : NULL, NULL, o, y->stats, y->e);
     free(items);
     return r;
+}
+
+/* The copy of one named file.  If there is none of that name it may be a directory; that is looked
+ * up only then, so that a file that is there costs one request. */
+struct named {
+    struct copy *y;
+    bool missing;
+};
+
+static int named_progress(void *arg, const struct sx_progress *p)
+{
+    const struct sx_copy_options *o = ((struct named *)arg)->y->o;
+
+    return o->progress ? o->progress(o->arg, p) : 0;
+}
+
+static void named_note(void *arg, enum sx_note what, const char *name, uint64_t size,
+                       const struct sx_err *why)
+{
+    struct named *n = arg;
+    const struct sx_copy_options *o = n->y->o;
+
+    if (what == SX_NOTE_FAILED && why->code == SX_ENOFILE)
+        n->missing = true;
+    else if (o->note)
+        o->note(o->arg, what, name, size, why);
+}
+
+static int transfer(struct copy *y, const struct gather *g, const struct sx_copy_options *o)
+{
+    if (y->to.remote)
+        return sx_copy_remote(g->from, &y->to, &g->items, o, y->stats, y->e);
+    return download(y, g, o);
+}
+
+static int transfer_named(struct copy *y, const struct gather *g)
+{
+    struct named n = { y, false };
+    struct sx_copy_options o = *y->o;
+    struct sx_err why = SX_ERR_INIT;
+    int r;
+
+    o.progress = named_progress;
+    o.note = named_note;
+    o.arg = &n;
+    r = transfer(y, g, &o);
+    if (!n.missing)
+        return r;
+    y->stats->failed--;
+    sx_err_set(&why, SX_ENOFILE,
+               is_dir(g->from) ? "is a directory; use -r to copy it" : "no such file");
+    return give_up(y, g->from->text, &why);
 }
 
 static int remote_source(struct copy *y, const char *text)
@@ -305,9 +357,10 @@ static int remote_source(struct copy *y, const char *text)
     if (place_parse(y->c, text, &from, y->e))
         return -1;
     r = sx_uri_glob(&from.uri) ? gather_glob(&g) : gather_exact(&g);
-    if (r == 0 && g.items.n)
-        r = y->to.remote ? sx_copy_remote(&from, &y->to, &g.items, y->o, y->stats, y->e) :
-                           download(y, &g);
+    if (r == 0 && g.items.n == 1 && !y->o->recursive)
+        r = transfer_named(y, &g);
+    else if (r == 0 && g.items.n)
+        r = transfer(y, &g, y->o);
     for (size_t i = 0; i < g.items.n; i++) {
         free(g.items.list[i].from);
         free(g.items.list[i].to);
@@ -377,6 +430,12 @@ int sx_copy(struct sx_client *c, const char *const *sources, size_t n_sources, c
     return r;
 }
 
+/* Most messages of a server name the file; others get its name here. */
+static int with_name(const char *path, struct sx_err *e)
+{
+    return e && strstr(e->msg, path) ? -1 : sx_err_wrap(e, "%s", path);
+}
+
 int sx_read(struct sx_cluster *k, const char *volume, const char *path,
             int (*fn)(void *arg, const void *data, size_t n), void *arg, struct sx_err *e)
 {
@@ -387,7 +446,7 @@ int sx_read(struct sx_cluster *k, const char *volume, const char *path,
     sx_copy_options_init(&o);
     if (sx_name_path_check(path, e))
         return -1;
-    return sx_download(k, volume, &it, 1, fn, arg, &o, &stats, e) ? sx_err_wrap(e, "%s", path) : 0;
+    return sx_download(k, volume, &it, 1, fn, arg, &o, &stats, e) ? with_name(path, e) : 0;
 }
 
 int sx_write(struct sx_cluster *k, const char *volume, const char *path, int fd, struct sx_err *e)
@@ -399,5 +458,5 @@ int sx_write(struct sx_cluster *k, const char *volume, const char *path, int fd,
     sx_copy_options_init(&o);
     if (sx_name_path_check(path, e))
         return -1;
-    return sx_upload(k, volume, &it, 1, &o, &stats, e) ? sx_err_wrap(e, "%s", path) : 0;
+    return sx_upload(k, volume, &it, 1, &o, &stats, e) ? with_name(path, e) : 0;
 }

@@ -258,7 +258,7 @@ int sx_download(struct sx_cluster *k, const char *volume, const struct down_item
 
     if (sx_volume_get(k, volume, take_volume, &d, e))
         return -1;
-    sx_xfer_init(&d.x, k, o, stats);
+    sx_xfer_init(&d.x, k, o, stats, DOWN_GROUP_BYTES, DOWN_GROUPS);
     loop(&d);
     sx_list_free(d.listing);
     while (d.free_groups) {

@@ -18,7 +18,7 @@ static struct down_group *group_get(struct down_file *f)
     if (g) {
         d->free_groups = g->next;
     } else {
-        if (d->groups_made == DOWN_GROUPS)
+        if (d->groups_made == d->x.batches_max)
             return NULL;
         d->groups_made++;
         g = sx_calloc(1, sizeof *g);
@@ -252,7 +252,7 @@ static bool fetch_group(struct down_file *f, uint64_t first)
         if (en->state != DOWN_NEED || en->retry_ms > now || en->expires_ms != head->expires_ms ||
             node_for(f, en, i) != node)
             continue;
-        if (g->n && (g->bytes + en->len > DOWN_GROUP_BYTES || g->n == DOWN_GROUP_IDS))
+        if (g->n && (g->bytes + en->len > f->d->x.batch_bytes || g->n == DOWN_GROUP_IDS))
             break;
         if (!f->local && en->offset - down_entry(f, f->base)->offset > DOWN_WINDOW)
             break;

@@ -259,7 +259,7 @@ int sx_copy_remote(const struct copy_place *from, const struct copy_place *to,
 {
     struct remote r = { .from = from, .to = to };
 
-    sx_xfer_init(&r.x, to->cluster, o, stats);
+    sx_xfer_init(&r.x, to->cluster, o, stats, UP_BATCH_BYTES, UP_BATCHES);
     for (size_t i = 0; i < items->n && !r.x.stop; i++)
         (items->list[i].tree ? copy_tree : copy_named)(&r, &items->list[i]);
     r.x.walking = false;

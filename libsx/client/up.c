@@ -286,7 +286,7 @@ int sx_upload(struct sx_cluster *k, const char *volume, const struct up_source_i
 
     if (sx_volume_get(k, volume, take_volume, &u, e))
         return -1;
-    sx_xfer_init(&u.x, k, o, stats);
+    sx_xfer_init(&u.x, k, o, stats, UP_BATCH_BYTES, UP_BATCHES);
     sx_chunker_init(&u.chunker, k->chunk_min, k->chunk_avg, k->chunk_max);
     pthread_mutex_init(&u.lock, NULL);
     pthread_cond_init(&u.room, NULL);

@@ -268,7 +268,7 @@ static struct up_batch *batch_get(struct up *u)
     if (b) {
         u->free_batches = b->next;
     } else {
-        if (u->batches_made == UP_BATCHES)
+        if (u->batches_made == u->x.batches_max)
             return NULL;
         u->batches_made++;
         b = sx_calloc(1, sizeof *b);
@@ -283,7 +283,7 @@ static bool batch_due(const struct up *u)
 {
     if (!u->missing.head)
         return false;
-    return u->missing.bytes >= UP_BATCH_BYTES ||
+    return u->missing.bytes >= u->x.batch_bytes ||
            (u->hashing == 0 && u->asks == 0 && !u->to_ask.head);
 }
 
@@ -294,7 +294,7 @@ static bool batch_start(struct up *u)
 
     if (!b)
         return false;
-    while (b->chunks.bytes < UP_BATCH_BYTES && (c = up_chunks_take(&u->missing))) {
+    while (b->chunks.bytes < u->x.batch_bytes && (c = up_chunks_take(&u->missing))) {
         if (c->file->failed)
             up_stream_settled(c, 0);
         else

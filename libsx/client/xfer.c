@@ -16,9 +16,14 @@ void sx_copy_options_init(struct sx_copy_options *o)
 }
 
 void sx_xfer_init(struct sx_xfer *x, struct sx_cluster *k, const struct sx_copy_options *o,
-                  struct sx_copy_stats *stats)
+                  struct sx_copy_stats *stats, size_t batch_bytes, unsigned batches_max)
 {
+    uint64_t rate = k->client->rate;
+    bool slow = rate && rate < (uint64_t)SX_XFER_SLOW * batch_bytes;
+
     memset(x, 0, sizeof *x);
+    x->batch_bytes = slow && rate / 4 < batch_bytes ? (size_t)(rate / 4) + 1 : batch_bytes;
+    x->batches_max = slow && batches_max > 2 ? 2 : batches_max;
     x->k = k;
     x->o = o;
     x->stats = stats;

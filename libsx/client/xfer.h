@@ -15,6 +15,7 @@
 #include "libsx/client/work.h"
 
 #define SX_XFER_THREADS 2u
+#define SX_XFER_SLOW 16u /* a rate of fewer batches a second than this calls for smaller ones */
 
 struct sx_xfer {
     struct sx_cluster *k;
@@ -26,11 +27,15 @@ struct sx_xfer {
     atomic_bool walking;
     atomic_uint_fast64_t files_known, bytes_known, bytes_done;
     uint64_t start_ms, progress_ms;
+    size_t batch_bytes;   /* content bytes in one request that carries blocks */
+    unsigned batches_max; /* such requests at a time */
     char *current;
 };
 
+/* With a low rate limit batches are smaller and fewer than `most`, so that an interruption loses
+ * little of what was under way. */
 void sx_xfer_init(struct sx_xfer *x, struct sx_cluster *k, const struct sx_copy_options *o,
-                  struct sx_copy_stats *stats);
+                  struct sx_copy_stats *stats, size_t batch_bytes, unsigned batches_max);
 /* Frees; with the error set if the transfer failed as a whole. */
 int sx_xfer_fini(struct sx_xfer *x, struct sx_err *e) SX_MUST_CHECK;
 
