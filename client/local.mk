@@ -26,3 +26,6 @@ sxacl_LDADD = $(sx_commands_LDADD)
 dist_man_MANS += docs/man/sxinit.1 docs/man/sxcp.1 docs/man/sxls.1 docs/man/sxcat.1 \
 	docs/man/sxrm.1 docs/man/sxmv.1 docs/man/sxvol.1 docs/man/sxacl.1
 EXTRA_DIST += client/README.md
+
+dist_check_SCRIPTS += tests/cluster/test_client.sh
+TESTS += tests/cluster/test_client.sh
