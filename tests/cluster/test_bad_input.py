@@ -198,8 +198,9 @@ def rights(c, node):
 def blocks(c, node):
     say("blocks and tickets")
     me, path = node.client(), f"{c.dir}/block"
-    with open(path, "wb") as f:
-        f.write(os.urandom(12000))
+    for name in (path, f"{c.dir}/block2"):
+        with open(name, "wb") as f:
+            f.write(os.urandom(12000))
     c.tool("sxcp", path, "@t/v1/block")
     info, page = parse_message(me.request("GET", "/files/v1/block").body)
     ident, ticket = page[:32], page[36:52]
@@ -231,7 +232,9 @@ def blocks(c, node):
            403, "InvalidToken", "the tickets have expired: ask for the file's block list again")
     entry = ident + struct.pack("<I", 12000)
     commit = {"size": 12000, "mtime_ns": 0, "mode": 420, "entries": 1, "records": 0, "inline": False, "lease_ms": 1000}
-    # The collector raises the bar that leases must be above when it first runs.
+    # The collector raises the bar that leases must be above when it has something to delete.
+    c.tool("sxcp", f"{c.dir}/block2", "@t/v1/block2")
+    c.tool("sxrm", "@t/v1/block2")
     numbers = iter(range(1000))  # the same content again would be "unchanged", whatever the lease
     late = wait_for("the collector's first round", 30, lambda: [a for a in [me.request(
         "PUT", f"/files/v1/late{next(numbers)}", message(commit, entry))] if a.status != 201])
@@ -368,15 +371,20 @@ def joining(c, node):
 
 
 def full(c, node):
-    """The node takes 64 MiB: more than that gets NoSpace; reading and deleting go on, and it heals."""
+    """The node takes 64 MiB (and what is under way when it notices): then there is NoSpace; reading and deleting go on, and
+    it heals."""
     say("no space")
-    with open(f"{c.dir}/huge", "wb") as f:
-        for _ in range(20):
-            f.write(os.urandom(8 << 20))
-    r = c.tool("sxcp", f"{c.dir}/huge", "@t/v1/huge", check=False)
+    for i in range(6):
+        with open(f"{c.dir}/huge", "wb") as f:
+            for _ in range(10):
+                f.write(os.urandom(8 << 20))
+        r = c.tool("sxcp", f"{c.dir}/huge", f"@t/v1/huge{i}", check=False)
+        if r.returncode != 0:
+            break
     expect_tool("no space", r, 1, "sxcp: ...no space left...")
     assert c.tool("sxcat", "@t/v1/block").returncode == 0
-    c.tool("sxrm", "@t/v1/block")
+    for j in range(i):
+        c.tool("sxrm", f"@t/v1/huge{j}")
     wait_for("space to come back", 60, lambda: c.tool("sxcp", f"{c.dir}/large", "@t/v1/after", check=False).returncode == 0)
 
 
