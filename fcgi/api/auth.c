@@ -30,6 +30,18 @@ static int unseal_secret(const struct sx_req *r, const char *access_key, const s
     return 0;
 }
 
+/* A node that was just made has no keys at all; that says nothing about the caller's. */
+static int find_key_in(sqlite3 *db, const char *access_key, struct sx_key *k, struct sx_err *e)
+{
+    uint64_t version = 1;
+
+    if (sx_query_key(db, access_key, k, e) == 0)
+        return 0;
+    if (e->code == SX_ENOKEY && sx_query_map_version(db, &version, NULL) == 0 && version == 0)
+        return sx_err_set(e, SX_EUNAVAIL, "this node has not received the cluster's metadata yet");
+    return -1;
+}
+
 static int find_key(struct sx_req *r, const char *access_key, bool fresh, struct sx_key *k,
                     struct sx_err *e)
 {
@@ -37,14 +49,14 @@ static int find_key(struct sx_req *r, const char *access_key, bool fresh, struct
 
     if (sx_app_db(r->app, &db, e) != 0)
         return -1;
-    if (sx_query_key(db, access_key, k, e) == 0)
+    if (find_key_in(db, access_key, k, e) == 0)
         return 0;
     if (e->code != SX_ENOKEY || fresh)
         return -1;
     if (sx_meta_sync(r->app->meta, SX_META_GROUP_CLUSTER, SX_META_TIMEOUT_MS, e) != 0 ||
         sx_app_db(r->app, &db, e) != 0)
         return -1;
-    return sx_query_key(db, access_key, k, e);
+    return find_key_in(db, access_key, k, e);
 }
 
 static int need_header(const struct sx_req *r, const char *name, const char **value,
