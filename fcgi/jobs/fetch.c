@@ -151,6 +151,19 @@ static int turns(struct fetch *f, struct sx_err *e)
     return 0;
 }
 
+/* A full disk is told before blocks travel for nothing. */
+static int check_room(struct sx_transfer *t, uint64_t bytes, struct sx_err *e)
+{
+    struct sx_store_stats st;
+
+    if (sx_store_stats(t->store, &st, e))
+        return -1;
+    if (st.free < bytes)
+        return sx_err_set(e, SX_ENOSPACE, "no room for blocks that this node should have: %llu bytes free",
+                          (unsigned long long)st.free);
+    return 0;
+}
+
 int sx_transfer_fetch(struct sx_transfer *t, struct sx_transfer_want *want, size_t n, struct sx_err *e)
 {
     struct fetch f = { .t = t, .want = want, .n = n, .nodes = sx_peers_count(t->peers) };
@@ -158,6 +171,8 @@ int sx_transfer_fetch(struct sx_transfer *t, struct sx_transfer_want *want, size
 
     if (n == 0)
         return 0;
+    if (check_room(t, want[0].len, e))
+        return -1;
     f.order = sx_calloc(n * f.nodes, sizeof *f.order);
     f.at = sx_calloc(n, sizeof *f.at);
     f.failed = sx_calloc(f.nodes, sizeof *f.failed);

@@ -198,6 +198,7 @@ static int recover_tail(struct sx_store *s, struct sx_claim *c, struct sx_pack_r
 
 static int recover_pack(struct sx_store *s, struct sx_pack_row *row, struct sx_err *e)
 {
+    struct sx_pack_row was = *row;
     struct sx_claim c = { 0 };
     int state = row->state, r;
     bool got, good = true;
@@ -214,7 +215,7 @@ static int recover_pack(struct sx_store *s, struct sx_pack_row *row, struct sx_e
         state = SX_PACK_SEALED;
     if (!r)
         r = recover_tail(s, &c, row, e);
-    if (!r)
+    if (!r && (state != was.state || row->size != was.size))
         r = sx_packs_set(&s->packs, row->number, state, row->size, false, e);
     sx_pack_release(s, &c);
     return r ? sx_err_wrap(e, "pack %llu", (unsigned long long)row->number) : 0;
@@ -260,7 +261,7 @@ int sx_store_recover(struct sx_store *s, bool whole, struct sx_err *e)
     if (register_packs(s, e) || drop_unknown(s, e) || sx_packs_list(&s->packs, false, &rows, &n, e))
         return -1;
     if (n == 0) /* a new store: nothing to find, and no lease can have been lost */
-        return 0;
+        return sx_store_set_floor(s, 0, e);
     sx_info("block store %s was not closed: reading the ends of its packs", s->dir);
     for (size_t i = 0; i < n; i++) {
         if (whole)

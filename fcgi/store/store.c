@@ -85,16 +85,25 @@ static int remove_clean(struct sx_store *s, struct sx_err *e)
     return sx_io_sync_dir(s->io, s->dir, e);
 }
 
+/* In place, without a new file: a store on a full disk must open, too.  A torn write is seen by the checksum, and
+ * the floor is then set anew. */
 int sx_store_set_floor(struct sx_store *s, uint64_t floor_ms, struct sx_err *e)
 {
     SX_AUTO_FREE char *path = sx_asprintf("%s/floor", s->dir);
     uint8_t b[FLOOR_SIZE];
+    int fd = s->io->open(s->io, path, O_WRONLY | O_CREAT, 0640), r;
 
+    if (fd < 0)
+        return sx_err_errno(e, errno, "open %s", path);
     memcpy(b, FLOOR_MAGIC, 4);
     sx_put_u64(b + 4, floor_ms);
     sx_put_u32(b + 12, sx_crc32c(0, b, 12));
-    if (sx_io_replace(s->io, path, b, sizeof b, 0640, e))
-        return -1;
+    r = sx_io_pwrite_all(s->io, fd, b, sizeof b, 0, e);
+    if (!r && s->io->fsync(s->io, fd))
+        r = sx_err_errno(e, errno, "fsync");
+    s->io->close(s->io, fd);
+    if (r || sx_io_sync_dir(s->io, s->dir, e))
+        return sx_err_wrap(e, "%s", path);
     s->floor_ms = floor_ms;
     return 0;
 }
