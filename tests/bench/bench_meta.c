@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
  * Measures the metadata path: commands per second and their latency, and linearizable reads, for 1, 16 and 64 clients that wait for
- * each answer, on clusters of 1 and 3 nodes of this machine.
+ * each answer, on clusters of 1 and 3 nodes of this machine; and the time of a restart.
  *
  *   bench_meta [seconds of each measurement [nodes [clients]]]
  */
@@ -94,6 +94,25 @@ static void measure(struct mu_cluster *cluster, unsigned clients, bool reads, un
     free(all);
 }
 
+/* From kill -9 of all nodes to the first linearizable read. */
+static void measure_restart(struct mu_cluster *cluster)
+{
+    struct sx_meta *m = mu_meta(cluster, 0);
+    struct sx_err e = SX_ERR_INIT;
+    uint64_t begin_ms;
+
+    for (unsigned i = 0; i < cluster->n; i++)
+        mu_kill(cluster, i);
+    begin_ms = sx_mono_ms();
+    for (unsigned i = 0; i < cluster->n; i++)
+        mu_start(cluster, i);
+    if (sx_meta_sync(m, 0, TIMEOUT_MS, &e))
+        printf("restart: %s\n", e.msg);
+    printf("%u nodes  restart after kill -9: %u ms\n", cluster->n,
+           (unsigned)(sx_mono_ms() - begin_ms));
+    sx_meta_free(m);
+}
+
 static void cluster_of(unsigned nodes, unsigned only_clients, unsigned seconds)
 {
     static const unsigned clients[] = { 1, 16, CLIENTS_MAX };
@@ -107,6 +126,7 @@ static void cluster_of(unsigned nodes, unsigned only_clients, unsigned seconds)
         measure(&cluster, clients[i], false, seconds);
         measure(&cluster, clients[i], true, seconds);
     }
+    measure_restart(&cluster);
     mu_free(&cluster);
 }
 

@@ -27,7 +27,7 @@ libsxmeta_la_LIBADD = libsxsm.la libsxraft.la libsxconf.la $(SSL_LIBS) $(SQLITE_
 
 if HAVE_CMOCKA
 sx_manager_tests = tests/unit/test_conf tests/unit/test_roster tests/unit/test_manager \
-	tests/unit/test_manager_chaos
+	tests/unit/test_manager_chaos tests/unit/test_manager_hostile
 check_PROGRAMS += $(sx_manager_tests)
 TESTS += $(sx_manager_tests)
 tests_unit_test_conf_SOURCES = tests/unit/test_conf.c tests/unit/unit.h
@@ -42,6 +42,9 @@ tests_unit_test_manager_LDADD = libsxmeta.la $(CMOCKA_LIBS)
 tests_unit_test_manager_chaos_SOURCES = tests/unit/test_manager_chaos.c tests/unit/unit.h $(sx_manager_util)
 tests_unit_test_manager_chaos_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_manager_chaos_LDADD = libsxmeta.la $(CMOCKA_LIBS)
+tests_unit_test_manager_hostile_SOURCES = tests/unit/test_manager_hostile.c tests/unit/unit.h $(sx_manager_util)
+tests_unit_test_manager_hostile_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_manager_hostile_LDADD = libsxmeta.la $(SSL_LIBS) $(CMOCKA_LIBS)
 endif
 
 # Not installed: tests/bench/bench_meta [nodes [seconds]]
