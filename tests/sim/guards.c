@@ -404,17 +404,18 @@ static void test_refusal_late(void **state)
         assert_int_equal(submit(&r), 0);
     settle(&r); /* B has 7 */
     assert_int_equal(sx_group_match(r.group, B), 7);
-    assert_int_equal(rig_tick(&r, 600), 0); /* B was silent: the core probes it again */
-    m = rig_result(term, 0, 7);
+    assert_int_equal(submit(&r), 0);
+    assert_int_equal(submit(&r), 0);
+    m = rig_result(term, 9, 7); /* the message with 8 was lost: the core probes */
     assert_int_equal(rig_receive(&r, B, &m), 0);
     for (uint64_t i = 7; i > 1; i--) {
-        m = rig_result(term, i, i - 1);
+        m = rig_result(term, i, i - 1); /* of long ago */
         assert_int_equal(rig_receive(&r, B, &m), 0);
     }
     rig_forget(&r);
-    assert_int_equal(submit(&r), 0);
     assert_int_equal(rig_tick(&r, 60), 0);
-    assert_int_equal(rig_find(&r, B, SX_MSG_APPEND)->index + rig_find(&r, B, SX_MSG_APPEND)->n, 8);
+    assert_int_equal(rig_find(&r, B, SX_MSG_APPEND)->index, 7);
+    assert_int_equal(rig_find(&r, B, SX_MSG_APPEND)->n, 2);
     rig_fini(&r);
 }
 
@@ -447,7 +448,8 @@ static void test_vote_of_late_voter(void **state)
     rig_fini(&r);
 }
 
-/* Guard: the core's ring of terms at its wrap: many terms, snapshots and replaced tails. */
+/* The core's ring of terms at its wrap (older releases counted it wrongly): many terms, snapshots and
+ * replaced tails. */
 static void test_ring_of_terms(void **state)
 {
     struct rig r;

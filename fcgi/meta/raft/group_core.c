@@ -44,24 +44,6 @@ int sx_core_error(struct sx_group *g, int rv, const char *what, struct sx_err *e
                       raft_errmsg(&g->raft));
 }
 
-/* Guard: the core's ring of terms computes "back - 1" modulo its size, which is wrong when back is 0
- * and the size is no power of two.  With the ring always beginning at slot 0, back is never 0 while there are records. */
-static void straighten(struct raft_trail *t)
-{
-    unsigned n = t->front <= t->back ? t->back - t->front : t->size - t->front + t->back;
-    __typeof__(*t->records) *copy;
-
-    if (!t->front || !t->size)
-        return;
-    copy = sx_calloc(t->size, sizeof *copy);
-    for (unsigned i = 0; i < n; i++)
-        copy[i] = t->records[(t->front + i) % t->size];
-    memcpy(t->records, copy, t->size * sizeof *copy);
-    free(copy);
-    t->front = 0;
-    t->back = n;
-}
-
 void sx_core_configuration(struct raft_configuration *c, const struct sx_members *m)
 {
     raft_configuration_init(c);
@@ -186,7 +168,6 @@ int sx_core_step(struct sx_group *g, struct raft_event *ev, int *refused, struct
     ev->capacity = 0;
     memset(ev->reserved, 0, sizeof ev->reserved);
     rv = raft_step(&g->raft, ev, &u);
-    straighten(&g->raft.trail);
     if (refused)
         *refused = rv;
     if (rv && refused)
