@@ -6,9 +6,6 @@ libsxmovers_la_SOURCES = \
 	fcgi/jobs/transfer_int.h fcgi/jobs/transfer.c fcgi/jobs/push.c fcgi/jobs/fetch.c
 EXTRA_DIST += fcgi/jobs/README.md
 
-dist_check_SCRIPTS += tests/cluster/test_repair.py
-TESTS += tests/cluster/test_repair.py
-
 if HAVE_CMOCKA
 sx_mover_tests = tests/unit/test_collect tests/unit/test_transfer
 check_PROGRAMS += $(sx_mover_tests)
