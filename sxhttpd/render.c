@@ -8,6 +8,8 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
+#include <pwd.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -142,6 +144,16 @@ static void add_listen(struct sx_buf *out, const struct sx_node_conf *c, const c
         sx_buf_printf(out, "%u %s", c->port, options);
 }
 
+/* The account of nginx's workers; nginx would take a group of the user's name by itself. */
+static void add_user(struct sx_buf *out, const char *user)
+{
+    const struct passwd *pw = getpwnam(user[0] ? user : "root");
+    const struct group *gr = pw ? getgrgid(pw->pw_gid) : NULL;
+
+    if (geteuid() == 0)
+        sx_buf_printf(out, "user %s%s%s;", user[0] ? user : "root", gr ? " " : "", gr ? gr->gr_name : "");
+}
+
 /* Appends what stands for the name: 0, or -1 if there is no such name. */
 static int fill(struct sx_buf *out, const struct sx_node_conf *c, unsigned version, const char *name,
                 size_t n)
@@ -151,7 +163,7 @@ static int fill(struct sx_buf *out, const struct sx_node_conf *c, unsigned versi
     if (n == 3 && memcmp(name, "DIR", n) == 0)
         sx_buf_str(out, c->dir);
     else if (n == 4 && memcmp(name, "USER", n) == 0)
-        sx_buf_printf(out, geteuid() == 0 ? "user %s;" : "", c->user[0] ? c->user : "root");
+        add_user(out, c->user);
     else if (n == 13 && memcmp(name, "NGINX_WORKERS", n) == 0)
         sx_buf_printf(out, "%u", processors());
     else if (n == 6 && memcmp(name, "LISTEN", n) == 0)
@@ -200,17 +212,37 @@ static int check(const char *file, const char *log, struct sx_err *e)
     return 0;
 }
 
-static int make_dirs(const struct sx_node_conf *c, struct sx_err *e)
+/* What root makes here belongs to the account that the daemon will run as. */
+static int give(const struct sx_node_conf *c, const char *path, struct sx_err *e)
 {
-    static const char *const names[] = { "run/tmp", "log" };
+    const struct passwd *pw;
+
+    if (geteuid() != 0 || !c->user[0])
+        return 0;
+    pw = getpwnam(c->user);
+    if (!pw)
+        return sx_err_set(e, SX_ECONFIG, "there is no system account '%s', which node.json names", c->user);
+    if (lchown(path, pw->pw_uid, pw->pw_gid) != 0)
+        return sx_err_errno(e, errno, "give %s to %s", path, c->user);
+    return 0;
+}
+
+static int make_places(const struct sx_node_conf *c, struct sx_err *e)
+{
+    static const char *const names[] = { "run", "run/tmp", "log" };
+    SX_AUTO_FREE char *log = sx_asprintf("%s/log/sx.log", c->dir);
+    SX_AUTO_CLOSE int fd = -1;
 
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         SX_AUTO_FREE char *path = sx_asprintf("%s/%s", c->dir, names[i]);
 
-        if (sx_io_mkdirs(path, e) != 0)
+        if (sx_io_mkdirs(path, e) != 0 || give(c, path, e) != 0)
             return -1;
     }
-    return 0;
+    fd = open(log, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0640);
+    if (fd < 0)
+        return sx_err_errno(e, errno, "open %s", log);
+    return give(c, log, e);
 }
 
 int sx_httpd_render(const struct sx_node_conf *c, struct sx_err *e)
@@ -220,7 +252,7 @@ int sx_httpd_render(const struct sx_node_conf *c, struct sx_err *e)
     SX_AUTO_FREE char *log = sx_asprintf("%s/log/nginx.log", c->dir);
     unsigned version;
 
-    if (check_dir(c->dir, e) != 0 || make_dirs(c, e) != 0 || nginx_version(&version, e) != 0)
+    if (check_dir(c->dir, e) != 0 || make_places(c, e) != 0 || nginx_version(&version, e) != 0)
         return -1;
     if (sx_io_read_file(&sx_io_posix, sx_httpd_template(), TEMPLATE_MAX, &text, e) != 0)
         return sx_err_wrap(e, "read the template of nginx.conf");
