@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * What must hold after every step (Raft paper, figure 3), recounted from the outside: from what nodes
- * write, send and apply, never from what they believe.
+ * What must hold after every step (Raft paper, figure 3), recounted from the outside: from what
+ * nodes write, send and apply, never from what they believe.
  *
  *   election safety        a term has at most one leader; a node votes once in a term
  *   log matching           an index and term have one content and one predecessor, everywhere
@@ -133,7 +133,8 @@ static void check_new_leader(struct sim_node *n, const struct sx_group_status *s
     for (uint64_t i = n->log.first; i <= s->committed; i++)
         if (s->committed_in[i] < st->term && s->committed_term[i] &&
             (i > n->log.last || n->log.term[i] != s->committed_term[i]))
-            sim_fail(s, "leader completeness: node %u leads term %llu without entry %llu of term %llu",
+            sim_fail(s,
+                     "leader completeness: node %u leads term %llu without entry %llu of term %llu",
                      n->number, U(st->term), U(i), U(s->committed_term[i]));
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * A named test for each guard around the packaged core, and for rules of the group that random runs meet
- * too seldom.
+ * A named test for each guard around the packaged core, and for rules of the group that random
+ * runs meet too seldom.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -129,6 +129,29 @@ static void test_read_rounds(void **state)
     rig_fini(&r);
 }
 
+/* A node confirms only to the leader that it follows, in its term. */
+static void test_read_confirmed(void **state)
+{
+    struct rig r;
+    struct sx_msg ask = { .type = SX_MSG_READ, .term = 2, .seq = 5 };
+    struct sx_msg m = rig_append(2, 1, 1, 1, 0, 0);
+
+    rig_init(&r, 3);
+    assert_int_equal(rig_receive(&r, B, &ask), 0);
+    assert_null(rig_find(&r, B, SX_MSG_READ_ACK)); /* nothing heard of term 2 yet */
+    assert_int_equal(rig_receive(&r, B, &m), 0);
+    assert_int_equal(rig_receive(&r, C, &ask), 0);
+    assert_null(rig_find(&r, C, SX_MSG_READ_ACK)); /* C does not lead */
+    assert_int_equal(rig_receive(&r, B, &ask), 0);
+    assert_int_equal(rig_find(&r, B, SX_MSG_READ_ACK)->seq, 5);
+    rig_forget(&r);
+    m = rig_append(3, 1, 1, 1, 0, 0);
+    assert_int_equal(rig_receive(&r, C, &m), 0); /* C leads term 3 */
+    assert_int_equal(rig_receive(&r, B, &ask), 0);
+    assert_null(rig_find(&r, B, SX_MSG_READ_ACK));
+    rig_fini(&r);
+}
+
 /* A single voter answers reads alone, and begins a new term at each start. */
 static void test_lone_voter(void **state)
 {
@@ -179,7 +202,8 @@ static void test_install_or_snapshot(void **state)
     rig_fini(&r);
 }
 
-/* Guard: entries that the leader has no more are never made up: the lagging node gets an install. */
+/* Guard: entries that the leader has no more are never made up: the lagging node gets an
+ * install. */
 static void test_entries_are_gone(void **state)
 {
     struct rig r;
@@ -257,8 +281,8 @@ static void test_vote_before_messages(void **state)
     rig_fini(&r);
 }
 
-/* Guard: what is reported as persisted counts only if it is still in the log as it was written, also when the same
- * entry came, went and came again. */
+/* Guard: what is reported as persisted counts only if it is still in the log as it was written,
+ * also when the same entry came, went and came again. */
 static void test_persisted_late(void **state)
 {
     struct rig r;
@@ -307,8 +331,8 @@ static void test_configuration_fed_back(void **state)
         address[2] = (char)('0' + i);
         assert_int_equal(
             sx_group_change(r.group, r.now, SX_CHANGE_ADD, 0x40 + i, address, i, NULL), 0);
-        assert_int_equal(
-            sx_group_change(r.group, r.now, SX_CHANGE_ADD, 0x50, "y:1", i, NULL), -1); /* one at a time */
+        assert_int_equal( /* one at a time */
+            sx_group_change(r.group, r.now, SX_CHANGE_ADD, 0x50, "y:1", i, NULL), -1);
         settle(&r);
         assert_int_equal(r.changes, i + 1);
         assert_int_equal(r.change_code, SX_OK);
@@ -448,8 +472,8 @@ static void test_vote_of_late_voter(void **state)
     rig_fini(&r);
 }
 
-/* The core's ring of terms at its wrap (older releases counted it wrongly): many terms, snapshots and
- * replaced tails. */
+/* The core's ring of terms at its wrap (older releases counted it wrongly): many terms, snapshots
+ * and replaced tails. */
 static void test_ring_of_terms(void **state)
 {
     struct rig r;
@@ -525,6 +549,8 @@ static void test_hand_over(void **state)
     assert_int_equal(rig_persist(&r), 0);
     assert_int_equal(sx_group_transfer(r.group, r.now, C, NULL), 0);
     assert_int_equal(submit(&r), -1);
+    m = rig_result(rig_status(&r).term, 0, r.last - 1); /* not all yet: the core would tell C */
+    assert_int_equal(rig_receive(&r, C, &m), 0);
     assert_null(rig_find(&r, C, SX_MSG_TIMEOUT_NOW));
     m = rig_result(rig_status(&r).term, 0, r.last);
     assert_int_equal(rig_receive(&r, C, &m), 0);
@@ -653,6 +679,7 @@ int main(void)
         cmocka_unit_test(test_change_is_alone),
         cmocka_unit_test(test_barrier_first),
         cmocka_unit_test(test_read_rounds),
+        cmocka_unit_test(test_read_confirmed),
         cmocka_unit_test(test_lone_voter),
         cmocka_unit_test(test_install_or_snapshot),
         cmocka_unit_test(test_entries_are_gone),

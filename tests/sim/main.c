@@ -2,7 +2,8 @@
  *
  * The simulator's random runs.  Environment: SX_SIM_SEEDS (how many), SX_SIM_SEED (the first, or
  * the only one if SX_SIM_SEEDS is not set), SX_SIM_STEPS (events of a run).  A violation prints
- * the seed and the command that repeats it; each hundredth seed is run twice and must leave the same trace.
+ * the seed and the command that repeats it; each hundredth seed is run twice and must leave the
+ * same trace.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -13,7 +14,11 @@
 #include "libsx/base/log.h"
 #include "tests/sim/sim.h"
 
+#ifdef __SANITIZE_ADDRESS__
+#define SEEDS 300u /* ten times as slow */
+#else
 #define SEEDS 2000u
+#endif
 #define STEPS 2500u
 #define TWICE 100u
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Random operations and faults, then healing: with all nodes up and a whole network there must be a leader,
- * and progress, within ten election time-outs, and in the end all members have the same.
+ * Random operations and faults, then healing: with all nodes up and a whole network there must be
+ * a leader, and progress, within ten election time-outs, and in the end all members have the same.
  */
 #include <string.h>
 

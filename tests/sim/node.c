@@ -283,7 +283,8 @@ void sim_node_start(struct sim_node *n)
     n->saved_vote = st.voted_for;
     sx_wal_range(n->wal, SIM_GROUP, &st.first, &st.last);
     sim_trace(s, 700 + n->number, st.last, st.term);
-    check(n, load_shadow(n, st.first, st.last, &e) || sx_group_start(n->group, s->now, &st, &e), &e);
+    check(n,
+          load_shadow(n, st.first, st.last, &e) || sx_group_start(n->group, s->now, &st, &e), &e);
     if (!s->failed[0])
         sim_check_node(n);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * One group between hand-made messages: the test is all the other nodes.  Effects are noted down; disk
- * work completes only when the test says so.
+ * One group between hand-made messages: the test is all the other nodes.  Effects are noted down;
+ * disk work completes only when the test says so.
  */
 #ifndef SX_TESTS_SIM_RIG_H
 #define SX_TESTS_SIM_RIG_H
@@ -54,7 +54,8 @@ int rig_tick(struct rig *r, uint64_t ms);                /* time passes */
 int rig_receive(struct rig *r, uint64_t from, const struct sx_msg *m);
 int rig_persist(struct rig *r);                          /* all appends are durable */
 void rig_forget(struct rig *r);                          /* what was sent so far */
-const struct sx_msg *rig_find(const struct rig *r, uint64_t to, enum sx_msg_type type); /* the last one; NULL: none */
+/* The last message of this type to this node; NULL: none. */
+const struct sx_msg *rig_find(const struct rig *r, uint64_t to, enum sx_msg_type type);
 void rig_elect(struct rig *r);                           /* makes the group the leader */
 struct sx_group_status rig_status(const struct rig *r);
 /* Entries of one term, with 4 bytes of content. */

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
  * A simulated cluster: up to SIM_NODES consensus groups of one number, each with its own disk in
- * memory (the real write-ahead log, vote and snapshot reference over memio.h) and a model of a database, a network
- * that loses, delays, doubles and reorders, and a virtual clock in milliseconds.  Everything follows from the seed.
+ * memory (the real write-ahead log, vote and snapshot reference over memio.h) and a model of a
+ * database, a network that loses, delays, doubles and reorders, and a virtual clock in
+ * milliseconds.  Everything follows from the seed.
  *
  *   sim.c      the world: clock, events, network, nodes
  *   node.c     one node: effects of its group, disk, database, crash and restart

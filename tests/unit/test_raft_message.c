@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
  * Coding of consensus messages and of lists of members: there and back, golden bytes, cut off at
- * every byte, every bit flipped, and random bytes (the decoder may refuse, never read beyond; run it
- * under ASan).
+ * every byte, every bit flipped, and random bytes (the decoder may refuse, never read beyond; run
+ * it under ASan).
  */
 #include <setjmp.h>
 #include <stdarg.h>

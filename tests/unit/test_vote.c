@@ -41,7 +41,8 @@ static void test_vote_golden(void **state)
     assert_int_equal(vote, 0);
     assert_int_equal(sx_vote_save(v, 5, 0x1122334455667788, &e), 0);
     assert_string_equal(sx_hex(hex, sx_memio_data(m, "/d/vote", &n), 44),
-                        "53585631010000000300000000000000020000000000000005000000000000008877665544332211"
+                        "5358563101000000030000000000000002000000000000000500000000000000"
+                        "8877665544332211"
                         "c2211df1");
     assert_int_equal(n, 4096 + 512);
     sx_vote_close(v);

@@ -98,7 +98,8 @@ static void test_golden(void **state)
     p = sx_memio_data(m, FILE0, &n);
     assert_non_null(p);
     assert_int_equal(n, SEGMENT);
-    assert_string_equal(sx_hex(head, p, 28), "5358573101000000000001000000000001000000000000002e8bc577");
+    assert_string_equal(sx_hex(head, p, 28),
+                        "5358573101000000000001000000000001000000000000002e8bc577");
     assert_string_equal(sx_hex(hex, p + 4096, 56), want);
     sx_wal_close(w);
     sx_memio_free(m);
@@ -300,8 +301,8 @@ static void test_missing_segment(void **state)
     sx_memio_free(m);
 }
 
-/* Every call fails once, with every kind of error; afterwards the log is shut, and what was promised is
- * there after a restart. */
+/* Every call fails once, with every kind of error; afterwards the log is shut, and what was
+ * promised is there after a restart. */
 static void test_failing_calls(void **state)
 {
     static const int errors[] = { EIO, ENOSPC };

@@ -33,7 +33,8 @@ struct sx_group *sx_group_new(const struct sx_group_config *c, const struct sx_g
     raft_seed(&g->raft, c->seed);
     raft_set_election_timeout(&g->raft, g->election_ms);
     raft_set_heartbeat_timeout(&g->raft, g->heartbeat_ms);
-    raft_set_install_snapshot_timeout(&g->raft, c->install_ms ? c->install_ms : SX_GROUP_INSTALL_MS);
+    raft_set_install_snapshot_timeout(&g->raft,
+                                      c->install_ms ? c->install_ms : SX_GROUP_INSTALL_MS);
     raft_set_pre_vote(&g->raft, true);
     raft_set_max_inflight_entries(&g->raft, SX_GROUP_INFLIGHT_ENTRIES);
     return g;
@@ -172,9 +173,9 @@ static int check_start(struct sx_group *g, const struct sx_group_start *s, const
                           g->group, (unsigned long long)s->applied,
                           (unsigned long long)g->snap.index);
     if (g->log.first > g->snap.index + 1)
-        return sx_err_set(e, SX_ECORRUPT, "group %u: the log begins at %llu, the snapshot ends at %llu",
-                          g->group, (unsigned long long)g->log.first,
-                          (unsigned long long)g->snap.index);
+        return sx_err_set(e, SX_ECORRUPT,
+                          "group %u: the log begins at %llu, the snapshot ends at %llu", g->group,
+                          (unsigned long long)g->log.first, (unsigned long long)g->snap.index);
     if (!g->snap.index && l->n && l->entry[0].type != RAFT_CHANGE)
         return sx_err_set(e, SX_ECORRUPT, "group %u: the first entry names no members", g->group);
     if ((l->n && l->entry[l->n - 1].term > s->term) || g->snap.term > s->term)
@@ -183,9 +184,9 @@ static int check_start(struct sx_group *g, const struct sx_group_start *s, const
     return 0;
 }
 
-/* Guard: the core makes a lone voter leader again in the same term.  If it lost unsynced entries of that term
- * that a standby already has, two entries of one term would share an index.  So it begins a new term, voted
- * for like any other. */
+/* Guard: the core makes a lone voter leader again in the same term.  If it lost unsynced entries
+ * of that term that a standby already has, two entries of one term would share an index.  So it
+ * begins a new term, voted for like any other. */
 static int lone_voter_term(struct sx_group *g, const struct loaded *l, uint64_t *term,
                            uint64_t *voted_for, struct sx_err *e)
 {

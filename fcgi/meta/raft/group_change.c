@@ -96,7 +96,8 @@ int sx_group_change(struct sx_group *g, uint64_t now_ms, enum sx_group_change wh
         sx_err_set(e, SX_ENOTLEADER, "group %u: this node is not the leader", g->group);
         return sx_group_leave(g, -1, e);
     }
-    /* Guard: only after an entry of the leader's own term is committed (the barrier), and one at a time. */
+    /* Guard: only after an entry of the leader's own term is committed (the barrier), and one at a
+     * time. */
     if (!sx_core_ready(g) || c->phase != SX_PHASE_NONE || g->handover.to ||
         g->raft.configuration_uncommitted_index) {
         sx_err_set(e, SX_EUNAVAIL, "group %u: another change is under way", g->group);
@@ -119,7 +120,8 @@ int sx_group_change(struct sx_group *g, uint64_t now_ms, enum sx_group_change wh
     return sx_group_leave(g, submit(g, e), e);
 }
 
-/* A round that took less than an election time-out is good enough (dissertation, §4.2.1): what came meanwhile is little. */
+/* A round that took less than an election time-out is good enough (dissertation, §4.2.1): what
+ * came meanwhile is little. */
 static int watch_catchup(struct sx_group *g, bool *did, struct sx_err *e)
 {
     struct sx_pending_change *c = &g->change;
@@ -152,8 +154,8 @@ static void committed(struct sx_group *g)
     finish(g, SX_OK);
 }
 
-/* Holds new commands back until the target has the whole log, and only then tells the core, so that the
- * target does not refuse for want of the last entry. */
+/* Holds new commands back until the target has the whole log, and only then tells the core, so
+ * that the target does not refuse for want of the last entry. */
 static int watch_handover(struct sx_group *g, bool *did, struct sx_err *e)
 {
     struct raft_event ev = { .type = RAFT_TRANSFER, .transfer = { g->handover.to } };
@@ -205,10 +207,11 @@ uint64_t sx_change_timeout(const struct sx_group *g)
     return t;
 }
 
-/* Guard: members count as soon as they are in a node's log.  If a change reached others and the leader died
- * before having it on its own disk, or if it reached the very node that loses its vote, then the nodes that are left could be
- * unable to elect although a majority is there.  So it leaves only when it is on our disk, and goes to
- * the node that it demotes only when it is committed. */
+/* Guard: members count as soon as they are in a node's log.  If a change reached others and the
+ * leader died before having it on its own disk, or if it reached the very node that loses its
+ * vote, then the nodes that are left could be unable to elect although a majority is there.  So it
+ * leaves only when it is on our disk, and goes to the node that it demotes only when it is
+ * committed. */
 uint64_t sx_change_hold(const struct sx_group *g, uint64_t to)
 {
     uint64_t index = g->raft.configuration_uncommitted_index;

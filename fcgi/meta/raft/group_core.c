@@ -90,7 +90,8 @@ int sx_core_entry(struct sx_group *g, uint64_t index, struct sx_entry *entry, bo
     entry->data = g->data.data;
     if (entry->term != item->term || entry->type != item->type || entry->len != item->len)
         return sx_err_set(e, SX_ECORRUPT,
-                          "group %u: entry %llu on disk has term %llu, type %u, length %u, not %llu, %u, %u",
+                          "group %u: entry %llu on disk has term %llu, type %u, length %u, "
+                          "not %llu, %u, %u",
                           g->group, (unsigned long long)index, (unsigned long long)entry->term,
                           entry->type, entry->len, (unsigned long long)item->term, item->type,
                           item->len);
@@ -200,8 +201,9 @@ int sx_core_submit(struct sx_group *g, enum sx_entry_type type, const void *data
     return 0;
 }
 
-/* Guard: a leader whose log is wholly committed appends nothing of its own term by itself; then neither a
- * change of members nor a read index would be safe.  So each new leader submits a barrier. */
+/* Guard: a leader whose log is wholly committed appends nothing of its own term by itself; then
+ * neither a change of members nor a read index would be safe.  So each new leader submits a
+ * barrier. */
 static int submit_barrier(struct sx_group *g, bool *did, struct sx_err *e)
 {
     static const uint8_t zero[BARRIER_BYTES];
@@ -236,8 +238,9 @@ static int feed_configuration(struct sx_group *g, uint64_t index, struct sx_err 
     return sx_core_step(g, &ev, NULL, e);
 }
 
-/* Guard: each committed change of members is fed back to the core before anything else of that commit.
- * (During an install the core already counts what the snapshot holds as committed: not yet.) */
+/* Guard: each committed change of members is fed back to the core before anything else of that
+ * commit. (During an install the core already counts what the snapshot holds as committed: not
+ * yet.) */
 static int advance_commit(struct sx_group *g, bool *did, struct sx_err *e)
 {
     while (!g->installing && g->commit < g->raft.commit_index) {
@@ -276,8 +279,8 @@ static int apply(struct sx_group *g, struct sx_err *e)
     return 0;
 }
 
-/* Guard: the core may hear of persisted entries only if they are in its log with that term still, lie
- * behind the last one it heard of, no install runs, and it is no candidate. */
+/* Guard: the core may hear of persisted entries only if they are in its log with that term still,
+ * lie behind the last one it heard of, no install runs, and it is no candidate. */
 static int report_persisted(struct sx_group *g, bool *did, struct sx_err *e)
 {
     struct raft_event ev = { .type = RAFT_PERSISTED_ENTRIES };

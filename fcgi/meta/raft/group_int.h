@@ -110,17 +110,21 @@ struct sx_group {
 
 /* group_core.c */
 int sx_core_die(struct sx_group *g, struct sx_err *e); /* marks dead, calls fatal; -1 */
-/* Steps the core, carries the update out; *refused (may be NULL) takes the core's error instead of its being fatal. */
-int sx_core_step(struct sx_group *g, struct raft_event *ev, int *refused, struct sx_err *e) SX_MUST_CHECK;
+/* Steps the core, carries the update out; *refused (may be NULL) takes the core's error instead of
+ * its being fatal. */
+int sx_core_step(struct sx_group *g, struct raft_event *ev, int *refused,
+                 struct sx_err *e) SX_MUST_CHECK;
 /* Does whatever has become possible, until nothing is left. */
 int sx_core_settle(struct sx_group *g, struct sx_err *e) SX_MUST_CHECK;
 /* Gives one new entry to the core (leader). */
 int sx_core_submit(struct sx_group *g, enum sx_entry_type type, const void *data, size_t n,
                    int *refused, struct sx_err *e) SX_MUST_CHECK;
-/* Entry `index` of the log, from memory or disk; valid until the next call.  *found false: it is gone. */
+/* Entry `index` of the log, from memory or disk; valid until the next call.  *found false: it is
+ * gone. */
 int sx_core_entry(struct sx_group *g, uint64_t index, struct sx_entry *entry, bool *found,
                   struct sx_err *e) SX_MUST_CHECK;
-uint64_t sx_core_term(const struct sx_group *g, uint64_t index); /* also of the snapshot's; 0: gone */
+/* Term of an entry, also of the snapshot's; 0: it is gone. */
+uint64_t sx_core_term(const struct sx_group *g, uint64_t index);
 int sx_core_error(struct sx_group *g, int rv, const char *what, struct sx_err *e);
 void sx_core_configuration(struct raft_configuration *c, const struct sx_members *m);
 
@@ -154,7 +158,8 @@ uint64_t sx_change_hold(const struct sx_group *g, uint64_t to);
 
 /* group_snap.c */
 /* Drops the appends under way: what they wrote counts no more. */
-int sx_snap_begin_install(struct sx_group *g, struct raft_update *u, struct sx_err *e) SX_MUST_CHECK;
+int sx_snap_begin_install(struct sx_group *g, struct raft_update *u,
+                          struct sx_err *e) SX_MUST_CHECK;
 
 /* Frame of every public [event] function: no nesting, nothing after death. */
 int sx_group_enter(struct sx_group *g, uint64_t now_ms, struct sx_err *e) SX_MUST_CHECK;

@@ -30,8 +30,9 @@ static int step_message(struct sx_group *g, uint64_t from, struct raft_message *
     return sx_core_step(g, &ev, NULL, e);
 }
 
-/* Guard: to a message of an old term the core answers with an uninitialised index, which, if
- * the asker leads again in our term meanwhile, would count as stored.  So such messages are answered here. */
+/* Guard: to a message of an old term the core answers with an uninitialised index, which, if the
+ * asker leads again in our term meanwhile, would count as stored.  So such messages are answered
+ * here. */
 static void answer_stale(struct sx_group *g, uint64_t from, uint64_t index)
 {
     struct sx_msg m = { .type = SX_MSG_APPEND_RESULT,
@@ -47,9 +48,10 @@ static uint64_t unstored_bytes(const struct sx_group *g)
     return sx_rlog_bytes_after(&g->log, g->raft.last_stored);
 }
 
-/* Guard: the core takes entries from before the beginning of its log for new ones, when an old message with
- * entry 1 comes late.  What is committed here is in every later leader's log, so that part of a message is left out
- * after a comparison; `*skip` tells how much, and index and term of what stands before the rest are given. */
+/* Guard: the core takes entries from before the beginning of its log for new ones, when an old
+ * message with entry 1 comes late.  What is committed here is in every later leader's log, so that
+ * part of a message is left out after a comparison; `*skip` tells how much, and index and term of
+ * what stands before the rest are given. */
 static int skip_committed(struct sx_group *g, uint64_t from, const struct sx_msg *m,
                           unsigned *skip, uint64_t *index, uint64_t *term, struct sx_err *e)
 {
@@ -65,7 +67,8 @@ static int skip_committed(struct sx_group *g, uint64_t from, const struct sx_msg
 
         if (mine && mine != *term) {
             sx_err_set(e, SX_ECORRUPT,
-                       "group %u: node %016llx has term %llu for the committed entry %llu, here %llu",
+                       "group %u: node %016llx has term %llu for the committed entry %llu, "
+                       "here %llu",
                        g->group, (unsigned long long)from, (unsigned long long)*term,
                        (unsigned long long)*index, (unsigned long long)mine);
             return sx_core_die(g, e);
@@ -143,7 +146,8 @@ static int recv_install(struct sx_group *g, uint64_t from, const struct sx_msg *
         return 0;
     }
     g->heard_ms = g->now;
-    /* Guard: never an install during a local snapshot, nor a second install: the leader repeats it. */
+    /* Guard: never an install during a local snapshot, nor a second install: the leader repeats
+     * it. */
     if (g->snapping || g->installing)
         return 0;
     if (sx_members_decode(&members, m->members, m->members_len, e))
@@ -161,8 +165,8 @@ static int recv_result(struct sx_group *g, uint64_t from, const struct sx_msg *m
 {
     struct raft_message r = { .type = RAFT_APPEND_ENTRIES_RESULT };
 
-    /* Guard: a refusal of what the node has confirmed meanwhile is an old message; the core would go back behind the
-     * confirmed entry and never send to this node again. */
+    /* Guard: a refusal of what the node has confirmed meanwhile is an old message; the core would
+     * go back behind the confirmed entry and never send to this node again. */
     if (m->term == g->raft.current_term && m->rejected &&
         m->rejected <= sx_group_match(g, from))
         return 0;
@@ -190,10 +194,11 @@ static bool may_vote(const struct sx_group *g, uint64_t from, const struct sx_ms
     return m->pre_vote || !g->raft.voted_for || g->raft.voted_for == from;
 }
 
-/* Guard: the core refuses its vote while its own log does not name it a voter.  But the log
- * may lag: if the change that made it a voter is in the candidate's log only, nobody could ever be elected (dissertation,
- * §4.1: servers vote whatever their members are).  So a node that believes to be no voter votes
- * here, by the same rules; a candidate for whom it is none does not count it. */
+/* Guard: the core refuses its vote while its own log does not name it a voter.  But the log may
+ * lag: if the change that made it a voter is in the candidate's log only, nobody could ever be
+ * elected (dissertation, §4.1: servers vote whatever their members are).  So a node that believes
+ * to be no voter votes here, by the same rules; a candidate for whom it is none does not count
+ * it. */
 static int vote_as_other(struct sx_group *g, uint64_t from, const struct sx_msg *m,
                          struct sx_err *e)
 {
@@ -254,7 +259,8 @@ static int recv_timeout_now(struct sx_group *g, uint64_t from, const struct sx_m
 {
     struct raft_message r = { .type = RAFT_TIMEOUT_NOW };
 
-    /* Guard: no candidacy while writes are under way (their reports may not meet a candidate) nor during an install. */
+    /* Guard: no candidacy while writes are under way (their reports may not meet a candidate) nor
+     * during an install. */
     if (g->installing || g->raft.last_stored < sx_rlog_last(&g->log))
         return 0;
     r.timeout_now = (struct raft_timeout_now){ .term = m->term,

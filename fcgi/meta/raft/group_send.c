@@ -16,9 +16,9 @@ void sx_send_msg(struct sx_group *g, uint64_t to, const char *address, const str
     g->ops.send(g->ctx, to, address, g->scratch.data, g->scratch.len);
 }
 
-/* Fills one message with entries from `index` up to (not including) `end`; gives how many.
- * Guard: a change of members is alone in its message, because the receiving core notes a wrong index for one that is
- * not the first new entry. */
+/* Fills one message with entries from `index` up to (not including) `end`; gives how many. Guard:
+ * a change of members is alone in its message, because the receiving core notes a wrong index for
+ * one that is not the first new entry. */
 static int fill(struct sx_group *g, struct sx_msg *m, struct sx_buf *data, uint64_t index,
                 uint64_t end, struct sx_err *e)
 {

@@ -26,7 +26,8 @@ int sx_group_snapshot_begin(struct sx_group *g, uint64_t now_ms, struct sx_err *
     return sx_group_leave(g, 0, e);
 }
 
-/* The members as of `index`: of the last change in the log up to there, or of the snapshot before. */
+/* The members as of `index`: of the last change in the log up to there, or of the snapshot
+ * before. */
 static int members_at(struct sx_group *g, uint64_t index, struct sx_snapref *s, struct sx_err *e)
 {
     for (; index >= g->log.first && index > g->snap.members_index; index--) {
@@ -79,8 +80,9 @@ int sx_group_snapshot_end(struct sx_group *g, uint64_t now_ms, uint64_t index, u
     g->snapping = false;
     if (!index)
         return sx_group_leave(g, 0, e);
-    /* Guard: the database may be ahead of the log on disk; a snapshot may not.  And with a snapshot at 1 the core
-     * takes entry 1 for present for ever, and would not send a new node what it needs. */
+    /* Guard: the database may be ahead of the log on disk; a snapshot may not.  And with a
+     * snapshot at 1 the core takes entry 1 for present for ever, and would not send a new node
+     * what it needs. */
     if (index < 2 || index > g->raft.last_stored || index > g->commit || index <= g->snap.index) {
         sx_err_set(e, SX_EUNAVAIL,
                    "group %u: no snapshot at %llu: log on disk to %llu, committed %llu, last %llu",

@@ -50,6 +50,7 @@ void sx_members_copy(struct sx_members *to, const struct sx_members *from); /* r
 void sx_members_encode(const struct sx_members *m, struct sx_buf *out);
 /* Replaces `m`.  Everything is checked: version, counts, lengths, roles, doubles, padding;
  * SX_EMALFORMED says what is wrong. */
-int sx_members_decode(struct sx_members *m, const void *p, size_t n, struct sx_err *e) SX_MUST_CHECK;
+int sx_members_decode(struct sx_members *m, const void *p, size_t n,
+                      struct sx_err *e) SX_MUST_CHECK;
 
 #endif

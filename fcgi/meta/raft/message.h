@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Messages between the nodes of a group: Raft's own, and ours for read indexes and removed
- * nodes.  Byte by byte in docs/formats.md.  Decoding takes bytes from the network: every length, count and range is checked,
- * because the core behind trusts what it is given.
+ * Messages between the nodes of a group: Raft's own, and ours for read indexes and removed nodes.
+ * Byte by byte in docs/formats.md.  Decoding takes bytes from the network: every length, count and
+ * range is checked, because the core behind trusts what it is given.
  */
 #ifndef SX_META_RAFT_MESSAGE_H
 #define SX_META_RAFT_MESSAGE_H
@@ -32,7 +32,8 @@ enum sx_msg_type {
 struct sx_msg {
     enum sx_msg_type type;
     uint64_t term; /* of the sender, or the one a candidate stands for */
-    uint64_t index; /* APPEND: entry before; VOTE, TIMEOUT_NOW: last entry; INSTALL: snapshot; REMOVED: the change */
+    /* APPEND: entry before; VOTE, TIMEOUT_NOW: last entry; INSTALL: snapshot; REMOVED: change */
+    uint64_t index;
     uint64_t index_term; /* of the entry at `index` */
     uint64_t commit;   /* APPEND */
     uint64_t rejected; /* APPEND_RESULT: 0, or the index that did not fit */

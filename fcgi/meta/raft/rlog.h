@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * What a group remembers of its log: term, type and length of each entry from `first` to
- * `last`, and the data of the newest ones, up to a limit; older data is read from the write-ahead log.
+ * What a group remembers of its log: term, type and length of each entry from `first` to `last`,
+ * and the data of the newest ones, up to a limit; older data is read from the write-ahead log.
  * Data that is not yet on disk is never dropped.
  */
 #ifndef SX_META_RAFT_RLOG_H
@@ -48,7 +48,8 @@ uint64_t sx_rlog_term(const struct sx_rlog *l, uint64_t index); /* 0: not in the
 void sx_rlog_append(struct sx_rlog *l, const struct sx_entry *e);
 void sx_rlog_truncate(struct sx_rlog *l, uint64_t from); /* drops `from` and what follows */
 void sx_rlog_cut(struct sx_rlog *l, uint64_t first);     /* drops what is before `first` */
-/* Drops data of the oldest entries while there is more than the limit; `stored`: last entry on disk. */
+/* Drops data of the oldest entries while there is more than the limit; `stored`: last entry on
+ * disk. */
 void sx_rlog_evict(struct sx_rlog *l, uint64_t stored);
 
 /* Bytes of data of the entries behind `index`; takes time with their number. */

@@ -4,9 +4,9 @@
  * overwrites the older slot, so a torn write leaves the newer one; the good slot with the
  * higher sequence counts.
  *
- * One good slot is enough only if the other one can be the victim of a crash during a save.  That holds:
- * a save is complete (synced) before the next one begins, so a torn slot is always the one that
- * was being written and never promised.
+ * One good slot is enough only if the other one can be the victim of a crash during a save.  That
+ * holds: a save is complete (synced) before the next one begins, so a torn slot is always the one
+ * that was being written and never promised.
  */
 #include "fcgi/meta/raft/vote.h"
 

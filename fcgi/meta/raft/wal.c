@@ -355,8 +355,8 @@ static int write_chunks(struct sx_wal *w, struct sx_wal_chunk *chunk, size_t n, 
     return 0;
 }
 
-/* Oldest segments without needed entries.  What made them unneeded must be durable before
- * they are overwritten, so they are counted when the chunks are taken, and freed after these are synced. */
+/* Oldest segments without needed entries.  What made them unneeded must be durable before they are
+ * overwritten, so they are counted when the chunks are taken, and freed after these are synced. */
 static unsigned count_free(const struct sx_wal *w)
 {
     unsigned n = 0;

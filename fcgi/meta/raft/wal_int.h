@@ -20,6 +20,7 @@
 
 #define SX_WAL_BLOCK 4096u  /* the segment's header has a block of its own */
 #define SX_WAL_RECORD 48u   /* header of a record */
+#define SX_WAL_AT_GENERATION 32u /* in the header of a record */
 #define SX_WAL_NAME_MAX 32u
 
 enum sx_wal_type {
@@ -91,7 +92,8 @@ static inline uint32_t sx_wal_record_size(uint32_t len)
     return SX_WAL_RECORD + (len + 7u) / 8u * 8u;
 }
 void sx_wal_record_encode(struct sx_buf *out, const struct sx_wal_record *r, uint32_t offset);
-/* Reads the record at p, which lies at `offset` of its segment and has at most n bytes.  False: there is no good one. */
+/* Reads the record at p, which lies at `offset` of its segment and has at most n bytes.  False:
+ * there is no good one. */
 bool sx_wal_record_decode(struct sx_wal_record *r, const uint8_t *p, size_t n, uint32_t offset);
 void sx_wal_header_encode(uint8_t block[SX_WAL_BLOCK], uint32_t segment_bytes, uint64_t generation);
 bool sx_wal_header_decode(const uint8_t block[SX_WAL_BLOCK], uint32_t *segment_bytes,
@@ -99,7 +101,8 @@ bool sx_wal_header_decode(const uint8_t block[SX_WAL_BLOCK], uint32_t *segment_b
 const char *sx_wal_name(char out[SX_WAL_NAME_MAX], unsigned slot);
 
 /* wal.c */
-struct sx_wal_group *sx_wal_group_get(struct sx_wal *w, uint32_t group); /* makes it; NULL: too many */
+/* Makes the group if need be; NULL: too many. */
+struct sx_wal_group *sx_wal_group_get(struct sx_wal *w, uint32_t group);
 static inline uint64_t sx_wal_group_last(const struct sx_wal_group *g)
 {
     return g->first + g->n - 1;

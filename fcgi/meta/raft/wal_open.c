@@ -3,11 +3,12 @@
  * Recovery: finds the segments, reads them in the order of their generations, and decides
  * whether the first record that is not good is the end of the log or damage.
  *
- * A record tells where its batch (what was synced together) begins.  If a bad place is followed, in the same
- * segment, by a good record whose batch begins behind that place, then all before that
+ * A record tells where its batch (what was synced together) begins.  If a bad place is followed,
+ * in the same segment, by a good record whose batch begins behind that place, then all before that
  * batch was durable once: damage, and the node must not start.  If the good records behind it
- * belong to the batch that the bad place lies in, then the crash came before their sync: the disk wrote the pieces in
- * its own order, nothing of them was promised, and the log ends at the bad place.
+ * belong to the batch that the bad place lies in, then the crash came before their sync: the disk
+ * wrote the pieces in its own order, nothing of them was promised, and the log ends at the bad
+ * place.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -17,6 +18,7 @@
 #include "fcgi/meta/raft/wal_int.h"
 #include "libsx/base/log.h"
 #include "libsx/base/mem.h"
+#include "libsx/base/wire.h"
 
 struct found {
     struct sx_wal_segment *segment;
@@ -93,8 +95,8 @@ static int by_generation(const void *a, const void *b)
     return p < q ? -1 : p > q;
 }
 
-/* A file without a good header is one whose making, or whose use again, was cut off; then it holds no record
- * of a generation that counts. */
+/* A file without a good header is one whose making, or whose use again, was cut off; then it holds
+ * no record of a generation that counts. */
 static int check_headless(struct sx_wal *w, struct sx_wal_segment *s, uint64_t least,
                           struct sx_buf *b, struct sx_err *e)
 {
@@ -213,12 +215,12 @@ static int erase_tail(struct sx_wal *w, struct sx_wal_segment *s, uint32_t end, 
     return 0;
 }
 
-static bool any(const uint8_t *p, size_t n)
+/* The head of a record of this generation stands there, without its whole data. */
+static bool begun(const struct sx_wal *w, const struct sx_wal_segment *s, const struct sx_buf *b,
+                  uint32_t end)
 {
-    for (size_t i = 0; i < n; i++)
-        if (p[i])
-            return true;
-    return false;
+    return end + SX_WAL_RECORD <= w->segment_bytes && sx_get_u32(b->data + end) &&
+           sx_get_u32(b->data + end + SX_WAL_AT_GENERATION) == (uint32_t)s->generation;
 }
 
 static int end_of_log(struct sx_wal *w, struct sx_wal_segment *s, const struct sx_buf *b,
@@ -233,8 +235,7 @@ static int end_of_log(struct sx_wal *w, struct sx_wal_segment *s, const struct s
         return -1;
     if (rest && erase_tail(w, s, end, e))
         return -1;
-    if (rest || (end + SX_WAL_RECORD <= w->segment_bytes && any(b->data + end, 4) &&
-                 memcmp(b->data + end + 32, &(uint32_t){ htole32((uint32_t)s->generation) }, 4) == 0))
+    if (rest || begun(w, s, b, end))
         sx_warn("%s/%s: a write was cut short at offset %" PRIu32 "; the log ends there", w->dir,
                 sx_wal_name(name, s->slot), end);
     w->pos = end;

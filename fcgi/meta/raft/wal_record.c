@@ -32,7 +32,7 @@ void sx_wal_record_encode(struct sx_buf *out, const struct sx_wal_record *r, uin
     sx_put_u32(p + 12, r->group);
     sx_put_u64(p + 16, r->index);
     sx_put_u64(p + 24, r->term);
-    sx_put_u32(p + 32, r->generation);
+    sx_put_u32(p + SX_WAL_AT_GENERATION, r->generation);
     sx_put_u32(p + 36, r->batch);
     if (r->len)
         memcpy(p + SX_WAL_RECORD, r->data, r->len);
@@ -54,7 +54,7 @@ bool sx_wal_record_decode(struct sx_wal_record *r, const uint8_t *p, size_t n, u
                                  .group = sx_get_u32(p + 12),
                                  .index = sx_get_u64(p + 16),
                                  .term = sx_get_u64(p + 24),
-                                 .generation = sx_get_u32(p + 32),
+                                 .generation = sx_get_u32(p + SX_WAL_AT_GENERATION),
                                  .batch = sx_get_u32(p + 36),
                                  .data = p + SX_WAL_RECORD };
     if (r->len > SX_LOG_ENTRY_MAX || sx_wal_record_size(r->len) > n ||
