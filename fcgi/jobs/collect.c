@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
  * See collect.h.  The order in sx_collect_page() is the rule: horizon applied, references read,
- * lease checked again in the deletion.  References that were read before the horizon was applied are
- * only used to see whether a horizon is worth submitting.
+ * lease checked again in the deletion.  References that were read before the horizon was applied
+ * are only used to see whether a horizon is worth submitting.
  */
 #include "fcgi/jobs/collect.h"
 
@@ -31,7 +31,8 @@ struct page {
     size_t n;
 };
 
-static int load(struct sx_store *s, const struct sx_collect_pass *pass, struct page *p, struct sx_err *e)
+static int load(struct sx_store *s, const struct sx_collect_pass *pass, struct page *p,
+                struct sx_err *e)
 {
     if (sx_store_list(s, pass->resumed ? &pass->after : NULL, p->items, SX_COLLECT_PAGE, &p->n, e))
         return -1;
@@ -43,8 +44,8 @@ static int load(struct sx_store *s, const struct sx_collect_pass *pass, struct p
 }
 
 /* Reads the references and decides. */
-static int decide(const struct sx_collect_meta *m, uint64_t horizon_ms, struct page *p, size_t *victims,
-                  struct sx_err *e)
+static int decide(const struct sx_collect_meta *m, uint64_t horizon_ms, struct page *p,
+                  size_t *victims, struct sx_err *e)
 {
     if (m->referenced(m->ctx, p->ids, p->n, p->yes, e))
         return sx_err_wrap(e, "references");
@@ -68,8 +69,8 @@ static int delete_victims(struct sx_store *s, struct sx_collect_pass *pass, stru
     return 0;
 }
 
-static int do_page(struct sx_store *s, const struct sx_collect_meta *m, struct sx_collect_pass *pass,
-                   struct page *p, struct sx_err *e)
+static int do_page(struct sx_store *s, const struct sx_collect_meta *m,
+                   struct sx_collect_pass *pass, struct page *p, struct sx_err *e)
 {
     uint64_t now = sx_store_now_ms(s);
     size_t victims;
@@ -89,8 +90,8 @@ static int do_page(struct sx_store *s, const struct sx_collect_meta *m, struct s
     return victims ? delete_victims(s, pass, p, e) : 0;
 }
 
-int sx_collect_page(struct sx_store *s, const struct sx_collect_meta *m, struct sx_collect_pass *pass,
-                    bool *more, struct sx_err *e)
+int sx_collect_page(struct sx_store *s, const struct sx_collect_meta *m,
+                    struct sx_collect_pass *pass, bool *more, struct sx_err *e)
 {
     SX_AUTO_FREE struct page *p = sx_malloc(sizeof *p);
 

@@ -21,15 +21,16 @@ struct sx_collect_block {
     bool referenced;
 };
 
-/* victims[i] = true if block i may be deleted, given that horizon_ms is applied.  The deletion itself must check the
- * lease again, in its transaction.  Returns how many. */
+/* victims[i] = true if block i may be deleted, given that horizon_ms is applied.  The deletion
+ * itself must check the lease again, in its transaction.  Returns how many. */
 size_t sx_collect_decide(uint64_t horizon_ms, const struct sx_collect_block *blocks, size_t n,
                          bool *victims);
 
 /* What a pass asks of the metadata. */
 struct sx_collect_meta {
-    /* Submits horizon(*horizon_ms) to every group; returns when the local databases have applied it.  Then
-     * lowers *horizon_ms to what every group has applied, if a group did not go so far. */
+    /* Submits horizon(*horizon_ms) to every group; returns when the local databases have applied
+     * it.  Then lowers *horizon_ms to what every group has applied, if a group did not go so
+     * far. */
     int (*horizon)(void *ctx, uint64_t *horizon_ms, struct sx_err *e);
     /* yes[i] = 1 if any group refers to the block now. */
     int (*referenced)(void *ctx, const struct sx_id *ids, size_t n, uint8_t *yes, struct sx_err *e);
@@ -51,7 +52,7 @@ struct sx_collect_pass {
 #define SX_COLLECT_PAGE 1024u
 
 /* Does the next page.  *more false: the pass is over. */
-int sx_collect_page(struct sx_store *s, const struct sx_collect_meta *m, struct sx_collect_pass *pass,
-                    bool *more, struct sx_err *e) SX_MUST_CHECK;
+int sx_collect_page(struct sx_store *s, const struct sx_collect_meta *m,
+                    struct sx_collect_pass *pass, bool *more, struct sx_err *e) SX_MUST_CHECK;
 
 #endif

@@ -3,9 +3,9 @@
  * The collector's process: passes over the store (collect.h), then compaction.
  *
  * When: every `collect_interval_s`, but at most a tenth of the time, so that a large store costs no
- * more than a small one; at once when asked to; and not at all while neither the metadata nor the store has changed
- * since a pass that left nothing pending.  A pass is done page by page with pauses; where it is, stands in a
- * file, so that a restart goes on from there.
+ * more than a small one; at once when asked to; and not at all while neither the metadata nor the
+ * store has changed since a pass that left nothing pending.  A pass is done page by page with
+ * pauses; where it is, stands in a file, so that a restart goes on from there.
  */
 #include "fcgi/jobs/collector.h"
 
@@ -53,8 +53,8 @@ struct collector {
 
 /* ---- what a pass asks of the metadata ---- */
 
-static int group_horizon(struct collector *c, unsigned group, uint64_t wanted_ms, uint64_t *applied_ms,
-                         struct sx_err *e)
+static int group_horizon(struct collector *c, unsigned group, uint64_t wanted_ms,
+                         uint64_t *applied_ms, struct sx_err *e)
 {
     struct sx_cmd_horizon_set h = { wanted_ms };
     uint8_t op[SX_OP_ID];
@@ -132,7 +132,8 @@ static bool pause_after(struct collector *c, uint64_t began_ms)
     return sx_proc_stop(&c->proc, ms < PAUSE_MAX_MS ? (int)ms : PAUSE_MAX_MS);
 }
 
-static int do_pages(struct collector *c, struct sx_collect_pass *pass, bool *stopped, struct sx_err *e)
+static int do_pages(struct collector *c, struct sx_collect_pass *pass, bool *stopped,
+                    struct sx_err *e)
 {
     const struct sx_collect_meta m = { horizon, referenced, c };
     bool more = true;
@@ -160,8 +161,9 @@ static int compact(struct collector *c, bool *stopped, struct sx_err *e)
             return -1;
         c->count.freed += done.freed;
         if (done.packs)
-            sx_info("%llu packs removed, %llu bytes given back, %llu copied", (unsigned long long)done.packs,
-                    (unsigned long long)done.freed, (unsigned long long)done.copied);
+            sx_info("%llu packs removed, %llu bytes given back, %llu copied",
+                    (unsigned long long)done.packs, (unsigned long long)done.freed,
+                    (unsigned long long)done.copied);
         *stopped = pause_after(c, began);
     }
     return 0;
@@ -229,7 +231,8 @@ static int start(struct collector *c, int stop_fd, struct sx_err *e)
 {
     SX_AUTO_FREE char *run = sx_asprintf("%s/run", c->conf->dir);
 
-    if (sx_io_mkdirs(run, e) || sx_proc_init(&c->proc, c->conf->dir, SX_COLLECTOR_POKE, stop_fd, e) ||
+    if (sx_io_mkdirs(run, e) ||
+        sx_proc_init(&c->proc, c->conf->dir, SX_COLLECTOR_POKE, stop_fd, e) ||
         sx_store_open_node(c->conf->dir, &c->store, e))
         return -1;
     c->cursor = sx_asprintf("%s/collect.cursor", run);
@@ -240,7 +243,8 @@ static int start(struct collector *c, int stop_fd, struct sx_err *e)
 
 static void run(struct collector *c)
 {
-    uint64_t interval = (uint64_t)c->conf->collect_interval_s * 1000, next = sx_mono_ms() + interval;
+    uint64_t interval = (uint64_t)c->conf->collect_interval_s * 1000;
+    uint64_t next = sx_mono_ms() + interval;
     bool stopped = false;
 
     while (!stopped && !sx_proc_stop(&c->proc, POLL_MS)) {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The public ends of the collector and the transfer manager for other processes: asking for work, and
- * reading what they published.  Apart from the managers themselves, so that workers need not be linked with those.
+ * The public ends of the collector and the transfer manager for other processes: asking for work,
+ * and reading what they published.  Apart from the managers themselves, so that workers need not be
+ * linked with those.
  */
 #include "fcgi/jobs/counters.h"
 

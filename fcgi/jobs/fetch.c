@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Fetching blocks from other nodes.  In rounds: each block that is still wanted goes to the list of the next
- * node in its placement order; each node's list is asked for in batches.  Nodes that are down are asked in a
- * second turn, when nobody else had the block.
+ * Fetching blocks from other nodes.  In rounds: each block that is still wanted goes to the list of
+ * the next node in its placement order; each node's list is asked for in batches.  Nodes that are
+ * down are asked in a second turn, when nobody else had the block.
  */
 #include <string.h>
 
@@ -26,7 +26,8 @@ struct fetch {
 };
 
 /* Takes the records of the answer that are what was asked for, and stores them. */
-static int store_answer(struct fetch *f, const uint32_t *list, size_t n, size_t *used, struct sx_err *e)
+static int store_answer(struct fetch *f, const uint32_t *list, size_t n, size_t *used,
+                        struct sx_err *e)
 {
     struct sx_record recs[SX_TRANSFER_BATCH_IDS];
     uint32_t which[SX_TRANSFER_BATCH_IDS];
@@ -74,7 +75,8 @@ static size_t batch(const struct fetch *f, const uint32_t *list, size_t n)
 {
     size_t bytes = 0, i = 0;
 
-    while (i < n && i < SX_TRANSFER_BATCH_IDS && (i == 0 || bytes + f->want[list[i]].len <= SX_TRANSFER_BATCH_BYTES))
+    while (i < n && i < SX_TRANSFER_BATCH_IDS &&
+           (i == 0 || bytes + f->want[list[i]].len <= SX_TRANSFER_BATCH_BYTES))
         bytes += f->want[list[i++]].len;
     return i;
 }
@@ -103,13 +105,15 @@ static int ask_all(struct fetch *f, size_t node, const uint32_t *list, size_t n,
     return 0;
 }
 
-/* The next node to ask for a block: not this one, none that failed; `down` ones only in the second turn. */
+/* The next node to ask for a block: not this one, none that failed; `down` ones only in the second
+ * turn. */
 static bool next_node(struct fetch *f, size_t block, bool second, size_t *node)
 {
     while (f->at[block] < f->nodes) {
         size_t k = f->order[block * f->nodes + f->at[block]++];
 
-        if (k == sx_peers_self(f->t->peers) || f->failed[k] || sx_peers_down(f->t->peers, k) != second)
+        if (k == sx_peers_self(f->t->peers) || f->failed[k] ||
+            sx_peers_down(f->t->peers, k) != second)
             continue;
         *node = k;
         return true;
@@ -159,12 +163,14 @@ static int check_room(struct sx_transfer *t, uint64_t bytes, struct sx_err *e)
     if (sx_store_stats(t->store, &st, e))
         return -1;
     if (st.free < bytes)
-        return sx_err_set(e, SX_ENOSPACE, "no room for blocks that this node should have: %llu bytes free",
+        return sx_err_set(e, SX_ENOSPACE,
+                          "no room for blocks that this node should have: %llu bytes free",
                           (unsigned long long)st.free);
     return 0;
 }
 
-int sx_transfer_fetch(struct sx_transfer *t, struct sx_transfer_want *want, size_t n, struct sx_err *e)
+int sx_transfer_fetch(struct sx_transfer *t, struct sx_transfer_want *want, size_t n,
+                      struct sx_err *e)
 {
     struct fetch f = { .t = t, .want = want, .n = n, .nodes = sx_peers_count(t->peers) };
     int r;
@@ -179,7 +185,7 @@ int sx_transfer_fetch(struct sx_transfer *t, struct sx_transfer_want *want, size
     for (size_t i = 0; i < n; i++) {
         size_t got = sx_peers_order(t->peers, &want[i].id, f.order + i * f.nodes);
 
-        for (; got < f.nodes; got++) /* nodes without weight are not in the order; this one is passed over */
+        for (; got < f.nodes; got++) /* a node without weight; this one is passed over */
             f.order[i * f.nodes + got] = (uint16_t)sx_peers_self(t->peers);
     }
     r = turns(&f, e);

@@ -17,7 +17,8 @@
 #include "libsx/base/log.h"
 #include "libsx/base/mem.h"
 
-int sx_proc_init(struct sx_proc *p, const char *dir, const char *name, int stop_fd, struct sx_err *e)
+int sx_proc_init(struct sx_proc *p, const char *dir, const char *name, int stop_fd,
+                 struct sx_err *e)
 {
     sigset_t set;
 

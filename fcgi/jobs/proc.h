@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * What the collector and the transfer manager share as processes: when to end, being asked to look at once,
- * and the small file in run/ where each publishes its counters.
+ * What the collector and the transfer manager share as processes: when to end, being asked to look
+ * at once, and the small file in run/ where each publishes its counters.
  */
 #ifndef SX_FCGI_JOBS_PROC_H
 #define SX_FCGI_JOBS_PROC_H
@@ -18,8 +18,10 @@ struct sx_proc {
     char *poke;    /* file that asks for work now */
 };
 
-/* Blocks SIGTERM and SIGINT.  `name` is that of the file under DIR/run that sx_proc_poke() makes. */
-int sx_proc_init(struct sx_proc *p, const char *dir, const char *name, int stop_fd, struct sx_err *e) SX_MUST_CHECK;
+/* Blocks SIGTERM and SIGINT.  `name` is that of the file under DIR/run that sx_proc_poke()
+ * makes. */
+int sx_proc_init(struct sx_proc *p, const char *dir, const char *name, int stop_fd,
+                 struct sx_err *e) SX_MUST_CHECK;
 void sx_proc_fini(struct sx_proc *p);
 
 /* True once it is time to end; waits for that at most `ms`. */

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Emptying the replication queue: for each target a page of rows; "have" tells what it has meanwhile; the rest is
- * read here (or, if this node is no owner itself, fetched) and sent; rows are removed after its answer.
+ * Emptying the replication queue: for each target a page of rows; "have" tells what it has
+ * meanwhile; the rest is read here (or, if this node is no owner itself, fetched) and sent; rows
+ * are removed after its answer.
  *
- * The queue only makes things faster: what is lost from it, the target's own sweep finds.  So rows are dropped
- * whose block nothing refers to and nobody has, and those of nodes that have left the cluster.
+ * The queue only makes things faster: what is lost from it, the target's own sweep finds.  So rows
+ * are dropped whose block nothing refers to and nobody has, and those of nodes that have left the
+ * cluster.
  */
 #include <string.h>
 
@@ -43,7 +45,8 @@ static int ask_have(struct sx_transfer *t, size_t node, struct page *p, struct s
         sx_message_parse(&m, answer.data, answer.len, e))
         return -1;
     if (m.len != p->n)
-        return sx_err_set(e, SX_EMALFORMED, "'have' of %zu blocks was answered with %zu", p->n, m.len);
+        return sx_err_set(e, SX_EMALFORMED, "'have' of %zu blocks was answered with %zu", p->n,
+                          m.len);
     for (size_t i = 0; i < p->n; i++)
         p->done[i] = m.data[i] == 1;
     return 0;
@@ -84,7 +87,8 @@ static int bring_here(struct sx_transfer *t, struct page *p, struct sx_err *e)
 }
 
 /* Sends what is to be sent and can be read, in batches.  *left: rows that must stay. */
-static int send_page(struct sx_transfer *t, size_t node, struct page *p, size_t *left, struct sx_err *e)
+static int send_page(struct sx_transfer *t, size_t node, struct page *p, size_t *left,
+                     struct sx_err *e)
 {
     SX_AUTO(sx_buf) struct sx_buf b = SX_BUF_INIT;
     size_t in_batch[PAGE], n = 0;
@@ -122,8 +126,8 @@ static int drop_useless(struct sx_transfer *t, struct page *p, struct sx_err *e)
     return 0;
 }
 
-static int remove_done(struct sx_transfer *t, uint64_t target, const struct page *p, size_t *removed,
-                       struct sx_err *e)
+static int remove_done(struct sx_transfer *t, uint64_t target, const struct page *p,
+                       size_t *removed, struct sx_err *e)
 {
     struct sx_id ids[PAGE];
     size_t n = 0;
@@ -136,7 +140,8 @@ static int remove_done(struct sx_transfer *t, uint64_t target, const struct page
 }
 
 /* *stuck: rows were left that cannot be sent now. */
-static int push_page(struct sx_transfer *t, size_t node, struct page *p, bool *stuck, struct sx_err *e)
+static int push_page(struct sx_transfer *t, size_t node, struct page *p, bool *stuck,
+                     struct sx_err *e)
 {
     uint64_t target = sx_peers_node(t->peers, node)->id;
     struct sx_err why = SX_ERR_INIT;
@@ -180,8 +185,8 @@ static void wait_longer(struct sx_transfer_target *g)
     g->next_ms = sx_mono_ms() + g->wait_ms;
 }
 
-/* After a page that the target answered: on to the next, or, at the end of a run in which rows had to be left,
- * a pause before the first again. */
+/* After a page that the target answered: on to the next, or, at the end of a run in which rows had
+ * to be left, a pause before the first again. */
 static void advance(struct sx_transfer_target *g, const struct page *p, bool stuck, bool *more)
 {
     bool last = p->n < PAGE;

@@ -3,13 +3,15 @@
  * The transfer manager's process.  It does a little of each in turn:
  *
  *   push    one batch to each node that has rows in the queue (push.c)
- *   repair  blocks that are known to be damaged here are fetched anew; at a poke and every REPAIR_MS, less often while
- *           that does not help
- *   sweep   a page of the references in the local metadata: what this node owns and does not have is fetched
+ *   repair  blocks that are known to be damaged here are fetched anew; at a poke and every
+ *           REPAIR_MS, less often while that does not help
+ *   sweep   a page of the references in the local metadata: what this node owns and does not
+ *           have is fetched
  *
- * A sweep begins at the start, at a new map, every SWEEP_MS, and sooner while blocks are missing, or when a node that was
- * down is back while blocks are missing.  Before it begins, the local metadata catch up with the leader, so that
- * a node that comes back sees what was committed without it.
+ * A sweep begins at the start, at a new map, every SWEEP_MS, and sooner while blocks are missing,
+ * or when a node that was down is back while blocks are missing.  Before it begins, the local
+ * metadata catch up with the leader, so that a node that comes back sees what was committed without
+ * it.
  */
 #include "fcgi/jobs/transfer.h"
 
@@ -23,7 +25,7 @@
 #include "libsx/io/io.h"
 
 #define POLL_MS 200
-#define FAILED_MS 1000            /* after a step that failed, e.g. while there are no metadata yet */
+#define FAILED_MS 1000            /* after a step that failed, as while there are no metadata */
 #define SWEEP_MS 600000u
 #define SWEEP_AGAIN_MIN_MS 5000u  /* after a sweep that left blocks missing; doubling to SWEEP_MS */
 #define SYNC_TIMEOUT_MS 5000
@@ -241,8 +243,9 @@ static int watch(struct sx_transfer *t, struct sweep *s, struct sx_err *e)
     for (size_t i = 0; i < sx_peers_count(t->peers); i++) {
         bool down = sx_peers_down(t->peers, i);
 
-        if (s->down[i] && !down && t->count.missing && s->due_ms > sx_mono_ms() + SWEEP_AGAIN_MIN_MS)
-            s->due_ms = sx_mono_ms() + SWEEP_AGAIN_MIN_MS; /* "not down" may only mean: worth a try */
+        if (s->down[i] && !down && t->count.missing &&
+            s->due_ms > sx_mono_ms() + SWEEP_AGAIN_MIN_MS)
+            s->due_ms = sx_mono_ms() + SWEEP_AGAIN_MIN_MS; /* or it may only be worth a try */
         s->down[i] = down;
     }
     return 0;
@@ -251,7 +254,8 @@ static int watch(struct sx_transfer *t, struct sweep *s, struct sx_err *e)
 /* ---- the process ---- */
 
 /* A little of everything.  *busy: there is more to do at once. */
-static int step(struct sx_transfer *t, struct sweep *s, struct repair *r, bool *busy, struct sx_err *e)
+static int step(struct sx_transfer *t, struct sweep *s, struct repair *r, bool *busy,
+                struct sx_err *e)
 {
     bool poked = sx_proc_poked(&t->proc);
 
@@ -306,7 +310,8 @@ static int start(struct sx_transfer *t, struct sx_board *board, int stop_fd, str
 {
     SX_AUTO_FREE char *dir = sx_asprintf("%s/run", t->conf->dir);
 
-    if (sx_io_mkdirs(dir, e) || sx_proc_init(&t->proc, t->conf->dir, SX_TRANSFER_POKE, stop_fd, e) ||
+    if (sx_io_mkdirs(dir, e) ||
+        sx_proc_init(&t->proc, t->conf->dir, SX_TRANSFER_POKE, stop_fd, e) ||
         sx_store_open_node(t->conf->dir, &t->store, e) || sx_queue_open(t->conf->dir, &t->queue, e))
         return -1;
     t->meta = sx_meta_new(t->conf->dir);

@@ -12,8 +12,8 @@
 #include "fcgi/board.h"
 #include "fcgi/conf.h"
 
-/* The manager's process: runs until SIGTERM or SIGINT, or until stop_fd (-1: none) reports end of file,
- * then returns its exit status.  After fork. */
+/* The manager's process: runs until SIGTERM or SIGINT, or until stop_fd (-1: none) reports end of
+ * file, then returns its exit status.  After fork. */
 int sx_transfer_main(const struct sx_node_conf *conf, struct sx_board *board, int stop_fd);
 
 /* Asks the node's transfer manager to look at its queue and at damaged blocks now (makes the

@@ -38,9 +38,11 @@ struct sx_transfer {
     size_t n_targets;
 };
 
-/* A request to a node, answered into `answer` (emptied first).  Notes for all processes whether the node is there. */
+/* A request to a node, answered into `answer` (emptied first).  Notes for all processes whether the
+ * node is there. */
 int sx_transfer_call(struct sx_transfer *t, size_t node, const char *path, const struct iovec *body,
-                     size_t n_body, struct sx_buf *answer, size_t answer_max, struct sx_err *e) SX_MUST_CHECK;
+                     size_t n_body, struct sx_buf *answer, size_t answer_max,
+                     struct sx_err *e) SX_MUST_CHECK;
 
 /* Are there ids that any group refers to? */
 int sx_transfer_referenced(struct sx_transfer *t, const struct sx_id *ids, size_t n, uint8_t *yes,
@@ -55,8 +57,9 @@ struct sx_transfer_want {
     bool got;
 };
 
-/* Fetches blocks from the other nodes, nearest in placement order first, and stores them here.  Those that no
- * node that answers has stay with got = false.  -1 only if this node cannot store. */
-int sx_transfer_fetch(struct sx_transfer *t, struct sx_transfer_want *want, size_t n, struct sx_err *e) SX_MUST_CHECK;
+/* Fetches blocks from the other nodes, nearest in placement order first, and stores them here.
+ * Those that no node that answers has stay with got = false.  -1 only if this node cannot store. */
+int sx_transfer_fetch(struct sx_transfer *t, struct sx_transfer_want *want, size_t n,
+                      struct sx_err *e) SX_MUST_CHECK;
 
 #endif

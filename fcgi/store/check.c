@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
  * Checking a store while it is used: SQLite's own check of the index, its sums recounted, each
- * row against its pack, and (deep) each record read.  Rows move and vanish meanwhile, so what looks wrong
- * is looked up again before it is reported.
+ * row against its pack, and (deep) each record read.  Rows move and vanish meanwhile, so what looks
+ * wrong is looked up again before it is reported.
  */
 #include <stdio.h>
 #include <string.h>
@@ -67,7 +67,8 @@ static bool in_pack(struct sx_store *s, const struct sx_row *row)
     uint64_t size;
     int fd;
 
-    if (row->pack == 0 || row->at < SX_PACK_HEADER || sx_pack_open_read(s, row->pack, &fd, &size, NULL))
+    if (row->pack == 0 || row->at < SX_PACK_HEADER ||
+        sx_pack_open_read(s, row->pack, &fd, &size, NULL))
         return false;
     s->io->close(s->io, fd);
     return row->len <= size && row->at <= size - row->len;
@@ -136,8 +137,8 @@ static int check_rows(struct sx_store *s, bool deep, struct sx_store_report *r, 
 }
 
 /* Valid records that no row points at. */
-static int count_strays(struct sx_store *s, const struct sx_pack_row *row, struct sx_store_report *r,
-                        struct sx_err *e)
+static int count_strays(struct sx_store *s, const struct sx_pack_row *row,
+                        struct sx_store_report *r, struct sx_err *e)
 {
     struct sx_record rec;
     struct sx_scan sc;

@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Giving dead space back.  A pack's dead bytes are its size less its header and the live bytes that the
- * shards count for it.  A pack that is wholly dead is removed; of one that is half dead the live records
- * are copied to another pack first:
+ * Giving dead space back.  A pack's dead bytes are its size less its header and the live bytes that
+ * the shards count for it.  A pack that is wholly dead is removed; of one that is half dead the
+ * live records are copied to another pack first:
  *
  *   1. take the pack's lock and seal it;
- *   2. copy records whose index row points here, a few MiB at a time: append, fdatasync, then change
- *      each row if it still points here (else the copy is dead);
+ *   2. copy records whose index row points here, a few MiB at a time: append, fdatasync, then
+ *      change each row if it still points here (else the copy is dead);
  *   3. blocks that could not be copied (damaged) are marked so; nothing points here then;
  *   4. make the index durable, or an old index could point at a removed pack after a crash;
  *   5. drop the table's row, cut the file to nothing (other processes may have it open), unlink it.
  *
- * A crash leaves a pack that is wholly dead, or both copies; nothing is lost.  Copying may use the reserve
- * that puts must leave free.
+ * A crash leaves a pack that is wholly dead, or both copies; nothing is lost.  Copying may use the
+ * reserve that puts must leave free.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -93,15 +93,15 @@ static int switch_all(struct sx_store *s, struct copy *c, const struct sx_claim 
     SX_AUTO_FREE uint32_t *order = sx_store_order(c->id, c->n);
 
     for (size_t i = 0, end; i < c->n; i = end) {
-        for (end = i; end < c->n && sx_shard_of(&c->id[order[end]]) == sx_shard_of(&c->id[order[i]]);)
-            end++;
+        end = sx_store_same_shard(c->id, order, i, c->n);
         if (switch_rows(s, c, to, base, order + i, end - i, e))
             return -1;
     }
     return 0;
 }
 
-static int flush(struct sx_store *s, struct copy *c, struct sx_store_compaction *done, struct sx_err *e)
+static int flush(struct sx_store *s, struct copy *c, struct sx_store_compaction *done,
+                 struct sx_err *e)
 {
     struct sx_piece piece = { c->data.data, (uint32_t)c->data.len };
     struct sx_claim to = { 0 };
@@ -146,8 +146,8 @@ static int add(struct sx_store *s, struct copy *c, const struct sx_record *r, ui
     return 0;
 }
 
-static int copy_live(struct sx_store *s, const struct sx_claim *from, struct sx_store_compaction *done,
-                     struct sx_err *e)
+static int copy_live(struct sx_store *s, const struct sx_claim *from,
+                     struct sx_store_compaction *done, struct sx_err *e)
 {
     struct copy *c = sx_calloc(1, sizeof *c);
     struct sx_record r;
@@ -229,7 +229,8 @@ static int compact_claimed(struct sx_store *s, struct sx_claim *c, struct sx_pac
     row->size = c->size;
     if (!worth_it(row, live))
         return 0;
-    if (row->state == SX_PACK_OPEN && sx_packs_set(&s->packs, c->number, SX_PACK_SEALED, c->size, false, e))
+    if (row->state == SX_PACK_OPEN &&
+        sx_packs_set(&s->packs, c->number, SX_PACK_SEALED, c->size, false, e))
         return -1;
     if (blocks && (copy_live(s, c, done, e) || lose_rest(s, c->number, e)))
         return -1;

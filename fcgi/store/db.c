@@ -12,9 +12,11 @@
 static const struct {
     int rc, code;
 } codes[] = {
-    { SQLITE_FULL, SX_ENOSPACE },   { SQLITE_CORRUPT, SX_ECORRUPT },  { SQLITE_NOTADB, SX_ECORRUPT },
-    { SQLITE_BUSY, SX_EUNAVAIL },   { SQLITE_LOCKED, SX_EUNAVAIL },   { SQLITE_NOMEM, SX_ENOMEM },
-    { SQLITE_CANTOPEN, SX_EIO },    { SQLITE_READONLY, SX_EACCESS },  { SQLITE_PERM, SX_EACCESS },
+    { SQLITE_FULL, SX_ENOSPACE },    { SQLITE_CORRUPT, SX_ECORRUPT },
+    { SQLITE_NOTADB, SX_ECORRUPT },  { SQLITE_BUSY, SX_EUNAVAIL },
+    { SQLITE_LOCKED, SX_EUNAVAIL },  { SQLITE_NOMEM, SX_ENOMEM },
+    { SQLITE_CANTOPEN, SX_EIO },     { SQLITE_READONLY, SX_EACCESS },
+    { SQLITE_PERM, SX_EACCESS },
 };
 
 int sx_db_error(sqlite3 *db, int rc, const char *what, struct sx_err *e)
@@ -83,7 +85,8 @@ static int user_version(sqlite3 *db, int *version, struct sx_err *e)
 
 /* The schema is made under the write lock and only if it is still missing then: many
  * processes may open a new database at once. */
-static int make_schema(sqlite3 *db, const struct sx_db_schema *schema, bool *fresh, struct sx_err *e)
+static int make_schema(sqlite3 *db, const struct sx_db_schema *schema, bool *fresh,
+                       struct sx_err *e)
 {
     char set[64];
     int v;
@@ -132,7 +135,8 @@ static int set_up(sqlite3 *db, const struct sx_db_schema *schema, bool *fresh, s
     if (v == 0 && (make_schema(db, schema, fresh, e) || user_version(db, &v, e)))
         return -1;
     if (v != schema->version)
-        return sx_err_set(e, SX_EVERSION, "version %d of the database is not known (this program knows %d)",
+        return sx_err_set(e, SX_EVERSION,
+                          "version %d of the database is not known (this program knows %d)",
                           v, schema->version);
     return 0;
 }
@@ -142,8 +146,8 @@ int sx_db_open(const char *path, const struct sx_db_schema *schema, sqlite3 **db
 {
     sqlite3 *h = NULL;
     bool made = false;
-    int rc = sqlite3_open_v2(path, &h,
-                             SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
+    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
+    int rc = sqlite3_open_v2(path, &h, flags, NULL);
 
     if (rc != SQLITE_OK) {
         sx_db_error(h, rc, path, e);
@@ -163,9 +167,9 @@ int sx_db_open(const char *path, const struct sx_db_schema *schema, sqlite3 **db
 #define CHECKPOINT_TRIES 20
 #define CHECKPOINT_WAIT_MS 5
 
-/* A passive checkpoint blocks nobody.  When it reports as many frames copied as there were in the log when
- * it began, all that was committed before is durable: SQLite syncs the log before it copies,
- * and starts the log anew only after it synced the database. */
+/* A passive checkpoint blocks nobody.  When it reports as many frames copied as there were in the
+ * log when it began, all that was committed before is durable: SQLite syncs the log before it
+ * copies, and starts the log anew only after it synced the database. */
 int sx_db_checkpoint(sqlite3 *db, bool *whole, struct sx_err *e)
 {
     for (int i = 0; i < CHECKPOINT_TRIES; i++) {

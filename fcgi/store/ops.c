@@ -35,8 +35,7 @@ uint32_t *sx_store_order(const struct sx_id *ids, size_t n)
     return order;
 }
 
-/* The end of the run of order[from …] that is in one shard. */
-static size_t same_shard(const struct sx_id *ids, const uint32_t *order, size_t from, size_t n)
+size_t sx_store_same_shard(const struct sx_id *ids, const uint32_t *order, size_t from, size_t n)
 {
     unsigned shard = sx_shard_of(&ids[order[from]]);
     size_t i = from;
@@ -68,7 +67,8 @@ static struct leasing leasing_now(struct sx_store *s)
     return (struct leasing){ now + period, now + period - period / SX_LEASE_SLACK_DIV, UINT64_MAX };
 }
 
-/* Reads first, without a lock: most leases are young enough.  present[i] = 2 marks those to extend. */
+/* Reads first, without a lock: most leases are young enough.  present[i] = 2 marks those to
+ * extend. */
 static int have_read(struct sx_shard *sh, const struct sx_id *ids, const uint32_t *order, size_t n,
                      uint8_t *present, struct leasing *l, size_t *extend, struct sx_err *e)
 {
@@ -92,8 +92,8 @@ static int have_read(struct sx_shard *sh, const struct sx_id *ids, const uint32_
     return 0;
 }
 
-static int have_extend(struct sx_shard *sh, const struct sx_id *ids, const uint32_t *order, size_t n,
-                       uint8_t *present, struct leasing *l, struct sx_err *e)
+static int have_extend(struct sx_shard *sh, const struct sx_id *ids, const uint32_t *order,
+                       size_t n, uint8_t *present, struct leasing *l, struct sx_err *e)
 {
     int r = 0;
 
@@ -119,7 +119,7 @@ static int have(struct sx_store *s, const struct sx_id *ids, const uint32_t *ord
         struct sx_shard *sh = &s->shard[sx_shard_of(&ids[order[i]])];
         size_t extend;
 
-        end = same_shard(ids, order, i, n);
+        end = sx_store_same_shard(ids, order, i, n);
         if (have_read(sh, ids, order + i, end - i, present, l, &extend, e) ||
             (extend && have_extend(sh, ids, order + i, end - i, present, l, e)))
             return -1;
@@ -234,7 +234,8 @@ static int put_append(struct sx_store *s, struct put *p, struct sx_claim *c, str
     return sx_pack_append(s, c, list, n, e);
 }
 
-/* One row.  Another process may have put the block in the meantime: then its copy counts and ours is dead. */
+/* One row.  Another process may have put the block in the meantime: then its copy counts and ours
+ * is dead. */
 static int put_row(struct sx_shard *sh, const struct sx_id *id, const struct sx_row *row,
                    struct sx_usage *use, struct sx_err *e)
 {
@@ -279,7 +280,7 @@ static int put_index(struct sx_store *s, struct put *p, const struct sx_claim *c
     for (size_t i = 0, end; i < p->n; i = end) {
         bool any = false;
 
-        end = same_shard(p->ids, p->order, i, p->n);
+        end = sx_store_same_shard(p->ids, p->order, i, p->n);
         for (size_t k = i; k < end; k++)
             any = any || !p->present[p->order[k]];
         if (any && put_shard(s, p, i, end, c->number, lease_ms, e))
@@ -314,7 +315,8 @@ int sx_store_put(struct sx_store *s, const struct sx_record *recs, size_t n, uin
     __attribute__((cleanup(put_fini))) struct put p = { 0 };
     struct leasing l = leasing_now(s);
 
-    if (check_count(n, e) || put_init(&p, recs, n, e) || have(s, p.ids, p.order, n, p.present, &l, e))
+    if (check_count(n, e) || put_init(&p, recs, n, e) ||
+        have(s, p.ids, p.order, n, p.present, &l, e))
         return sx_err_wrap(e, "store %zu blocks", n);
     put_choose(&p);
     if (p.fresh) {
@@ -410,8 +412,8 @@ static int list_shard(struct sx_store *s, unsigned shard, bool bad, const struct
     return r;
 }
 
-static int list(struct sx_store *s, bool bad, const struct sx_id *after, struct sx_store_item *items,
-                size_t max, size_t *n, struct sx_err *e)
+static int list(struct sx_store *s, bool bad, const struct sx_id *after,
+                struct sx_store_item *items, size_t max, size_t *n, struct sx_err *e)
 {
     size_t total = 0;
 
@@ -440,7 +442,8 @@ int sx_store_list_bad(struct sx_store *s, const struct sx_id *after, struct sx_s
 
 /* ---- delete ---- */
 
-/* The check of the lease and the deletion are under the shard's write lock: no lease can be given in between. */
+/* The check of the lease and the deletion are under the shard's write lock: no lease can be given
+ * in between. */
 static int delete_one(struct sx_shard *sh, const struct sx_id *id, uint64_t horizon_ms,
                       size_t *deleted, struct sx_err *e)
 {
@@ -474,7 +477,7 @@ int sx_store_delete(struct sx_store *s, const struct sx_id *ids, size_t n, uint6
         size_t here = 0;
         int r = 0;
 
-        end = same_shard(ids, order, i, n);
+        end = sx_store_same_shard(ids, order, i, n);
         if (sx_shard_begin(sh, e))
             return sx_err_wrap(e, "delete blocks");
         for (size_t k = i; k < end && !r; k++)

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Pack files: packs/NNNNNNNNNN.pack, a header of 64 bytes and a run of records (docs/formats.md section 10).
+ * Pack files: packs/NNNNNNNNNN.pack, a header of 64 bytes and a run of records (docs/formats.md
+ * section 10).
  *
  * Who may append: the process that holds the lock of the file (an open-file-description lock, so it
- * goes when the process dies).  It is held from sx_pack_claim() to sx_pack_release(), one batch long, so
- * processes hand open packs on, and any other may seal or compact a pack between two batches.
+ * goes when the process dies).  It is held from sx_pack_claim() to sx_pack_release(), one batch
+ * long, so processes hand open packs on, and any other may seal or compact a pack between two
+ * batches.
  *
  *   state   lock   size of the file and the table's `size`
  *   open    free   equal.  If not, its last writer died: the claimer seals it and takes another
@@ -54,7 +56,8 @@ int sx_pack_header_check(const uint8_t h[SX_PACK_HEADER], const struct sx_store 
     if (sx_get_u32(h + 4) != PACK_VERSION)
         return sx_err_set(e, SX_EVERSION, "version %u is not known", sx_get_u32(h + 4));
     if (sx_get_u64(h + 8) != number)
-        return sx_err_set(e, SX_ECORRUPT, "header says pack %llu", (unsigned long long)sx_get_u64(h + 8));
+        return sx_err_set(e, SX_ECORRUPT, "header says pack %llu",
+                          (unsigned long long)sx_get_u64(h + 8));
     if (memcmp(h + 16, s->o.cluster, 16) != 0 || sx_get_u64(h + 32) != s->o.node)
         return sx_err_set(e, SX_ECORRUPT, "header names another cluster or node");
     return 0;
@@ -79,7 +82,8 @@ static int file_size(struct sx_store *s, int fd, uint64_t *size, struct sx_err *
     return 0;
 }
 
-int sx_pack_try(struct sx_store *s, uint64_t number, struct sx_claim *c, bool *got, struct sx_err *e)
+int sx_pack_try(struct sx_store *s, uint64_t number, struct sx_claim *c, bool *got,
+                struct sx_err *e)
 {
     SX_AUTO_FREE char *path = sx_pack_path(s, number);
     int fd = s->io->open(s->io, path, O_RDWR, 0);
@@ -128,8 +132,9 @@ static int take_open(struct sx_store *s, uint64_t number, uint64_t need, struct 
     if (usable && (row.size != c->size || c->size < SX_PACK_HEADER ||
                    (c->size > SX_PACK_HEADER && c->size + need > s->o.pack_max))) {
         if (row.size != c->size)
-            sx_warn("pack %llu has %llu bytes, its index reaches to %llu: sealed", (unsigned long long)number,
-                    (unsigned long long)c->size, (unsigned long long)row.size);
+            sx_warn("pack %llu has %llu bytes, its index reaches to %llu: sealed",
+                    (unsigned long long)number, (unsigned long long)c->size,
+                    (unsigned long long)row.size);
         r = sx_packs_set(&s->packs, number, SX_PACK_SEALED, c->size, false, e);
         usable = false;
     }
@@ -166,12 +171,13 @@ static int make_pack(struct sx_store *s, struct sx_claim *c, struct sx_err *e)
         SX_AUTO_FREE char *path = NULL;
         uint64_t number;
         bool ours = false;
-        int r = 0;
+        int fd, r = 0;
 
         if (sx_packs_new(&s->packs, &number, e))
             return -1;
         path = sx_pack_path(s, number);
-        *c = (struct sx_claim){ number, s->io->open(s->io, path, O_RDWR | O_CREAT | O_EXCL, 0640), 0 };
+        fd = s->io->open(s->io, path, O_RDWR | O_CREAT | O_EXCL, 0640);
+        *c = (struct sx_claim){ number, fd, 0 };
         if (c->fd < 0) {
             c->number = 0;
             if (errno == EEXIST) /* the table lost its newest rows in a crash */
@@ -229,7 +235,8 @@ static int write_pieces(struct sx_store *s, struct sx_claim *c, const struct sx_
         ssize_t r;
 
         for (; count < IOV_MAX_ONCE && i + (size_t)count < n; count++) {
-            v[count] = (struct iovec){ (void *)pieces[i + (size_t)count].p, pieces[i + (size_t)count].len };
+            v[count] = (struct iovec){ (void *)pieces[i + (size_t)count].p,
+                                       pieces[i + (size_t)count].len };
             want += v[count].iov_len;
         }
         r = s->io->pwritev(s->io, c->fd, v, count, (off_t)at);
@@ -257,8 +264,9 @@ static int write_pieces(struct sx_store *s, struct sx_claim *c, const struct sx_
     return 0;
 }
 
-/* The kernel may have dropped the pages whose write failed and call them clean, so nothing behind the
- * old end is ever looked at again: the mark says so durably, and the bytes are cut off if that works. */
+/* The kernel may have dropped the pages whose write failed and call them clean, so nothing behind
+ * the old end is ever looked at again: the mark says so durably, and the bytes are cut off if that
+ * works. */
 static void abandon(struct sx_store *s, struct sx_claim *c, const struct sx_err *why)
 {
     struct sx_err e = SX_ERR_INIT;
@@ -298,7 +306,8 @@ int sx_pack_advance(struct sx_store *s, struct sx_claim *c, struct sx_err *e)
 
 /* ---- reading ---- */
 
-int sx_pack_open_read(struct sx_store *s, uint64_t number, int *fd, uint64_t *size, struct sx_err *e)
+int sx_pack_open_read(struct sx_store *s, uint64_t number, int *fd, uint64_t *size,
+                      struct sx_err *e)
 {
     SX_AUTO_FREE char *path = sx_pack_path(s, number);
     int f = s->io->open(s->io, path, O_RDONLY, 0);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The table of packs, index/packs.db.  It gives packs their numbers (never used twice) and knows of each
- * pack whether it may be appended to, how long it is, and how far its index is durable.  It is not synced
- * for each batch: a lost update makes `size` and `durable` smaller than the truth, which only makes
- * recovery read more, and marks of bad packs are synced.
+ * The table of packs, index/packs.db.  It gives packs their numbers (never used twice) and knows of
+ * each pack whether it may be appended to, how long it is, and how far its index is durable.  It is
+ * not synced for each batch: a lost update makes `size` and `durable` smaller than the truth, which
+ * only makes recovery read more, and marks of bad packs are synced.
  */
 #include "fcgi/store/store_int.h"
 #include "libsx/base/mem.h"

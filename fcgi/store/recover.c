@@ -7,11 +7,12 @@
  *   3. of each pack the part behind `durable` is synced, then read, and records that the index
  *      does not know get a row.  What lies behind the last valid record is cut off (a torn write);
  *      bad packs are read only as far as their good part goes, and are not cut;
- *   4. the index is made durable, and all blocks count as leased for a full period, because leases may
+ *   4. the index is made durable, and all blocks count as leased for a full period, because leases
+ *   may
  *      be lost.
  *
- * It can be repeated after a crash at any place.  Blocks deleted a short time before the stop may be back:
- * the collector deletes them again.
+ * It can be repeated after a crash at any place.  Blocks deleted a short time before the stop may
+ * be back: the collector deletes them again.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -113,8 +114,7 @@ static int flush(struct sx_store *s, uint64_t pack, struct found *f, struct sx_e
     SX_AUTO_FREE uint32_t *order = sx_store_order(f->id, f->n);
 
     for (size_t i = 0, end; i < f->n; i = end) {
-        for (end = i; end < f->n && sx_shard_of(&f->id[order[end]]) == sx_shard_of(&f->id[order[i]]);)
-            end++;
+        end = sx_store_same_shard(f->id, order, i, f->n);
         if (add_missing(s, pack, f, order + i, end - i, e))
             return -1;
     }

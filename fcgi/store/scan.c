@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Walking the records of a pack.  A record is what sx_record_parse() accepts: right magic, sane length,
- * right checksum.  Where there is none, the next place with the magic is tried; a page that cannot be
- * read is passed over.
+ * Walking the records of a pack.  A record is what sx_record_parse() accepts: right magic, sane
+ * length, right checksum.  Where there is none, the next place with the magic is tried; a page that
+ * cannot be read is passed over.
  */
 #include <errno.h>
 
@@ -14,7 +14,8 @@
 
 void sx_scan_init(struct sx_scan *sc, const struct sx_io *io, int fd, uint64_t from, uint64_t to)
 {
-    *sc = (struct sx_scan){ .io = io, .fd = fd, .at = from, .end = to, .base = from, .valid_end = from };
+    *sc = (struct sx_scan){ .io = io, .fd = fd, .at = from, .end = to, .base = from,
+                            .valid_end = from };
 }
 
 void sx_scan_fini(struct sx_scan *sc)

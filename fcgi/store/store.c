@@ -5,9 +5,9 @@
  * The file `lock` carries two locks (of open file descriptions, so they end with the process):
  *   byte 0, the door: held exclusively while a process opens or closes;
  *   byte 1, presence: held shared by all who have the store open.
- * Who comes through the door and can have byte 1 exclusively is alone: on the way in he is the first,
- * and recovers unless the file `clean` is there; on the way out he is the last, and makes that file.
- * It is removed, durably, before the first process opens anything for writing.
+ * Who comes through the door and can have byte 1 exclusively is alone: on the way in he is the
+ * first, and recovers unless the file `clean` is there; on the way out he is the last, and makes
+ * that file. It is removed, durably, before the first process opens anything for writing.
  */
 #include "fcgi/store/store.h"
 
@@ -85,8 +85,8 @@ static int remove_clean(struct sx_store *s, struct sx_err *e)
     return sx_io_sync_dir(s->io, s->dir, e);
 }
 
-/* In place, without a new file: a store on a full disk must open, too.  A torn write is seen by the checksum, and
- * the floor is then set anew. */
+/* In place, without a new file: a store on a full disk must open, too.  A torn write is seen by the
+ * checksum, and the floor is then set anew. */
 int sx_store_set_floor(struct sx_store *s, uint64_t floor_ms, struct sx_err *e)
 {
     SX_AUTO_FREE char *path = sx_asprintf("%s/floor", s->dir);
@@ -200,8 +200,9 @@ static int remove_index(struct sx_store *s, struct sx_err *e)
     return r ? r : sx_io_sync_dir(s->io, dir, e);
 }
 
-/* The file `rebuild` says, from before the first empty part of an index is made until all packs are read into
- * it, that the index cannot be relied on: a crash in between must not leave a half-filled one that looks whole. */
+/* The file `rebuild` says, from before the first empty part of an index is made until all packs are
+ * read into it, that the index cannot be relied on: a crash in between must not leave a half-filled
+ * one that looks whole. */
 static int begin_rebuild(struct sx_store *s, struct sx_err *e)
 {
     SX_AUTO_FREE char *path = sx_asprintf("%s/rebuild", s->dir);
@@ -272,7 +273,8 @@ static int open_beside(struct sx_store *s, struct sx_err *e)
     if (open_index(s, &fresh, e) || load_floor(s, &good, e))
         return -1;
     if (fresh)
-        return sx_err_set(e, SX_ECORRUPT, "a part of the index has vanished under running processes");
+        return sx_err_set(e, SX_ECORRUPT,
+                          "a part of the index has vanished under running processes");
     return good ? 0 : sx_err_set(e, SX_ECORRUPT, "file 'floor' is damaged");
 }
 
@@ -390,7 +392,9 @@ int sx_store_checkpoint(struct sx_store *s, bool *whole, struct sx_err *e)
     if (!*whole)
         return 0;
     s->since_checkpoint = 0;
-    return sx_packs_set_durable(&s->packs, rows, n, e) ? sx_err_wrap(e, "checkpoint of the index") : 0;
+    if (sx_packs_set_durable(&s->packs, rows, n, e))
+        return sx_err_wrap(e, "checkpoint of the index");
+    return 0;
 }
 
 /* ---- space ---- */
@@ -428,7 +432,8 @@ int sx_store_check_space(struct sx_store *s, uint64_t bytes, struct sx_err *e)
         return sx_err_set(e, SX_ENOSPACE, "the node's capacity is used up: %" PRIu64 " of %" PRIu64
                           " bytes", s->used, sp.capacity);
     if (sp.free < sp.reserve + bytes)
-        return sx_err_set(e, SX_ENOSPACE, "the disk is nearly full: %" PRIu64 " bytes free, %" PRIu64
+        return sx_err_set(e, SX_ENOSPACE,
+                          "the disk is nearly full: %" PRIu64 " bytes free, %" PRIu64
                           " kept in reserve", sp.free, sp.reserve);
     return 0;
 }

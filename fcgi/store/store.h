@@ -64,8 +64,8 @@ void sx_store_close(struct sx_store *s);
  * memory right before `stored`.  Each record's checksum is verified again here; whether the
  * content has the id is for the caller to check (sx_block_decode), before.
  * Blocks that are there already are not written, only leased.  One fdatasync for the batch.
- * *lease_ms: the smallest lease deadline of these blocks.  *written: how many were new (may be NULL).
- * Errors: SX_EBLOCK (nothing stored), SX_ENOSPACE below the watermark (nothing stored),
+ * *lease_ms: the smallest lease deadline of these blocks.  *written: how many were new (may be
+ * NULL). Errors: SX_EBLOCK (nothing stored), SX_ENOSPACE below the watermark (nothing stored),
  * SX_ENOSPACE, SX_EIO (some may be stored, nothing is acknowledged). */
 int sx_store_put(struct sx_store *s, const struct sx_record *recs, size_t n, uint64_t *lease_ms,
                  size_t *written, struct sx_err *e) SX_MUST_CHECK;
@@ -91,7 +91,8 @@ struct sx_store_item {
     bool bad;          /* known to be damaged */
 };
 
-/* Up to `max` items in order of their ids, behind *after (NULL: from the first).  *n < max means the end. */
+/* Up to `max` items in order of their ids, behind *after (NULL: from the first).  *n < max means
+ * the end. */
 int sx_store_list(struct sx_store *s, const struct sx_id *after, struct sx_store_item *items,
                   size_t max, size_t *n, struct sx_err *e) SX_MUST_CHECK;
 /* The same, of damaged blocks only. */
@@ -122,7 +123,7 @@ struct sx_store_stats {
     uint64_t used;          /* size of all packs */
     uint64_t bad;           /* blocks known to be damaged */
     uint64_t capacity;      /* declared, or the file system's size */
-    uint64_t free;          /* what may still be put: least of capacity left and space left, less reserve */
+    uint64_t free;          /* what may still be put: of capacity and of space, less reserve */
 };
 
 int sx_store_stats(struct sx_store *s, struct sx_store_stats *st, struct sx_err *e) SX_MUST_CHECK;

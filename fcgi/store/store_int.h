@@ -24,8 +24,8 @@
 #define SX_SHARDS 8u
 #define SX_SHARD_BITS 3
 #define SX_FD_CACHE 32u                     /* packs that a process keeps open for reading */
-#define SX_CHECKPOINT_BYTES (64ull << 20)   /* a process notes the index durable after that many bytes put */
-#define SX_LEASE_SLACK_DIV 4u               /* a lease is only extended when this part of it has passed */
+#define SX_CHECKPOINT_BYTES (64ull << 20)   /* put between two checkpoints, by one process */
+#define SX_LEASE_SLACK_DIV 4u               /* a lease is extended when that part has passed */
 #define SX_PACK_HEADER 64u
 #define SX_OPEN_PACKS_MAX 64u               /* open packs that claiming looks at */
 #define SX_USED_MS 1000u                    /* how long the sum of all packs' sizes is relied on */
@@ -99,13 +99,15 @@ int sx_shard_use(struct sx_shard *sh, uint64_t pack, int64_t bytes, int64_t bloc
 int sx_shard_mark_bad(struct sx_shard *sh, const struct sx_id *id, const struct sx_row *at,
                       struct sx_err *e) SX_MUST_CHECK;
 /* All rows that still point into a pack that is gone: bad, place lost (`forget`: removed). */
-int sx_shard_lose_pack(struct sx_shard *sh, uint64_t pack, bool forget, struct sx_err *e) SX_MUST_CHECK;
+int sx_shard_lose_pack(struct sx_shard *sh, uint64_t pack, bool forget,
+                       struct sx_err *e) SX_MUST_CHECK;
 
 struct sx_usage {
     uint64_t pack, live, blocks;
 };
 
-int sx_shard_usage(struct sx_shard *sh, uint64_t pack, struct sx_usage *u, struct sx_err *e) SX_MUST_CHECK;
+int sx_shard_usage(struct sx_shard *sh, uint64_t pack, struct sx_usage *u,
+                   struct sx_err *e) SX_MUST_CHECK;
 
 /* ---- the table of packs ---- */
 
@@ -156,7 +158,8 @@ int sx_packs_list(struct sx_packs *p, bool open_only, struct sx_pack_row **rows,
                   struct sx_err *e) SX_MUST_CHECK;
 int sx_packs_set_durable(struct sx_packs *p, const struct sx_pack_row *rows, size_t n,
                          struct sx_err *e) SX_MUST_CHECK;
-int sx_packs_sum(struct sx_packs *p, uint64_t *count, uint64_t *bytes, struct sx_err *e) SX_MUST_CHECK;
+int sx_packs_sum(struct sx_packs *p, uint64_t *count, uint64_t *bytes,
+                 struct sx_err *e) SX_MUST_CHECK;
 
 /* ---- the store ---- */
 
@@ -186,7 +189,7 @@ struct sx_store {
     uint64_t tick;            /* for the age of the slots */
     uint64_t last_pack;       /* appended to last; tried first */
     uint64_t since_checkpoint; /* bytes appended */
-    uint64_t used;            /* sum of the packs' sizes, as of used_ms and with our own puts since */
+    uint64_t used;            /* sum of the packs' sizes at used_ms, and our puts since */
     uint64_t used_ms;         /* monotonic; 0: not known */
 };
 
@@ -197,8 +200,8 @@ static inline uint64_t sx_max_u64(uint64_t a, uint64_t b)
 
 /* Notes how far the index of each pack is durable.  *whole: all of it is. */
 int sx_store_checkpoint(struct sx_store *s, bool *whole, struct sx_err *e) SX_MUST_CHECK;
-/* SX_ENOSPACE if `bytes` more would pass the capacity or reach into the reserve.  With many packs their sum
- * takes time, so it may be SX_USED_MS old, but for what this process has put. */
+/* SX_ENOSPACE if `bytes` more would pass the capacity or reach into the reserve.  With many packs
+ * their sum takes time, so it may be SX_USED_MS old, but for what this process has put. */
 int sx_store_check_space(struct sx_store *s, uint64_t bytes, struct sx_err *e) SX_MUST_CHECK;
 /* Writes the floor file and uses it. */
 int sx_store_set_floor(struct sx_store *s, uint64_t floor_ms, struct sx_err *e) SX_MUST_CHECK;
@@ -207,7 +210,8 @@ int sx_store_set_floor(struct sx_store *s, uint64_t floor_ms, struct sx_err *e) 
 
 char *sx_pack_path(const struct sx_store *s, uint64_t number); /* to free */
 /* Finds an open pack with room for `need` bytes, or makes one, and locks it. */
-int sx_pack_claim(struct sx_store *s, uint64_t need, struct sx_claim *c, struct sx_err *e) SX_MUST_CHECK;
+int sx_pack_claim(struct sx_store *s, uint64_t need, struct sx_claim *c,
+                  struct sx_err *e) SX_MUST_CHECK;
 /* Takes the lock of one pack if it is free: *got.  For compaction. */
 int sx_pack_try(struct sx_store *s, uint64_t number, struct sx_claim *c, bool *got,
                 struct sx_err *e) SX_MUST_CHECK;
@@ -222,7 +226,8 @@ int sx_pack_append(struct sx_store *s, struct sx_claim *c, const struct sx_piece
                    struct sx_err *e) SX_MUST_CHECK;
 /* Notes the new end of the pack, when the index has all its records. */
 int sx_pack_advance(struct sx_store *s, struct sx_claim *c, struct sx_err *e) SX_MUST_CHECK;
-/* Reads a record's bytes behind `out`; not verified.  SX_ENOTFOUND, SX_ECORRUPT if it is not there whole. */
+/* Reads a record's bytes behind `out`; not verified.  SX_ENOTFOUND, SX_ECORRUPT if it is not there
+ * whole. */
 int sx_pack_read(struct sx_store *s, const struct sx_row *row, struct sx_buf *out,
                  struct sx_err *e) SX_MUST_CHECK;
 /* Reads and verifies: magic, length, checksum and id. */
@@ -253,7 +258,8 @@ struct sx_scan {
 
 void sx_scan_init(struct sx_scan *sc, const struct sx_io *io, int fd, uint64_t from, uint64_t to);
 void sx_scan_fini(struct sx_scan *sc);
-/* 1: a record (its place in *at; r points into the scan's buffer until the next call); 0: the end. */
+/* 1: a record (its place in *at; r points into the scan's buffer until the next call); 0: the
+ * end. */
 int sx_scan_next(struct sx_scan *sc, struct sx_record *r, uint64_t *at);
 
 /* ---- recovery ---- */
@@ -264,5 +270,7 @@ int sx_store_recover(struct sx_store *s, bool whole, struct sx_err *e) SX_MUST_C
 
 /* Indexes of ids in order: shards one behind the other, each in the order of its tree.  To free. */
 uint32_t *sx_store_order(const struct sx_id *ids, size_t n);
+/* The end of the run from order[from] on that is in one shard. */
+size_t sx_store_same_shard(const struct sx_id *ids, const uint32_t *order, size_t from, size_t n);
 
 #endif

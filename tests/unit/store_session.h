@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * A session of everything that writes to a store (put, delete, compact, close), of which another process can
- * tell afterwards what was acknowledged.
+ * A session of everything that writes to a store (put, delete, compact, close), of which another
+ * process can tell afterwards what was acknowledged.
  */
 #ifndef SX_TESTS_UNIT_STORE_SESSION_H
 #define SX_TESTS_UNIT_STORE_SESSION_H
@@ -15,7 +15,8 @@
 
 static inline struct sx_store_options options(void)
 {
-    return (struct sx_store_options){ .node = 7, .capacity = 1u << 30, .reserve = 1, .pack_max = 32 << 10 };
+    return (struct sx_store_options){ .node = 7, .capacity = 1u << 30, .reserve = 1,
+                                      .pack_max = 32 << 10 };
 }
 
 static inline void *shared(size_t n)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * What tests of the block store share: a directory of its own, blocks made from a number, so that any
- * block that is read can be judged without a copy.
+ * What tests of the block store share: a directory of its own, blocks made from a number, so that
+ * any block that is read can be judged without a copy.
  */
 #ifndef SX_TESTS_UNIT_STORE_UTIL_H
 #define SX_TESTS_UNIT_STORE_UTIL_H

@@ -2,12 +2,13 @@
  *
  * Collection, the rule, in two ways.
  *
- * The explorer goes through every interleaving of a model with sx_collect_decide() in it: one block that belongs on one or
- * two nodes, whose clocks run apart and jump; two uploaders that store it or find it there (dedup) and commit, a deleter,
- * collectors.  After every step: while a committed file refers to the block, all its nodes have it.
- * The rule with a part taken away must be caught.
+ * The explorer goes through every interleaving of a model with sx_collect_decide() in it: one block
+ * that belongs on one or two nodes, whose clocks run apart and jump; two uploaders that store it or
+ * find it there (dedup) and commit, a deleter, collectors.  After every step: while a committed
+ * file refers to the block, all its nodes have it. The rule with a part taken away must be caught.
  *
- * The races run the real pass over a real store, with uploads, commits and deletions at the places where it waits.
+ * The races run the real pass over a real store, with uploads, commits and deletions at the places
+ * where it waits.
  */
 #include "tests/unit/store_util.h"
 
@@ -101,7 +102,7 @@ static bool step_user(const struct explorer *x, struct world *w, int u)
     }
     if (k > x->b.nodes)
         return false;
-    if (x->kind != NO_HORIZON && w->user[u].least <= w->horizon) { /* refused: once more from the start */
+    if (x->kind != NO_HORIZON && w->user[u].least <= w->horizon) { /* refused: once more */
         if (w->user[u].retries == x->b.retries)
             return false;
         w->user[u].retries++;
@@ -237,7 +238,8 @@ static struct explorer run_explorer(const struct bounds *b, enum broken kind)
 }
 
 static const struct bounds bounds[] = {
-    { .nodes = 1, .collectors = 1, .clock_max = 5, .retries = 1, .passes = 2, .deletions = 2, .back = true },
+    { .nodes = 1, .collectors = 1, .clock_max = 5, .retries = 1, .passes = 2, .deletions = 2,
+      .back = true },
     { .nodes = 2, .collectors = 1, .clock_max = 4, .retries = 1, .passes = 1, .deletions = 1 },
     { .nodes = 2, .collectors = 2, .clock_max = 2, .retries = 0, .passes = 1, .deletions = 1 },
 };
@@ -264,7 +266,8 @@ static void broken_rules_are_caught(void **state)
 
 static void decide(void **state)
 {
-    struct sx_collect_block b[] = { { 10, false }, { 11, false }, { 10, true }, { 0, false }, { UINT64_MAX, false } };
+    struct sx_collect_block b[] = { { 10, false }, { 11, false }, { 10, true }, { 0, false },
+                                    { UINT64_MAX, false } };
     bool v[5];
 
     assert_int_equal(sx_collect_decide(10, b, 5, v), 2);
@@ -281,7 +284,7 @@ struct race {
     struct sx_store *s;
     uint64_t seed, clock, horizon;
     int file[FILES];                                  /* block that the file refers to, or -1 */
-    struct { int block; uint64_t lease; } open[OPEN]; /* uploads before their commit; block -1: none */
+    struct { int block; uint64_t lease; } open[OPEN]; /* uploads before their commit; -1: none */
     unsigned committed, refused, deleted;
     bool no_horizon;                                  /* a broken state machine */
     bool quiet;                                       /* nothing else happens */
@@ -361,7 +364,8 @@ static int race_horizon(void *ctx, uint64_t *t, struct sx_err *e)
     return 0;
 }
 
-static int race_referenced(void *ctx, const struct sx_id *ids, size_t n, uint8_t *yes, struct sx_err *e)
+static int race_referenced(void *ctx, const struct sx_id *ids, size_t n, uint8_t *yes,
+                           struct sx_err *e)
 {
     struct race *r = ctx;
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The block store in one process: what is put is read, leases hold, what is deleted gives its space back,
- * damage is found and never given out, the index can be made anew from the packs.
+ * The block store in one process: what is put is read, leases hold, what is deleted gives its space
+ * back, damage is found and never given out, the index can be made anew from the packs.
  */
 #include "tests/unit/store_util.h"
 
@@ -288,7 +288,8 @@ static void delete_and_compact(void **state)
     assert_int_equal(st2.bytes, st.bytes);
     assert_true(st2.used < st.used / 2);
     /* What was freed, but for the headers of the packs that were made for the copies. */
-    assert_true(done.freed >= st.used - st2.used && done.freed - (st.used - st2.used) <= 64 * st2.packs);
+    assert_true(done.freed >= st.used - st2.used &&
+                done.freed - (st.used - st2.used) <= 64 * st2.packs);
     for (uint64_t i = 0; i < 1000; i++)
         assert_int_equal(util_get(s, i, MAX), i < 500 || i % 3 ? SX_ENOTFOUND : 0);
     util_check(s);
@@ -422,7 +423,8 @@ static void flipped_header(void **state)
 /* A wrong row in the index leads to no wrong block. */
 static void wrong_rows(void **state)
 {
-    static const char *const damage[] = { "UPDATE block SET at = at + 1", "UPDATE block SET len = len - 1",
+    static const char *const damage[] = { "UPDATE block SET at = at + 1",
+                                          "UPDATE block SET len = len - 1",
                                           "UPDATE block SET len = 4000000000", "UPDATE block SET at = -5",
                                           "UPDATE block SET pack = 99", "UPDATE block SET at = 64" };
 
@@ -501,7 +503,8 @@ static void rebuild(void **state)
     util_remove(dir);
 }
 
-/* The last record cut at every byte: what stands before it is there, the cut one is not, the store goes on. */
+/* The last record cut at every byte: what stands before it is there, the cut one is not, the store
+ * goes on. */
 static void torn_tail(void **state)
 {
     uint32_t len = util_len(5, 60) + SX_RECORD_HEADER;

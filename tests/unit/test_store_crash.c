@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The block store under stress: many processes, kill -9, failing calls, power cuts.  The rule everywhere: a block whose
- * put returned 0 is readable and right, every other is right or not there.
+ * The block store under stress: many processes, kill -9, failing calls, power cuts.  The rule
+ * everywhere: a block whose put returned 0 is readable and right, every other is right or not
+ * there.
  *
- * The power cut: a child runs on a layer over sx_io that counts calls and notes what is synced; at the chosen call
- * it ends, and the parent takes away, by chance, what was not: bytes (cut, or sectors zeroed), new names,
- * removals, renames, and the index's write-ahead logs, which the store does not sync for each batch.
+ * The power cut: a child runs on a layer over sx_io that counts calls and notes what is synced; at
+ * the chosen call it ends, and the parent takes away, by chance, what was not: bytes (cut, or
+ * sectors zeroed), new names, removals, renames, and the index's write-ahead logs, which the store
+ * does not sync for each batch.
  */
 #include "tests/unit/store_session.h"
 
@@ -184,7 +186,8 @@ static int fault_open(const struct sx_io *io, const char *path, int flags, mode_
     return (flags & O_CREAT) && fails(io) && errno ? -1 : sx_io_posix.open(io, path, flags, mode);
 }
 
-static ssize_t fault_pwritev(const struct sx_io *io, int fd, const struct iovec *iov, int count, off_t at)
+static ssize_t fault_pwritev(const struct sx_io *io, int fd, const struct iovec *iov, int count,
+                             off_t at)
 {
     if (!fails(io))
         return sx_io_posix.pwritev(io, fd, iov, count, at);
@@ -375,7 +378,8 @@ static int crash_open(const struct sx_io *io, const char *path, int flags, mode_
     return fd;
 }
 
-static ssize_t crash_pwritev(const struct sx_io *io, int fd, const struct iovec *iov, int count, off_t at)
+static ssize_t crash_pwritev(const struct sx_io *io, int fd, const struct iovec *iov, int count,
+                             off_t at)
 {
     struct crash *c = io->ctx;
     struct crash_file *f = &c->file[c->of_fd[fd] - 1];
@@ -536,7 +540,8 @@ static void power_cut(const char *dir, const struct crash *c, uint64_t *seed)
 }
 
 /* Runs a session that is cut at one call; gives whether the cut came before its end. */
-static bool cut_session(const char *dir, struct crash *c, struct session *w, unsigned at, uint64_t *seed)
+static bool cut_session(const char *dir, struct crash *c, struct session *w, unsigned at,
+                        uint64_t *seed)
 {
     int status;
     pid_t pid;
@@ -557,7 +562,8 @@ static bool cut_session(const char *dir, struct crash *c, struct session *w, uns
     return !w->ended;
 }
 
-/* `rounds` directories, in each three sessions cut at random places.  Gives how many blocks were lost. */
+/* `rounds` directories, in each three sessions cut at random places.  Gives how many blocks were
+ * lost. */
 static unsigned power_cuts(unsigned rounds, bool lie)
 {
     enum { SESSIONS = 3 };
@@ -587,9 +593,11 @@ static unsigned power_cuts(unsigned rounds, bool lie)
                 lost += session_lost(s, &w[i]);
             if (!lie)
                 util_check(s);
-            for (unsigned i = 0; i < SESSION_BLOCKS; i++) { /* after a cut everything counts as leased */
+            /* After a cut everything counts as leased. */
+            for (unsigned i = 0; i < SESSION_BLOCKS; i++) {
                 id = util_id(w[k].base + i);
-                assert_done(sx_store_delete(s, &id, 1, sx_store_now_ms(s) + 1000, &deleted, &e), &e);
+                assert_done(sx_store_delete(s, &id, 1, sx_store_now_ms(s) + 1000, &deleted, &e),
+                            &e);
                 assert_int_equal(deleted, 0);
             }
             sx_store_close(s);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * kill -9 at a system call: a child does a session under ptrace and is killed as it enters its n-th call that
- * changes a file, SQLite's calls included.  Then everything acknowledged must be there, and the store sound.
+ * kill -9 at a system call: a child does a session under ptrace and is killed as it enters its n-th
+ * call that changes a file, SQLite's calls included.  Then everything acknowledged must be there,
+ * and the store sound.
  *
  * By default a random part of the calls is tried; SX_KILL_ALL=1 tries each.
  */
@@ -46,7 +47,8 @@ static bool enters_change(pid_t pid)
            info.op == PTRACE_SYSCALL_INFO_ENTRY && changes_files(info.entry.nr);
 }
 
-/* Runs a session and kills it at its kill_at-th change (0: never).  Gives how many there were; 0: no ptrace here. */
+/* Runs a session and kills it at its kill_at-th change (0: never).  Gives how many there were; 0:
+ * no ptrace here. */
 static unsigned run_traced(const char *dir, struct session *w, unsigned kill_at)
 {
     unsigned n = 0;
@@ -62,9 +64,11 @@ static unsigned run_traced(const char *dir, struct session *w, unsigned kill_at)
         _exit(0);
     }
     assert_int_equal(waitpid(pid, &status, 0), pid);
-    if (!WIFSTOPPED(status) || ptrace(PTRACE_SETOPTIONS, pid, NULL, PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL))
+    if (!WIFSTOPPED(status) ||
+        ptrace(PTRACE_SETOPTIONS, pid, NULL, PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL))
         return 0;
-    while (ptrace(PTRACE_SYSCALL, pid, NULL, NULL) == 0 && waitpid(pid, &status, 0) == pid && WIFSTOPPED(status)) {
+    while (ptrace(PTRACE_SYSCALL, pid, NULL, NULL) == 0 && waitpid(pid, &status, 0) == pid &&
+           WIFSTOPPED(status)) {
         if (WSTOPSIG(status) != (SIGTRAP | 0x80) || !enters_change(pid) || ++n != kill_at)
             continue;
         kill(pid, SIGKILL);

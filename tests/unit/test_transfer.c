@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The two directions of the transfer manager, against nodes that are stores in this process: sx_transfer_call() below
- * answers as docs/api.md section 9 says, and sometimes it fails, cuts answers off, or answers with wrong records.
- * Whatever happens: nothing wrong is stored, a row leaves the queue only when its target has the block (or
- * nobody needs it), and when the nodes are well again everything arrives.
+ * The two directions of the transfer manager, against nodes that are stores in this process:
+ * sx_transfer_call() below answers as docs/api.md section 9 says, and sometimes it fails, cuts
+ * answers off, or answers with wrong records. Whatever happens: nothing wrong is stored, a row
+ * leaves the queue only when its target has the block (or nobody needs it), and when the nodes are
+ * well again everything arrives.
  */
 #include "tests/unit/store_util.h"
 
@@ -86,7 +87,8 @@ static enum fault draw(void)
 static void answer_have(struct sx_store *s, const struct sx_message *m, struct sx_buf *answer)
 {
     size_t n = m->len / SX_ID_SIZE;
-    SX_AUTO_JSON json_t *j = json_pack("{s:I,s:I}", "lease_ms", (json_int_t)1, "count", (json_int_t)n);
+    SX_AUTO_JSON json_t *j = json_pack("{s:I,s:I}", "lease_ms", (json_int_t)1, "count",
+                                       (json_int_t)n);
     struct sx_err e = SX_ERR_INIT;
     uint8_t present[SX_TRANSFER_BATCH_IDS];
     uint64_t lease;
@@ -112,7 +114,8 @@ static void answer_get(struct sx_store *s, const struct sx_message *m, struct sx
     }
 }
 
-static int answer_put(struct sx_store *s, const struct sx_message *m, struct sx_buf *answer, struct sx_err *e)
+static int answer_put(struct sx_store *s, const struct sx_message *m, struct sx_buf *answer,
+                      struct sx_err *e)
 {
     SX_AUTO_FREE struct sx_record *recs = sx_calloc(SX_TRANSFER_BATCH_IDS, sizeof *recs);
     uint64_t count, lease;
