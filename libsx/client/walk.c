@@ -129,7 +129,8 @@ static int read_names(struct walk *w, struct names *l)
         if (strcmp(de->d_name, ".") && strcmp(de->d_name, ".."))
             add_name(w, l, de->d_name);
     closedir(d);
-    qsort(l->list, l->n, sizeof *l->list, by_text);
+    if (l->n)
+        qsort(l->list, l->n, sizeof *l->list, by_text);
     return 0;
 }
 
