@@ -207,9 +207,9 @@ static int reap(struct mu_node *n)
 {
     int status;
 
-    close(n->stop_fd);
     if (waitpid(n->pid, &status, 0) != n->pid)
         die("waitpid", NULL);
+    close(n->stop_fd);
     n->pid = 0;
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
@@ -221,6 +221,11 @@ int mu_stop(struct mu_cluster *c, unsigned i)
     /* A byte, since forked clients may hold the write end, too. */
     if (write(c->nodes[i].stop_fd, "", 1) != 1)
         die("stop", NULL);
+    return reap(&c->nodes[i]);
+}
+
+int mu_wait(struct mu_cluster *c, unsigned i)
+{
     return reap(&c->nodes[i]);
 }
 

@@ -36,6 +36,7 @@ void mu_free(struct mu_cluster *c); /* kills what runs, removes the directory */
 
 void mu_start(struct mu_cluster *c, unsigned i);
 int mu_stop(struct mu_cluster *c, unsigned i); /* in order; its exit status */
+int mu_wait(struct mu_cluster *c, unsigned i); /* for one that ends by itself; its exit status */
 void mu_kill(struct mu_cluster *c, unsigned i); /* kill -9 */
 
 /* Starts the first `count` nodes, adds those behind the first to the cluster and waits until `voters` vote. */

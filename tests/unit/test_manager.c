@@ -5,6 +5,7 @@
  */
 #include "tests/unit/unit.h"
 
+#include <dirent.h>
 #include <pthread.h>
 #include <stdio.h>
 
@@ -12,6 +13,7 @@
 #include "fcgi/meta/sm/sm.h"
 #include "libsx/base/clock.h"
 #include "libsx/crypt/crypt.h"
+#include "libsx/io/io.h"
 #include "tests/unit/manager_util.h"
 
 #define SUBMIT_MS 10000u
@@ -143,6 +145,42 @@ static void refusals_come_back(void **state)
     assert_done(sx_meta_is_leader(m, 0, &leader, &e), &e);
     assert_true(leader);
     sx_meta_free(m);
+}
+
+#define LOG_HEADER 4096u
+
+/* The middle of the records in the log's first file. */
+static void damage_log(void)
+{
+    SX_AUTO_FREE char *dir = sx_asprintf("%s/meta/wal", cluster.nodes[0].dir);
+    SX_AUTO(sx_buf) struct sx_buf b = SX_BUF_INIT;
+    struct sx_err e = SX_ERR_INIT;
+    struct dirent **names;
+    int n = scandir(dir, &names, NULL, alphasort);
+    size_t used;
+
+    assert_true(n > 2); /* behind "." and ".." */
+    SX_AUTO_FREE char *path = sx_asprintf("%s/%s", dir, names[2]->d_name);
+    for (int i = 0; i < n; i++)
+        free(names[i]);
+    free(names);
+    assert_done(sx_io_read_file(&sx_io_posix, path, 64u << 20, &b, &e), &e);
+    for (used = b.len; used > 0 && b.data[used - 1] == 0; used--)
+        ;
+    assert_true(used > LOG_HEADER);
+    b.data[(LOG_HEADER + used) / 2] ^= 0xff;
+    assert_done(sx_io_replace(&sx_io_posix, path, b.data, b.len, 0600, &e), &e);
+}
+
+/* It may not go on: what it confirmed to others may be gone.  Another start would not help. */
+static void a_damaged_log_stops_the_node(void **state)
+{
+    for (unsigned i = 0; i < 20; i++)
+        put(0, "test.damage", "many entries");
+    mu_kill(&cluster, 0);
+    damage_log();
+    mu_start(&cluster, 0);
+    assert_int_equal(mu_wait(&cluster, 0), 2);
 }
 
 /* ---- three nodes ---- */
@@ -396,6 +434,7 @@ int main(void)
     const struct CMUnitTest one[] = {
         cmocka_unit_test(one_node_keeps_what_it_acknowledged),
         cmocka_unit_test(refusals_come_back),
+        cmocka_unit_test(a_damaged_log_stops_the_node),
     };
     const struct CMUnitTest three[] = {
         cmocka_unit_test(every_node_takes_commands), cmocka_unit_test(an_op_id_has_one_effect),
