@@ -30,6 +30,7 @@
 
 #define STEP (256u << 10)
 #define SILENCE_S 30         /* during the transfer */
+#define CONNECT_S 5
 #define PREPARE_S 600        /* until the other side has made its copy */
 #define PROBE_S 5            /* keep-alive probes find a machine that died meanwhile */
 #define PROBES 3
@@ -38,9 +39,36 @@
 
 /* ---- both sides ---- */
 
-static void set_patience(int fd, int receive_s)
+void sx_copy_stop(struct sx_copy_stop *s)
 {
-    struct timeval in = { .tv_sec = receive_s }, out = { .tv_sec = SILENCE_S };
+    SX_AUTO_LOCK(&s->lock);
+
+    s->stopped = true;
+    if (s->fd >= 0)
+        shutdown(s->fd, SHUT_RDWR);
+}
+
+static int stop_can(struct sx_copy_stop *s, int fd, struct sx_err *e)
+{
+    SX_AUTO_LOCK(&s->lock);
+
+    if (s->stopped)
+        return sx_err_set(e, SX_ECANCELED, "the group manager ends");
+    s->fd = fd;
+    return 0;
+}
+
+/* Before the descriptor is closed, so that no other file can be meant. */
+static void stop_cannot(struct sx_copy_stop *s)
+{
+    SX_AUTO_LOCK(&s->lock);
+
+    s->fd = -1;
+}
+
+static void set_patience(int fd, int receive_s, int send_s)
+{
+    struct timeval in = { .tv_sec = receive_s }, out = { .tv_sec = send_s };
     int on = 1, probe_s = PROBE_S, probes = PROBES;
 
     if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &in, sizeof in) ||
@@ -224,15 +252,17 @@ static int serve(SSL *ssl, uint64_t self, const char *db_path, const char *temp,
 }
 
 int sx_copy_serve(int fd, SSL *ssl, uint64_t self, const char *db_path, const char *temp,
-                  uint64_t min_index, struct sx_err *e)
+                  uint64_t min_index, struct sx_copy_stop *stop, struct sx_err *e)
 {
-    int r;
+    int r = stop_can(stop, fd, e);
 
-    set_patience(fd, SILENCE_S);
-    r = serve(ssl, self, db_path, temp, min_index, e);
+    set_patience(fd, SILENCE_S, SILENCE_S);
+    if (r == 0)
+        r = serve(ssl, self, db_path, temp, min_index, e);
     if (r == 0)
         SSL_shutdown(ssl);
     SSL_free(ssl);
+    stop_cannot(stop);
     close(fd);
     return r;
 }
@@ -255,7 +285,7 @@ static int connect_to(const char *address, struct sx_err *e)
         return sx_err_set(e, SX_ENET, "%s: %s", address, gai_strerror(r));
     fd = socket(ai->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd >= 0) {
-        set_patience(fd, PREPARE_S);
+        set_patience(fd, PREPARE_S, CONNECT_S);
         if (connect(fd, ai->ai_addr, ai->ai_addrlen)) {
             sx_err_errno(e, errno, "connecting to %s", address);
             close(fd);
@@ -384,7 +414,7 @@ static int fetch(SSL *ssl, int sock, const struct sx_copy_from *from, const char
         return sx_err_set(e, SX_ENOMEM, "out of memory for a TLS connection");
     if (ask(ssl, from, e) || recv_head(ssl, from->min_index, &size, index, e))
         return -1;
-    set_patience(sock, SILENCE_S);
+    set_patience(sock, SILENCE_S, SILENCE_S);
     fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
     if (fd < 0)
         return sx_err_errno(e, errno, "making %s", path);
@@ -403,8 +433,11 @@ int sx_copy_fetch(const struct sx_copy_from *from, const char *path, uint64_t *i
     ssl = SSL_new(from->tls);
     if (!ssl)
         return sx_err_set(e, SX_ENOMEM, "out of memory for a TLS connection");
-    r = fetch(ssl, sock, from, path, index, e);
+    r = stop_can(from->stop, sock, e);
+    if (r == 0)
+        r = fetch(ssl, sock, from, path, index, e);
     SSL_free(ssl);
+    stop_cannot(from->stop);
     if (r || check_structure(path, e) || sync_file(path, e))
         return -1;
     return 0;

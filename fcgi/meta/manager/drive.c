@@ -3,17 +3,15 @@
  * See drive.h.
  *
  * Log: append() notes entries with the log at once; one sync job at a time makes durable what was noted
- * until it began, then the group is told.  Snapshot: begin, sync of the database aside, end.  Install: fetch in its own
- * thread (again and again until it succeeds), swap of the database, installed.
+ * until it began, then the group is told.  Snapshot: begin, sync of the database aside, end.  Install: see install.h.
  */
 #include "fcgi/meta/manager/drive.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <string.h>
 
-#include "fcgi/meta/manager/copy.h"
 #include "fcgi/meta/manager/exec.h"
+#include "fcgi/meta/manager/install.h"
 #include "fcgi/meta/raft/vote.h"
 #include "fcgi/meta/raft/wal.h"
 #include "libsx/base/clock.h"
@@ -25,11 +23,10 @@
 #define SNAPSHOT_BYTES (64u << 20)
 #define TRAILING_ENTRIES 5000u        /* kept behind a snapshot, for followers that lag a little */
 #define TRAILING_BYTES (16u << 20)
-#define FETCH_RETRY_MS 1000u
 
 struct sx_drive {
     struct sx_drive_params p;
-    char *meta, *snapref_path, *new_path, *ready_path;
+    char *meta, *snapref_path;
     struct sx_group *group;
     struct sx_timer tick;
     bool dead;
@@ -47,16 +44,8 @@ struct sx_drive {
     /* Database. */
     struct sx_apply *apply;
     uint64_t snapshot_entries, snapshot_bytes; /* in the log when the snapshot was begun */
-    /* Install. */
-    struct sx_exec *fetch_thread;
-    struct sx_task fetch;
-    struct sx_timer fetch_again;
+    struct sx_install *install;
     bool installing;
-    uint64_t install_index;
-    uint64_t fetch_node;
-    char *fetch_address;
-    uint64_t fetched_index;
-    struct sx_err fetch_err;
 };
 
 static uint64_t now(const struct sx_drive *d)
@@ -178,20 +167,12 @@ static int log_cut(void *ctx, uint64_t first, bool all, struct sx_err *e)
     return sx_wal_cut(d->wal, d->p.group, first, all, e);
 }
 
-static void fetch_start(void *ctx);
-
 static void install(void *ctx, uint64_t leader, const char *address, uint64_t index)
 {
     struct sx_drive *d = ctx;
 
-    sx_info("group %u: too far behind, entry %" PRIu64 " and before come as a database", d->p.group,
-            index);
     d->installing = true;
-    d->install_index = index;
-    d->fetch_node = leader;
-    free(d->fetch_address);
-    d->fetch_address = sx_strdup(address ? address : "");
-    sx_loop_arm(d->p.loop, &d->fetch_again, 0);
+    sx_install_begin(d->install, leader, address, index);
 }
 
 static void send_message(void *ctx, uint64_t to, const char *address, const void *msg, size_t n)
@@ -307,23 +288,16 @@ static void maybe_snapshot(struct sx_drive *d)
 
 /* ---- install ---- */
 
-static void fetch_run(void *ctx)
+static bool where_leader(void *ctx, uint64_t *node, const char **address)
 {
     struct sx_drive *d = ctx;
-    struct sx_copy_from from = { .conf = d->p.conf,
-                                 .tls = d->p.tls,
-                                 .self_address = d->p.address,
-                                 .node = d->fetch_node,
-                                 .address = d->fetch_address,
-                                 .group = d->p.group,
-                                 .min_index = d->install_index };
+    struct sx_group_status s;
 
-    if (sx_copy_fetch(&from, d->new_path, &d->fetched_index, &d->fetch_err))
-        return;
-    if (rename(d->new_path, d->ready_path))
-        sx_err_errno(&d->fetch_err, errno, "renaming %s", d->new_path);
-    else if (sx_io_sync_dir(&sx_io_posix, d->meta, &d->fetch_err) == 0)
-        sx_err_clear(&d->fetch_err);
+    sx_group_status(d->group, &s);
+    if (s.leader && s.leader != s.id)
+        *node = s.leader;
+    *address = d->p.ops->address_of(d->p.ctx, *node);
+    return !d->dead;
 }
 
 static void installed(void *ctx)
@@ -341,41 +315,7 @@ static void installed(void *ctx)
     after(d);
 }
 
-static void fetch_done(void *ctx)
-{
-    struct sx_drive *d = ctx;
-
-    if (d->dead)
-        return;
-    if (d->fetch_err.code == SX_OK) {
-        sx_apply_swap(d->apply, installed, d);
-        return;
-    }
-    sx_warn("group %u: fetch the database from node %016" PRIx64 ": %s", d->p.group, d->fetch_node,
-            d->fetch_err.msg);
-    sx_loop_arm(d->p.loop, &d->fetch_again, now(d) + FETCH_RETRY_MS);
-}
-
-/* From the leader of now, if it is known: the one that began may be dead.  The links know its address better than the
- * group, which may not know its members yet. */
-static void fetch_start(void *ctx)
-{
-    struct sx_drive *d = ctx;
-    struct sx_group_status s;
-    const char *address;
-
-    if (d->dead || d->fetch.busy)
-        return;
-    sx_group_status(d->group, &s);
-    if (s.leader && s.leader != s.id)
-        d->fetch_node = s.leader;
-    address = d->p.ops->address_of(d->p.ctx, d->fetch_node);
-    if (address) {
-        free(d->fetch_address);
-        d->fetch_address = sx_strdup(address);
-    }
-    sx_exec_run(d->fetch_thread, &d->fetch);
-}
+static const struct sx_install_ops install_ops = { where_leader, installed };
 
 /* ---- what comes out of the database ---- */
 
@@ -481,6 +421,9 @@ static int open_files(struct sx_drive *d, struct sx_snapref *ref, bool found_new
     d->apply = sx_apply_new(d->p.loop, d->meta, d->p.group, &apply_ops, d, e);
     if (!d->apply)
         return -1;
+    d->install = sx_install_new(&d->p, d->meta, d->apply, &install_ops, d, e);
+    if (!d->install)
+        return -1;
     sx_wal_range(d->wal, d->p.group, &s.first, &s.last);
     if (found_new && s.term <= 1 && s.voted_for == 0 && ref->index == 0 && s.last <= 1) {
         if (found_group(d, e))
@@ -499,17 +442,11 @@ struct sx_drive *sx_drive_new(const struct sx_drive_params *p, bool found_new, s
     d->p = *p;
     d->meta = sx_asprintf("%s/meta", p->conf->dir);
     d->snapref_path = sx_asprintf("%s/group-%u.snapshot", d->meta, p->group);
-    d->new_path = sx_asprintf("%s/group-%u.db.new", d->meta, p->group);
-    d->ready_path = sx_asprintf("%s/group-%u.db.ready", d->meta, p->group);
     d->tick = (struct sx_timer){ .fn = tick, .ctx = d };
     d->kick = (struct sx_call){ .fn = sync_start, .ctx = d };
-    d->fetch_again = (struct sx_timer){ .fn = fetch_start, .ctx = d };
     d->sync = (struct sx_task){ .run = sync_run, .done = sync_done, .ctx = d };
-    d->fetch = (struct sx_task){ .run = fetch_run, .done = fetch_done, .ctx = d };
     d->log_thread = sx_exec_new(p->loop, "sx-log", e);
-    if (d->log_thread)
-        d->fetch_thread = sx_exec_new(p->loop, "sx-fetch", e);
-    r = d->fetch_thread ? open_files(d, &ref, found_new, e) : -1;
+    r = d->log_thread ? open_files(d, &ref, found_new, e) : -1;
     sx_snapref_fini(&ref);
     if (r) {
         sx_drive_free(d);
@@ -523,19 +460,15 @@ void sx_drive_free(struct sx_drive *d)
     if (!d)
         return;
     sx_exec_free(d->log_thread);
-    sx_exec_free(d->fetch_thread);
+    sx_install_free(d->install);
     sx_loop_disarm(d->p.loop, &d->tick);
-    sx_loop_disarm(d->p.loop, &d->fetch_again);
     sx_loop_undefer(d->p.loop, &d->kick);
     sx_apply_free(d->apply);
     sx_group_free(d->group);
     sx_wal_close(d->wal);
     sx_vote_close(d->vote);
-    free(d->fetch_address);
     free(d->meta);
     free(d->snapref_path);
-    free(d->new_path);
-    free(d->ready_path);
     free(d);
 }
 

@@ -257,7 +257,6 @@ static void turn(struct sx_loop *l)
 
 void sx_loop_run(struct sx_loop *l)
 {
-    l->stop = false;
     while (!l->stop)
         turn(l);
 }

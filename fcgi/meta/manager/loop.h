@@ -47,7 +47,7 @@ struct sx_loop *sx_loop_new(struct sx_err *e) SX_MUST_CHECK;
  * that free themselves). */
 void sx_loop_free(struct sx_loop *l);
 
-/* Runs turns until sx_loop_stop(). */
+/* Runs turns until sx_loop_stop(), which may have come before. */
 void sx_loop_run(struct sx_loop *l);
 void sx_loop_stop(struct sx_loop *l);
 uint64_t sx_loop_now_ms(const struct sx_loop *l); /* monotonic, of this turn */

@@ -15,6 +15,7 @@ struct slot {
     struct sx_serve *serve;
     struct sx_exec *thread;
     struct sx_task task;
+    struct sx_copy_stop stop;
     char *temp;
     /* The thread's while the task is busy. */
     int fd;
@@ -34,7 +35,7 @@ static void run(void *ctx)
     struct slot *s = ctx;
 
     if (sx_copy_serve(s->fd, s->ssl, s->serve->conf->node, s->serve->db_path, s->temp,
-                      s->min_index, &s->err) == 0)
+                      s->min_index, &s->stop, &s->err) == 0)
         sx_err_clear(&s->err);
 }
 
@@ -59,6 +60,7 @@ struct sx_serve *sx_serve_new(struct sx_loop *l, const struct sx_node_conf *conf
         struct slot *slot = &s->slots[i];
 
         slot->serve = s;
+        slot->stop = (struct sx_copy_stop)SX_COPY_STOP_INIT;
         slot->temp = sx_asprintf("%s/meta/send-%u.tmp", conf->dir, i);
         slot->task = (struct sx_task){ .run = run, .done = done, .ctx = slot };
         slot->thread = sx_exec_new(l, "sx-serve", e);
@@ -77,6 +79,7 @@ void sx_serve_free(struct sx_serve *s)
     if (!s)
         return;
     for (unsigned i = 0; i < SX_SERVE_MAX; i++) {
+        sx_copy_stop(&s->slots[i].stop);
         sx_exec_free(s->slots[i].thread);
         free(s->slots[i].temp);
     }

@@ -17,7 +17,7 @@ struct sx_serve;
 /* Keeps the pointers. */
 struct sx_serve *sx_serve_new(struct sx_loop *l, const struct sx_node_conf *conf,
                               const char *db_path, struct sx_err *e) SX_MUST_CHECK;
-void sx_serve_free(struct sx_serve *s); /* waits for what is under way */
+void sx_serve_free(struct sx_serve *s); /* ends what is under way */
 
 /* Begins to send a copy that has applied at least `min_index`.  Takes fd and ssl (blocking) on success; SX_EUNAVAIL if enough are
  * under way. */
