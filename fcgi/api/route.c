@@ -108,7 +108,7 @@ static int check_who(struct sx_req *r, struct sx_err *e)
         return 0;
     if (r->route->who == SX_WHO_NODE)
         return sx_auth_node(r, e);
-    if (fresh && sx_meta_sync(r->app->meta, SX_META_GROUP_CLUSTER, SX_META_TIMEOUT_MS, e) != 0)
+    if (fresh && sx_meta_sync(r->app->meta, SX_META_GROUP_CLUSTER, SX_SYNC_TIMEOUT_MS, e) != 0)
         return -1;
     if (sx_auth_client(r, fresh, e) != 0)
         return -1;
