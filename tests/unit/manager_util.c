@@ -357,13 +357,13 @@ void mu_add(struct mu_cluster *c, unsigned i)
     sx_meta_free(m);
 }
 
-void mu_wait_members(struct mu_cluster *c, unsigned voters, unsigned standby)
+void mu_wait_members(struct mu_cluster *c, unsigned via, unsigned voters, unsigned standby)
 {
     uint64_t end_ms = sx_mono_ms() + FORM_MS;
     struct mu_facts f;
 
     do {
-        if (mu_facts(c, 0, &f) && f.voters == voters && f.standby == standby)
+        if (mu_facts(c, via, &f) && f.voters == voters && f.standby == standby)
             return;
         sx_sleep_ms(POLL_MS);
     } while (sx_mono_ms() < end_ms);
@@ -379,7 +379,7 @@ void mu_form(struct mu_cluster *c, unsigned count, unsigned voters)
         mu_start(c, i);
     for (unsigned i = 1; i < count; i++)
         mu_add(c, i);
-    mu_wait_members(c, voters, count - voters);
+    mu_wait_members(c, 0, voters, count - voters);
     if (!mu_settle(c, FORM_MS))
         die("the nodes do not settle", NULL);
 }

@@ -43,8 +43,8 @@ void mu_kill(struct mu_cluster *c, unsigned i); /* kill -9 */
 void mu_form(struct mu_cluster *c, unsigned count, unsigned voters);
 /* Adds a node to the cluster, by a command to node 0. */
 void mu_add(struct mu_cluster *c, unsigned i);
-/* Waits until node 0 knows so many voters and standby; ends the process if it does not. */
-void mu_wait_members(struct mu_cluster *c, unsigned voters, unsigned standby);
+/* Waits until node `via` knows so many voters and standby; ends the process if it does not. */
+void mu_wait_members(struct mu_cluster *c, unsigned via, unsigned voters, unsigned standby);
 struct sx_meta *mu_meta(struct mu_cluster *c, unsigned i); /* a new client */
 
 /* Facts from a node's status: of group 0.  False if it does not answer. */

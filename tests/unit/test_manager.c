@@ -391,7 +391,7 @@ static void databases_travel(void **state)
     put(2, "test.travel", "again");
     mu_start(&cluster, 3);
     mu_add(&cluster, 3);
-    mu_wait_members(&cluster, 3, 1);
+    mu_wait_members(&cluster, 0, 3, 1);
     see(3, "test.travel", "again");
     put(3, "test.travel", "new");
     assert_equal_nodes();
@@ -405,12 +405,11 @@ static void databases_travel(void **state)
     assert_equal_nodes();
 }
 
-/* A standby takes the vote of the node that goes. */
-static void a_node_is_removed(void **state)
+static void remove_node(unsigned via, unsigned node)
 {
     SX_AUTO(sx_buf) struct sx_buf command = SX_BUF_INIT, result = SX_BUF_INIT;
-    struct sx_cmd_node_remove c = { .id = cluster.nodes[2].conf.node };
-    struct sx_meta *m = mu_meta(&cluster, 0);
+    struct sx_cmd_node_remove c = { .id = cluster.nodes[node].conf.node };
+    struct sx_meta *m = mu_meta(&cluster, via);
     struct sx_err e = SX_ERR_INIT;
     uint8_t op[SX_OP_ID];
 
@@ -418,15 +417,44 @@ static void a_node_is_removed(void **state)
     sx_cmd_node_remove_encode(&command, op, "", &c);
     assert_done(sx_meta_submit(m, 0, &command, &result, SUBMIT_MS, &e), &e);
     sx_meta_free(m);
-    mu_wait_members(&cluster, 3, 0);
-    put(0, "test.less", "nodes");
-    see(1, "test.less", "nodes");
-    see(3, "test.less", "nodes");
-    /* It is told, and takes nothing more. */
-    m = mu_meta(&cluster, 2);
-    assert_int_equal(mu_submit_setting(m, "test.less", "removed", 2000, &e), -1);
+}
+
+/* It is told, and takes nothing more. */
+static void assert_takes_nothing(unsigned node)
+{
+    struct sx_meta *m = mu_meta(&cluster, node);
+    struct sx_err e = SX_ERR_INIT;
+
+    assert_int_equal(mu_submit_setting(m, "test.removed", "x", 2000, &e), -1);
     sx_meta_free(m);
+}
+
+/* A standby takes the vote of the node that goes. */
+static void a_node_is_removed(void **state)
+{
+    unsigned leader = (unsigned)mu_leader(&cluster, SETTLE_MS);
+    unsigned node = leader == 2 ? 1 : 2;
+
+    remove_node(0, node);
+    mu_wait_members(&cluster, leader, 3, 0);
+    put(leader, "test.less", "nodes");
     see(0, "test.less", "nodes");
+    see(3, "test.less", "nodes");
+    assert_takes_nothing(node);
+    see(leader, "test.less", "nodes");
+    mu_kill(&cluster, node);
+}
+
+static void the_leader_is_removed(void **state)
+{
+    unsigned leader = (unsigned)mu_leader(&cluster, SETTLE_MS);
+    unsigned other = leader == 3 ? 0 : 3;
+
+    remove_node(other, leader);
+    mu_wait_members(&cluster, other, 2, 0);
+    put(other, "test.less", "than that");
+    assert_takes_nothing(leader);
+    see(other, "test.less", "than that");
 }
 
 int main(void)
@@ -441,6 +469,7 @@ int main(void)
         cmocka_unit_test(many_at_a_time),            cmocka_unit_test(the_leader_dies),
         cmocka_unit_test(the_leader_stops_in_order), cmocka_unit_test(no_majority_no_answer),
         cmocka_unit_test(databases_travel),          cmocka_unit_test(a_node_is_removed),
+        cmocka_unit_test(the_leader_is_removed),
     };
     int failed = cmocka_run_group_tests(one, setup_one, teardown);
 
