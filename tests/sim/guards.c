@@ -472,6 +472,37 @@ static void test_vote_of_late_voter(void **state)
     rig_fini(&r);
 }
 
+/* Guard: a candidate of an old term learns of the new one from the answer to its pre-vote, for it
+ * may be the only one whose log is new enough. */
+static void test_pre_vote_of_old_term(void **state)
+{
+    struct rig r;
+    struct sx_msg m = { .type = SX_MSG_VOTE, .term = 11, .index = 1, .index_term = 1 };
+
+    rig_init(&r, 3);
+    assert_int_equal(rig_receive(&r, B, &m), 0); /* term 11 */
+    m.term = 9;
+    m.index = 5;
+    m.index_term = 4;
+    m.pre_vote = true;
+    assert_int_equal(rig_receive(&r, C, &m), 0);
+    assert_int_equal(rig_find(&r, C, SX_MSG_VOTE_RESULT)->term, 11);
+    assert_false(rig_find(&r, C, SX_MSG_VOTE_RESULT)->granted);
+    rig_fini(&r);
+    rig_init(&r, 3); /* and now as the one that asks */
+    assert_int_equal(rig_tick(&r, 2 * SX_GROUP_ELECTION_MS), 0);
+    assert_int_equal(rig_status(&r).state, SX_GROUP_CANDIDATE);
+    m = (struct sx_msg){ .type = SX_MSG_VOTE_RESULT, .term = 11, .pre_vote = true };
+    assert_int_equal(rig_receive(&r, B, &m), 0);
+    assert_int_equal(r.term, 11);
+    assert_int_equal(r.voted_for, 0);
+    assert_int_equal(rig_status(&r).state, SX_GROUP_FOLLOWER);
+    rig_forget(&r);
+    assert_int_equal(rig_tick(&r, 2 * SX_GROUP_ELECTION_MS), 0);
+    assert_int_equal(rig_find(&r, B, SX_MSG_VOTE)->term, 12);
+    rig_fini(&r);
+}
+
 /* The core's ring of terms at its wrap (older releases counted it wrongly): many terms, snapshots
  * and replaced tails. */
 static void test_ring_of_terms(void **state)
@@ -692,6 +723,7 @@ int main(void)
         cmocka_unit_test(test_first_entry_late),
         cmocka_unit_test(test_refusal_late),
         cmocka_unit_test(test_vote_of_late_voter),
+        cmocka_unit_test(test_pre_vote_of_old_term),
         cmocka_unit_test(test_ring_of_terms),
         cmocka_unit_test(test_change_waits_for_disk),
         cmocka_unit_test(test_hand_over),

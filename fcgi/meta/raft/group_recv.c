@@ -223,11 +223,27 @@ static int vote_as_other(struct sx_group *g, uint64_t from, const struct sx_msg 
     return 0;
 }
 
+/* Guard: to a pre-vote of an old term the core answers with that term, so the asker never learns
+ * of ours.  If its log is the newer one, neither of the two can ever be elected.  It is told here,
+ * and learn_term() makes it believe. */
+static void answer_old_pre_vote(struct sx_group *g, uint64_t from)
+{
+    struct sx_msg m = { .type = SX_MSG_VOTE_RESULT,
+                        .term = g->raft.current_term,
+                        .pre_vote = true };
+
+    sx_send_msg(g, from, address_of(g, from), &m);
+}
+
 static int recv_vote(struct sx_group *g, uint64_t from, const struct sx_msg *m, struct sx_err *e)
 {
     struct raft_message r = { .type = RAFT_REQUEST_VOTE };
     const struct sx_member *me = sx_members_find(&g->members, g->raft.id);
 
+    if (m->pre_vote && m->term < g->raft.current_term) {
+        answer_old_pre_vote(g, from);
+        return 0;
+    }
     if ((!me || me->role != SX_ROLE_VOTER) && g->raft.state == RAFT_FOLLOWER)
         return vote_as_other(g, from, m, e);
     r.request_vote = (struct raft_request_vote){ .version = 2,
@@ -240,11 +256,28 @@ static int recv_vote(struct sx_group *g, uint64_t from, const struct sx_msg *m, 
     return step_message(g, from, &r, e);
 }
 
+/* Lets the core take over a higher term, as it would from a candidate without any log, whom
+ * it gives no vote. */
+static int learn_term(struct sx_group *g, uint64_t from, uint64_t term, struct sx_err *e)
+{
+    struct raft_message r = { .type = RAFT_REQUEST_VOTE };
+
+    r.request_vote =
+        (struct raft_request_vote){ .version = 2, .term = term, .candidate_id = from };
+    return step_message(g, from, &r, e);
+}
+
 static int recv_vote_result(struct sx_group *g, uint64_t from, const struct sx_msg *m,
                             struct sx_err *e)
 {
     struct raft_message r = { .type = RAFT_REQUEST_VOTE_RESULT };
 
+    /* Guard: the term in a pre-vote's result is nobody's yet; to others than a candidate it says
+     * nothing, but the core would take it over. */
+    if (m->pre_vote && g->raft.state != RAFT_CANDIDATE)
+        return 0;
+    if (m->pre_vote && !m->granted && m->term > g->raft.current_term + 1)
+        return learn_term(g, from, m->term, e);
     r.request_vote_result = (struct raft_request_vote_result){ .version = 2,
                                                                .term = m->term,
                                                                .vote_granted = m->granted,

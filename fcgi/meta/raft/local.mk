@@ -28,3 +28,12 @@ tests_unit_test_raft_message_SOURCES = tests/unit/test_raft_message.c tests/sim/
 tests_unit_test_raft_message_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_raft_message_LDADD = libsxraft.la $(CMOCKA_LIBS)
 endif
+
+check_PROGRAMS += tests/fuzz/fuzz_consensus tests/fuzz/fuzz_wal
+TESTS += tests/fuzz/fuzz_consensus tests/fuzz/fuzz_wal
+tests_fuzz_fuzz_consensus_SOURCES = tests/fuzz/fuzz_consensus.c tests/fuzz/driver.c \
+	tests/fuzz/fuzz.h tests/sim/rig.h tests/sim/rig.c
+tests_fuzz_fuzz_consensus_LDADD = libsxraft.la
+tests_fuzz_fuzz_wal_SOURCES = tests/fuzz/fuzz_wal.c tests/fuzz/driver.c tests/fuzz/fuzz.h \
+	tests/sim/memio.h tests/sim/memio.c
+tests_fuzz_fuzz_wal_LDADD = libsxraft.la

@@ -10,6 +10,7 @@
 
 #define MAGIC "SXW1"
 #define VERSION 1u
+#define INDEX_MAX (UINT64_MAX >> 1) /* leaves room for additions that cannot overflow */
 #define HEADER 24u /* bytes of a segment header before the CRC */
 
 /* The offset is part of what is summed up, so a record is good in one place only. */
@@ -58,7 +59,7 @@ bool sx_wal_record_decode(struct sx_wal_record *r, const uint8_t *p, size_t n, u
                                  .batch = sx_get_u32(p + 36),
                                  .data = p + SX_WAL_RECORD };
     if (r->len > SX_LOG_ENTRY_MAX || sx_wal_record_size(r->len) > n ||
-        !known_type(r->type) || r->batch < SX_WAL_BLOCK || r->batch > offset)
+        !known_type(r->type) || r->index > INDEX_MAX || r->batch < SX_WAL_BLOCK || r->batch > offset)
         return false;
     return sx_get_u32(p) == record_crc(p, r->len, offset);
 }
