@@ -13,7 +13,7 @@ libsxstore_la_LIBADD = $(SQLITE_LIBS)
 
 if HAVE_CMOCKA
 sx_store_tests = tests/unit/test_store tests/unit/test_store_crash tests/unit/test_store_kill \
-	tests/unit/test_queue
+	tests/unit/test_store_damage tests/unit/test_queue
 check_PROGRAMS += $(sx_store_tests)
 TESTS += $(sx_store_tests)
 tests_unit_test_store_SOURCES = tests/unit/test_store.c tests/unit/store_util.h
@@ -25,6 +25,9 @@ tests_unit_test_store_crash_LDADD = libsxstore.la libsxcore.la $(CMOCKA_LIBS)
 tests_unit_test_store_kill_SOURCES = tests/unit/test_store_kill.c tests/unit/store_util.h tests/unit/store_session.h
 tests_unit_test_store_kill_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_store_kill_LDADD = libsxstore.la libsxcore.la $(CMOCKA_LIBS)
+tests_unit_test_store_damage_SOURCES = tests/unit/test_store_damage.c tests/unit/store_util.h
+tests_unit_test_store_damage_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_store_damage_LDADD = libsxstore.la libsxcore.la $(CMOCKA_LIBS)
 tests_unit_test_queue_SOURCES = tests/unit/test_queue.c tests/unit/store_util.h
 tests_unit_test_queue_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_queue_LDADD = libsxstore.la libsxcore.la $(CMOCKA_LIBS)
