@@ -27,5 +27,6 @@ dist_man_MANS += docs/man/sxinit.1 docs/man/sxcp.1 docs/man/sxls.1 docs/man/sxca
 	docs/man/sxrm.1 docs/man/sxmv.1 docs/man/sxvol.1 docs/man/sxacl.1
 EXTRA_DIST += client/README.md
 
-dist_check_SCRIPTS += tests/cluster/test_client.sh
-TESTS += tests/cluster/test_client.sh
+sx_client_checks = tests/cluster/test_client.sh tests/cluster/test_leases.py tests/style/symbols.py
+dist_check_SCRIPTS += $(sx_client_checks)
+TESTS += $(sx_client_checks)

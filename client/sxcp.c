@@ -29,9 +29,11 @@ struct run {
 
 static volatile sig_atomic_t interrupted;
 
+/* The first one ends the transfer in order, the second the process. */
 static void on_signal(int sig)
 {
     interrupted = sig;
+    signal(sig, SIG_DFL);
 }
 
 static int add_filter(struct options *o, char sign, const char *pattern, struct sx_err *e)

@@ -14,6 +14,7 @@
 #define RETRY_DELAY_MIN_MS 50u
 #define RETRY_DELAY_MAX_MS 1000u
 #define NODE_AVOID_MS 4000u
+#define NODE_FAULTS_MAX 4u /* up to about a minute */
 #define FAULTS_PER_NODE 2u /* attempts a node at what may be the server's own mistake */
 
 void sx_call_init(struct sx_call *c, const char *method, char *path)
@@ -88,6 +89,15 @@ static bool node_silent(const struct sx_call *c)
                             c->err.code == SX_EUNAVAIL;
 }
 
+static void note_silence(struct sx_client_node *n, uint64_t now)
+{
+    if (n->avoid_until > now)
+        return; /* requests that failed together count once */
+    n->avoid_until = now + ((uint64_t)NODE_AVOID_MS << n->faults);
+    if (n->faults < NODE_FAULTS_MAX)
+        n->faults++;
+}
+
 /* ---- Repeating ---------------------------------------------------------------------------- */
 
 static bool may_repeat(const struct sx_call *c, uint64_t now)
@@ -135,7 +145,7 @@ static void repeat_later(struct sx_call *c, unsigned retry_after_s)
     uint64_t now = sx_mono_ms();
 
     if (node_silent(c))
-        k->nodes[c->at].avoid_until = now + NODE_AVOID_MS;
+        note_silence(&k->nodes[c->at], now);
     if (!may_repeat(c, now)) {
         finish(c);
         return;
@@ -155,10 +165,12 @@ static void answered(void *arg, const struct sx_http_answer *a)
 
     c->err = a->err;
     c->status = a->status;
-    if (a->err.code == SX_OK)
+    if (a->err.code == SX_OK) {
+        c->cluster->nodes[c->at].faults = 0;
         finish(c);
-    else
+    } else {
         repeat_later(c, a->retry_after_s);
+    }
 }
 
 static void attempt(struct sx_call *c)

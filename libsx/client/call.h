@@ -7,8 +7,8 @@
  *                        ▲    │ connection failed, time-out, 503 …
  *                        └─ waiting ◄┘ for its turn, 0 ms to 1 s
  *
- * A node that did not answer is avoided for NODE_AVOID_MS.  What the server refuses for good is
- * not repeated. LeaseExpired is not repeated here either: the upload knows what to do.
+ * A node that did not answer is avoided for NODE_AVOID_MS, and twice as long each further time in
+ * a row.  What the server refuses for good is not repeated.  LeaseExpired is not repeated here either: the upload knows what to do.
  */
 #ifndef SX_CLIENT_CALL_H
 #define SX_CLIENT_CALL_H
@@ -33,6 +33,7 @@ struct sx_client_node {
     uint64_t capacity;
     bool up;              /* as the cluster said when it was opened */
     uint64_t avoid_until; /* monotonic ms; 0: seems well */
+    unsigned faults;      /* times in a row that it did not answer */
 };
 
 struct sx_call;
@@ -51,6 +52,7 @@ struct sx_cluster {
     struct sx_domain domain;
     size_t chunk_min, chunk_avg, chunk_max;
     size_t inline_max;
+    uint64_t lease_ms; /* for how long the cluster keeps blocks for an upload */
     struct sx_call *waiting; /* to be repeated, no order */
     size_t calls;            /* started and not done */
 };

@@ -14,6 +14,7 @@
 
 #define STALL_TIMEOUT_MS 15000u
 #define NODE_DOWN_AVOID_MS 4000u
+#define LEASE_S_DEFAULT 3600u
 #define INLINE_MAX (64u << 10)
 #define CHUNK_MIN_LEAST 4096u
 
@@ -196,12 +197,13 @@ static int read_domain(struct sx_cluster *k, const json_t *d, struct sx_err *e)
 static int read_chunking(struct sx_cluster *k, const json_t *j, struct sx_err *e)
 {
     const json_t *c = json_object_get(j, "chunk");
-    uint64_t min, avg, max, inl;
+    uint64_t min, avg, max, inl, lease_s;
 
     if (!json_is_object(c) || sx_json_need_u64(c, "min", SX_BLOCK_PLAIN_MAX, &min, e) ||
         sx_json_need_u64(c, "avg", SX_BLOCK_PLAIN_MAX, &avg, e) ||
         sx_json_need_u64(c, "max", SX_BLOCK_PLAIN_MAX, &max, e) ||
-        sx_json_need_u64(j, "inline_max", INLINE_MAX, &inl, e))
+        sx_json_need_u64(j, "inline_max", INLINE_MAX, &inl, e) ||
+        sx_json_u64(j, "lease_s", LEASE_S_DEFAULT, UINT32_MAX, &lease_s, e))
         return sx_err_set(e, SX_EMALFORMED, "the cluster's chunk sizes are missing or out of range");
     if (min < CHUNK_MIN_LEAST || min > avg || avg > max || (avg & (avg - 1)))
         return sx_err_set(e, SX_EMALFORMED, "the cluster's chunk sizes make no sense");
@@ -209,6 +211,7 @@ static int read_chunking(struct sx_cluster *k, const json_t *j, struct sx_err *e
     k->chunk_avg = avg;
     k->chunk_max = max;
     k->inline_max = inl;
+    k->lease_ms = lease_s * 1000;
     return 0;
 }
 

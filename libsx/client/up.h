@@ -38,8 +38,8 @@
 #define UP_PART_ENTRIES 1500
 #define UP_ENTRY_SIZE 36
 #define UP_KNOWN 8192
-#define UP_KNOWN_MS (10u * 60 * 1000)
-#define UP_RENEW_MS (20u * 60 * 1000)
+#define UP_KNOWN_PART 6 /* of a lease: for so long a block is known to be there without asking */
+#define UP_RENEW_PART 3 /* of a lease: then it is renewed */
 #define UP_LEASE_REPEATS 5
 
 struct up;
@@ -77,8 +77,9 @@ struct up_part {
     uint32_t filled;    /* entries hashed */
     uint32_t settled;   /* entries that the cluster has leased to us */
     uint64_t lease_ms;  /* the smallest deadline */
-    uint64_t asked_ms;  /* monotonic: when the first was settled */
+    uint64_t asked_ms;  /* monotonic: when the first was settled, 0: none is */
     unsigned repeats;   /* lease expiries so far */
+    bool is_settled[UP_PART_ENTRIES];
     uint64_t offsets[UP_PART_ENTRIES];
     uint8_t entries[UP_PART_ENTRIES * UP_ENTRY_SIZE];
 };

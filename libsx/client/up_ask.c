@@ -112,7 +112,7 @@ void up_ask(struct up *u, struct up_chunk *c)
 {
     const struct up_known *k = &u->known[sx_get_u32(c->id.b + 4) % UP_KNOWN];
 
-    if (k->at_ms && sx_mono_ms() - k->at_ms < UP_KNOWN_MS && sx_id_cmp(&k->id, &c->id) == 0) {
+    if (k->at_ms && sx_mono_ms() - k->at_ms < u->x.k->lease_ms / UP_KNOWN_PART && sx_id_cmp(&k->id, &c->id) == 0) {
         answered(u, c, k->lease_ms);
         return;
     }

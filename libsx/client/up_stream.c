@@ -142,6 +142,7 @@ void up_stream_settled(struct up_chunk *c, uint64_t lease_ms)
         struct up_part *p = part_of(f, c->index);
 
         p->settled++;
+        p->is_settled[c->index % UP_PART_ENTRIES] = true;
         if (!p->lease_ms || lease_ms < p->lease_ms)
             p->lease_ms = lease_ms;
         if (!p->asked_ms)
@@ -151,16 +152,22 @@ void up_stream_settled(struct up_chunk *c, uint64_t lease_ms)
     up_stream_step(f);
 }
 
-/* Everything that is in the part goes through `have` again. */
+/* What is settled of the part goes through `have` again, and so do, later, those that are not: all
+ * get fresh leases. */
 static void ask_again(struct up_file *f, struct up_part *p)
 {
     uint32_t n = p->filled;
 
-    p->settled = 0;
     p->lease_ms = p->asked_ms = 0;
-    for (uint32_t i = 0; i < n; i++) {
-        struct up_chunk *c = sx_calloc(1, sizeof *c);
+    for (uint32_t i = 0; i < UP_PART_ENTRIES && n > 0; i++) {
+        struct up_chunk *c;
 
+        n -= entry_len(p, i) > 0;
+        if (!p->is_settled[i])
+            continue;
+        p->is_settled[i] = false;
+        p->settled--;
+        c = sx_calloc(1, sizeof *c);
         c->file = f;
         c->index = p->seq * UP_PART_ENTRIES + i;
         c->offset = p->offsets[i];
@@ -172,14 +179,14 @@ static void ask_again(struct up_file *f, struct up_part *p)
     }
 }
 
-/* Streams that come slowly: what is stored already must not be dropped before the end. */
+/* Streams that come or go slowly: what is stored already must not be dropped before the end. */
 void up_stream_renew(struct up *u)
 {
     uint64_t now = sx_mono_ms();
 
     for (struct up_file *f = u->streams; f; f = f->next_stream)
         for (struct up_part *p = f->parts; p && !f->calling && !f->failed; p = p->next)
-            if (p->asked_ms && now - p->asked_ms > UP_RENEW_MS && p->settled == p->filled)
+            if (p->asked_ms && now - p->asked_ms > u->x.k->lease_ms / UP_RENEW_PART)
                 ask_again(f, p);
 }
 

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Uploads that take much longer than leases last, with a collector that never rests: what was sent must still be
+there at the end, for files and for standard input, and what an interrupted upload left is collected."""
+import os
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+from cluster import Cluster, need, say  # noqa: E402
+
+LEASE_S, SIZE, RATE = 4, 24 << 20, 2 << 20
+
+
+def sxcp(c, *words, data=None):
+    p = subprocess.run(["sxcp", "-q", *words], env=c.env, input=data, stdout=subprocess.PIPE,
+                       stderr=subprocess.STDOUT, timeout=300)
+    assert p.returncode == 0, p.stdout.decode(errors="replace")
+    return p.stdout
+
+
+def main():
+    need("sxcp", "sxsetup", "sx.fcgi", "nginx")
+    with Cluster("leases", settings={"lease_s": LEASE_S, "collect_interval_s": 1}) as c:
+        c.tool("sxvol", "create", "@t/vol")
+        data = os.urandom(SIZE)
+        with open(f"{c.dir}/file", "wb") as f:
+            f.write(data)
+        start = time.monotonic()
+        sxcp(c, "-b", str(RATE), f"{c.dir}/file", "@t/vol/file")
+        took = time.monotonic() - start
+        assert took > 2 * LEASE_S, f"{took:.1f} s are too short to show anything"
+        assert sxcp(c, "@t/vol/file", "-") == data
+        say(f"a file that took {took:.1f} s, with leases of {LEASE_S} s")
+
+        other = os.urandom(SIZE)
+        sxcp(c, "-b", str(RATE), "-", "@t/vol/pipe", data=other)
+        assert sxcp(c, "@t/vol/pipe", "-") == other
+        say("standard input, which cannot be read again")
+
+        last = os.urandom(SIZE)
+        with open(f"{c.dir}/last", "wb") as f:
+            f.write(last)
+        subprocess.run(["timeout", "-s", "KILL", "4", "sxcp", "-q", "-b", str(RATE), f"{c.dir}/last", "@t/vol/last"],
+                       env=c.env, check=False)
+        time.sleep(3 * LEASE_S)
+        sxcp(c, f"{c.dir}/last", "@t/vol/last")
+        assert sxcp(c, "@t/vol/last", "-") == last
+        say("an upload begun anew long after it was killed")
+
+
+main()
