@@ -21,7 +21,8 @@
 
 #define SX_JSON_BODY_MAX (1u << 20)
 #define SX_REQ_ID_TEXT 32
-/* How long a read waits for a leader: shorter than a change, since it holds its worker for nothing. */
+/* How long a read waits for a leader: shorter than a change, since it holds its worker for
+ * nothing. */
 #define SX_SYNC_TIMEOUT_MS 5000
 
 struct sx_route;

@@ -111,8 +111,8 @@ static bool wants_more(const struct sx_plan *p, const struct block *b)
     return (unsigned)b->copies + b->busy < p->quorum;
 }
 
-/* The nodes that are known to be down, when there is no other: all such owners at once, since each may
- * take its whole time-out, then one stand-in after the other. */
+/* The nodes that are known to be down, when there is no other: all such owners at once, since
+ * each may take its whole time-out, then one stand-in after the other. */
 static void take_last_resort(struct sx_plan *p, size_t block)
 {
     struct block *b = &p->blocks[block];
