@@ -52,6 +52,13 @@ static int check_count(size_t n, struct sx_err *e)
                                                 n, SX_STORE_BATCH_MAX);
 }
 
+/* The end of a call that failed. */
+static int failed(struct sx_store *s, struct sx_err *e, const char *what, size_t n)
+{
+    sx_store_suspect_index(s);
+    return sx_err_wrap(e, "%s %zu blocks", what, n);
+}
+
 /* ---- have ---- */
 
 struct leasing {
@@ -137,7 +144,7 @@ int sx_store_have(struct sx_store *s, const struct sx_id *ids, size_t n, uint8_t
         return -1;
     order = sx_store_order(ids, n);
     if (have(s, ids, order, n, present, &l, e))
-        return sx_err_wrap(e, "look for %zu blocks", n);
+        return failed(s, e, "look for", n);
     *lease_ms = l.least == UINT64_MAX ? l.until : l.least;
     return 0;
 }
@@ -150,7 +157,7 @@ int sx_store_exists(struct sx_store *s, const struct sx_id *ids, size_t n, uint8
         bool found;
 
         if (sx_shard_find(&s->shard[sx_shard_of(&ids[i])], &ids[i], &row, &found, e))
-            return sx_err_wrap(e, "look for %zu blocks", n);
+            return failed(s, e, "look for", n);
         present[i] = found && row.state == SX_BLOCK_GOOD;
     }
     return 0;
@@ -317,11 +324,11 @@ int sx_store_put(struct sx_store *s, const struct sx_record *recs, size_t n, uin
 
     if (check_count(n, e) || put_init(&p, recs, n, e) ||
         have(s, p.ids, p.order, n, p.present, &l, e))
-        return sx_err_wrap(e, "store %zu blocks", n);
+        return failed(s, e, "store", n);
     put_choose(&p);
     if (p.fresh) {
         if (put_write(s, &p, l.until, e))
-            return sx_err_wrap(e, "store %zu blocks", p.fresh);
+            return failed(s, e, "store", p.fresh);
         if (l.until < l.least)
             l.least = l.until;
     }
@@ -368,7 +375,7 @@ int sx_store_get(struct sx_store *s, const struct sx_id *id, struct sx_buf *out,
 
     for (int i = 0; i < GET_TRIES; i++) {
         if (sx_shard_find(sh, id, &row, &found, e))
-            return sx_err_wrap(e, "read a block");
+            return failed(s, e, "read", 1);
         if (!found)
             return sx_err_set(e, SX_ENOTFOUND, "the block is not here");
         if (i && same_place(&row, &last))
@@ -421,7 +428,7 @@ static int list(struct sx_store *s, bool bad, const struct sx_id *after,
         size_t got;
 
         if (list_shard(s, k, bad, after, items + total, max - total, &got, e))
-            return sx_err_wrap(e, "list blocks");
+            return failed(s, e, "list", max);
         total += got;
     }
     *n = total;
@@ -479,11 +486,11 @@ int sx_store_delete(struct sx_store *s, const struct sx_id *ids, size_t n, uint6
 
         end = sx_store_same_shard(ids, order, i, n);
         if (sx_shard_begin(sh, e))
-            return sx_err_wrap(e, "delete blocks");
+            return failed(s, e, "delete", n);
         for (size_t k = i; k < end && !r; k++)
             r = delete_one(sh, &ids[order[k]], horizon_ms, &here, e);
         if (sx_shard_end(sh, r, e))
-            return sx_err_wrap(e, "delete blocks");
+            return failed(s, e, "delete", n);
         total += here;
     }
     *deleted = total;

@@ -2,7 +2,8 @@
  *
  * Inside of the store: what its files share.  Who knows what:
  *
- *   store.c    opening and closing, who is first and last, options, statistics
+ *   session.c  opening and closing, who is first and last
+ *   store.c    how far the index is durable, space, statistics
  *   shard.c    the index: statements on one shard
  *   packs.c    the table of packs (index/packs.db)
  *   packfile.c pack files: header, claiming one to append to, appending, reading
@@ -12,7 +13,7 @@
  *   compact.c  giving dead space back
  *   check.c    checking all of it
  *
- * Order of locks: the door (store.c), a pack's lock, one shard's or the pack table's transaction.
+ * Order of locks: the door (session.c), a pack's lock, one shard's or the pack table's transaction.
  */
 #ifndef SX_FCGI_STORE_STORE_INT_H
 #define SX_FCGI_STORE_STORE_INT_H
@@ -191,6 +192,7 @@ struct sx_store {
     uint64_t since_checkpoint; /* bytes appended */
     uint64_t used;            /* sum of the packs' sizes at used_ms, and our puts since */
     uint64_t used_ms;         /* monotonic; 0: not known */
+    bool suspected;           /* the index was found damaged and marked */
 };
 
 static inline uint64_t sx_max_u64(uint64_t a, uint64_t b)
@@ -203,6 +205,9 @@ int sx_store_checkpoint(struct sx_store *s, bool *whole, struct sx_err *e) SX_MU
 /* SX_ENOSPACE if `bytes` more would pass the capacity or reach into the reserve.  With many packs
  * their sum takes time, so it may be SX_USED_MS old, but for what this process has put. */
 int sx_store_check_space(struct sx_store *s, uint64_t bytes, struct sx_err *e) SX_MUST_CHECK;
+/* After a call on a shard has failed: if SQLite says that the file is damaged, marks the index so
+ * that the first process of the next start makes it anew. */
+void sx_store_suspect_index(struct sx_store *s);
 /* Writes the floor file and uses it. */
 int sx_store_set_floor(struct sx_store *s, uint64_t floor_ms, struct sx_err *e) SX_MUST_CHECK;
 

@@ -503,6 +503,42 @@ static void rebuild(void **state)
     util_remove(dir);
 }
 
+/* A page of the index is damaged while the store is open: calls fail, and the next start makes it
+ * anew. */
+static void index_damaged_in_use(void **state)
+{
+    char *dir = util_dir();
+    struct sx_store_options o = options();
+    struct sx_store *s = util_open(dir, &o);
+    struct sx_err e = SX_ERR_INIT;
+    unsigned failures = 0;
+
+    for (uint64_t i = 0; i < 2000; i += 500)
+        assert_done(util_put(s, i, 500, MAX, NULL, NULL, &e), &e);
+    sx_store_close(s);
+    for (unsigned k = 0; k < 8; k++) {
+        SX_AUTO_FREE char *path = sx_asprintf("%s/index/shard-%u.db", dir, k);
+        SX_AUTO_CLOSE int fd = open(path, O_RDWR | O_CLOEXEC);
+        uint8_t junk[4096];
+
+        memset(junk, 0xa5, sizeof junk);
+        assert_true(size_of(path) > 3 * 4096);
+        for (off_t at = 4096; at + 4096 <= size_of(path); at += 4096)
+            assert_int_equal(pwrite(fd, junk, sizeof junk, at), sizeof junk);
+    }
+    s = util_open(dir, &o);
+    for (uint64_t i = 0; i < 2000; i++)
+        failures += util_get(s, i, MAX) == SX_ECORRUPT;
+    assert_int_equal(failures, 2000);
+    sx_store_close(s);
+    s = util_open(dir, &o);
+    for (uint64_t i = 0; i < 2000; i++)
+        assert_int_equal(util_get(s, i, MAX), 0);
+    util_check(s);
+    sx_store_close(s);
+    util_remove(dir);
+}
+
 /* The last record cut at every byte: what stands before it is there, the cut one is not, the store
  * goes on. */
 static void torn_tail(void **state)
@@ -672,6 +708,7 @@ int main(void)
         cmocka_unit_test(flipped_header),
         cmocka_unit_test(wrong_rows),
         cmocka_unit_test(rebuild),
+        cmocka_unit_test(index_damaged_in_use),
         cmocka_unit_test(torn_tail),
         cmocka_unit_test(damage_hides_nothing_else),
         cmocka_unit_test(space),
