@@ -181,6 +181,8 @@ void sim_check_node(struct sim_node *n)
     struct sx_group_status st;
     bool leads;
 
+    if (n->dead)
+        sim_node_crash(n, true);
     if (!n->up || n->sim->failed[0])
         return;
     sx_group_status(n->group, &st);

@@ -23,7 +23,7 @@
 #define TWICE 100u
 
 struct total {
-    uint64_t steps, commands, applies, installs, snapshots, changes, elections, reads;
+    uint64_t steps, commands, applies, installs, snapshots, changes, elections, reads, deaths;
 };
 
 static uint64_t number(const char *name, uint64_t dflt)
@@ -75,6 +75,7 @@ static bool run(uint64_t seed, uint64_t steps, uint64_t *trace, struct total *t)
     t->changes += s->changes;
     t->elections += s->elections;
     t->reads += s->reads_done;
+    t->deaths += s->disk_deaths;
     if (!good)
         fprintf(stderr, "seed %" PRIu64 " at step %" PRIu64 ", %" PRIu64 " ms: %s\n"
                         "repeat: SX_SIM_SEED=%" PRIu64 " SX_SIM_STEPS=%" PRIu64 " tests/sim/sim\n",
@@ -114,8 +115,9 @@ int main(void)
     }
     printf("%" PRIu64 " seeds, %" PRIu64 " bad, %.1f s: %" PRIu64 " steps, %" PRIu64
            " elections, %" PRIu64 " commands, %" PRIu64 " applied, %" PRIu64 " reads, %" PRIu64
-           " changes of members, %" PRIu64 " snapshots, %" PRIu64 " installs\n",
+           " changes of members, %" PRIu64 " snapshots, %" PRIu64 " installs, %" PRIu64
+           " failed disks\n",
            n, bad, (double)(sx_mono_ms() - start) / 1000, t.steps, t.elections, t.commands,
-           t.applies, t.reads, t.changes, t.snapshots, t.installs);
+           t.applies, t.reads, t.changes, t.snapshots, t.installs, t.deaths);
     return bad ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -75,7 +75,7 @@ static void add_node(struct sim *s, struct sim_node *leader)
 
         if (n->exists)
             continue;
-        if (sx_group_change(leader->group, s->now, SX_CHANGE_ADD, n->id, n->address,
+        if (sx_group_change(leader->group, sim_node_clock(leader), SX_CHANGE_ADD, n->id, n->address,
                             ++s->change_tag, NULL) == 0) {
             sim_node_make(s, i, NULL);
             sim_node_start(n);
@@ -94,11 +94,11 @@ static void change_members(struct sim *s, struct sim_node *leader)
     if (what == 0 && m->n < MEMBERS_WANTED)
         add_node(s, leader);
     else if (x.role == SX_ROLE_STANDBY)
-        what = sx_group_change(leader->group, s->now,
+        what = sx_group_change(leader->group, sim_node_clock(leader),
                                what == 1 && m->n > 3 ? SX_CHANGE_REMOVE : SX_CHANGE_PROMOTE, x.id,
                                NULL, ++s->change_tag, NULL) == 0;
     else if (voters > 3 || (voters > 1 && sim_rand(s, 4) == 0))
-        what = sx_group_change(leader->group, s->now,
+        what = sx_group_change(leader->group, sim_node_clock(leader),
                                what == 1 && m->n > 3 ? SX_CHANGE_REMOVE : SX_CHANGE_DEMOTE, x.id,
                                NULL, ++s->change_tag, NULL) == 0;
     (void)what; /* a refusal is fine */
@@ -110,7 +110,7 @@ static void hand_over(struct sim *s, struct sim_node *leader)
     const struct sx_members *m = sx_group_members(leader->group);
     uint64_t to = sim_rand(s, 2) ? 0 : m->v[sim_rand(s, m->n)].id;
 
-    if (sx_group_transfer(leader->group, s->now, to, NULL) == 0)
+    if (sx_group_transfer(leader->group, sim_node_clock(leader), to, NULL) == 0)
         sim_trace(s, 1100, leader->number, to);
     sim_check_node(leader);
 }
@@ -136,7 +136,9 @@ static void node_op(struct sim *s, uint64_t dice)
 {
     struct sim_node *up = pick(s, true), *down = pick(s, false);
 
-    if (dice < 80 && up)
+    if (dice < 75 && up)
+        sim_node_spoil(up);
+    else if (dice < 80 && up)
         sim_node_snapshot(up, sim_rand(s, 3) ? sim_rand(s, 20) : 0);
     else if (dice < 84 && up)
         sim_node_crash(up, sim_rand(s, 2));
@@ -184,9 +186,14 @@ void sim_heal(struct sim *s)
     s->net.loss = s->net.twice = 0;
     s->net.delay = 10;
     s->disk_delay = 5;
-    for (unsigned i = 0; i < SIM_NODES; i++)
-        if (s->node[i].exists && !s->node[i].up && !s->failed[0])
-            sim_node_start(&s->node[i]);
+    for (unsigned i = 0; i < SIM_NODES; i++) {
+        struct sim_node *n = &s->node[i];
+
+        if (n->exists && n->faulty && n->up)
+            sim_node_crash(n, false);
+        if (n->exists && !n->up && !s->failed[0])
+            sim_node_start(n);
+    }
     progress(s);
     if (!s->failed[0] && !sim_wait_applied(s, SETTLE_MS))
         sim_fail(s, "not all members have applied %llu within %u ms after healing",
@@ -197,6 +204,10 @@ bool sim_random_run(struct sim *s, uint64_t steps)
 {
     static const unsigned sizes[] = { 1, 3, 3, 3, 5, 5, 7 };
 
+    for (unsigned i = 0; i < SIM_NODES; i++) {
+        s->node[i].rate = 85 + (unsigned)sim_rand(s, 30);
+        s->node[i].ahead = sim_rand(s, 1000000);
+    }
     sim_bootstrap(s, sizes[sim_rand(s, sizeof sizes / sizeof *sizes)]);
     if (sim_rand(s, 2))
         weather(s);

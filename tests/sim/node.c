@@ -3,6 +3,7 @@
  * One node: what its group's effects do, its disk, and a database that knows how far it has
  * applied.  The database may lose what was not synced in it, as SQLite does at a power failure.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -15,7 +16,9 @@
 
 static void check(struct sim_node *n, int r, const struct sx_err *e)
 {
-    if (r && !n->sim->failed[0] && !n->dead)
+    if (r && n->faulty)
+        n->dead = true;
+    else if (r && !n->sim->failed[0])
         sim_fail(n->sim, "node %u: %s", n->number, e->msg);
 }
 
@@ -178,8 +181,10 @@ static void fatal(void *ctx, const struct sx_err *e)
 {
     struct sim_node *n = ctx;
 
-    n->dead = true;
-    sim_fail(n->sim, "node %u dies: %s", n->number, e->msg);
+    if (n->faulty)
+        n->dead = true;
+    else
+        sim_fail(n->sim, "node %u dies: %s", n->number, e->msg);
 }
 
 static const struct sx_group_ops ops = {
@@ -199,6 +204,24 @@ static const struct sx_group_ops ops = {
 };
 
 /* ---- life ---- */
+
+uint64_t sim_node_clock(const struct sim_node *n)
+{
+    return n->sim->now * n->rate / 100 + n->ahead;
+}
+
+uint64_t sim_node_when(const struct sim_node *n, uint64_t at)
+{
+    return at <= n->ahead ? 0 : ((at - n->ahead) * 100 + n->rate - 1) / n->rate;
+}
+
+void sim_node_spoil(struct sim_node *n)
+{
+    struct sim *s = n->sim;
+
+    n->faulty = true;
+    sx_memio_fail(n->mem, 1 + (unsigned)sim_rand(s, 8), sim_rand(s, 2) ? ENOSPC : EIO, false);
+}
 
 /* `members` NULL: a node with nothing on its disk. */
 void sim_node_make(struct sim *s, unsigned number, const struct sx_members *members)
@@ -284,7 +307,7 @@ void sim_node_start(struct sim_node *n)
     sx_wal_range(n->wal, SIM_GROUP, &st.first, &st.last);
     sim_trace(s, 700 + n->number, st.last, st.term);
     check(n,
-          load_shadow(n, st.first, st.last, &e) || sx_group_start(n->group, s->now, &st, &e), &e);
+          load_shadow(n, st.first, st.last, &e) || sx_group_start(n->group, sim_node_clock(n), &st, &e), &e);
     if (!s->failed[0])
         sim_check_node(n);
 }
@@ -307,6 +330,9 @@ void sim_node_crash(struct sim_node *n, bool torn)
     sim_trace(s, 800 + n->number, torn, 0);
     close_files(n);
     n->incarnation++;
+    sx_memio_fail(n->mem, 0, 0, false);
+    s->disk_deaths += n->dead;
+    n->faulty = n->dead = false;
     sx_memio_crash(n->mem, torn ? &s->random : NULL);
     if (n->applied > n->db) /* what SQLite had not synced may be there or not */
         n->applied = n->db + sim_rand(s, n->applied - n->db + 1);
@@ -330,12 +356,12 @@ static int on_sync(struct sim_node *n, struct sx_err *e)
 
     n->sync_planned = false;
     if (s->bug == SIM_BUG_EARLY_ACK && sim_rand(s, 4))
-        return sx_group_persisted(n->group, s->now, seq, e);
+        return sx_group_persisted(n->group, sim_node_clock(n), seq, e);
     if (sx_wal_sync(n->wal, NULL, e))
         return -1;
     if (s->bug != SIM_BUG_LYING_DISK)
         n->durable = n->log;
-    return sx_group_persisted(n->group, s->now, seq, e);
+    return sx_group_persisted(n->group, sim_node_clock(n), seq, e);
 }
 
 static int on_apply(struct sim_node *n, struct sx_err *e)
@@ -347,7 +373,7 @@ static int on_apply(struct sim_node *n, struct sx_err *e)
         n->applied = n->given;
     if (sim_rand(n->sim, 4) == 0)
         n->db = n->applied;
-    return sx_group_applied(n->group, n->sim->now, n->applied, e);
+    return sx_group_applied(n->group, sim_node_clock(n), n->applied, e);
 }
 
 /* Takes the database of any live node that has applied enough. */
@@ -364,7 +390,7 @@ static int on_install(struct sim_node *n, uint64_t leader, struct sx_err *e)
         n->applied = n->db = n->given = from->applied;
         n->installing = 0;
         s->installs++;
-        return sx_group_installed(n->group, s->now, n->applied, e);
+        return sx_group_installed(n->group, sim_node_clock(n), n->applied, e);
     }
     sim_plan(s, s->now + INSTALL_RETRY_MS, SIM_INSTALL, n->number, leader);
     return 0;
@@ -374,7 +400,7 @@ static int on_snapshot_end(struct sim_node *n, uint64_t trailing, struct sx_err 
 {
     n->snapping = false;
     n->db = n->applied;
-    if (sx_group_snapshot_end(n->group, n->sim->now, n->applied, trailing, e) == 0)
+    if (sx_group_snapshot_end(n->group, sim_node_clock(n), n->applied, trailing, e) == 0)
         n->sim->snapshots++;
     return 0; /* a refusal is no failure */
 }
@@ -386,7 +412,7 @@ void sim_node_event(struct sim_node *n, const struct sim_event *ev)
 
     switch (ev->type) {
     case SIM_MESSAGE:
-        r = sx_group_receive(n->group, n->sim->now, n->sim->node[ev->from].id, ev->data, ev->n, &e);
+        r = sx_group_receive(n->group, sim_node_clock(n), n->sim->node[ev->from].id, ev->data, ev->n, &e);
         break;
     case SIM_SYNC:
         r = on_sync(n, &e);
@@ -408,7 +434,7 @@ void sim_node_tick(struct sim_node *n)
 {
     struct sx_err e = SX_ERR_INIT;
 
-    check(n, sx_group_tick(n->group, n->sim->now, &e), &e);
+    check(n, sx_group_tick(n->group, sim_node_clock(n), &e), &e);
 }
 
 bool sim_node_submit(struct sim_node *n, unsigned bytes)
@@ -420,7 +446,7 @@ bool sim_node_submit(struct sim_node *n, unsigned bytes)
     memset(data, (int)tag, sizeof data);
     memcpy(data, &tag, sizeof tag);
     bytes = bytes < 8 ? 8 : bytes > sizeof data ? (unsigned)sizeof data : bytes;
-    if (sx_group_submit(n->group, s->now, data, bytes, &index, &term, NULL))
+    if (sx_group_submit(n->group, sim_node_clock(n), data, bytes, &index, &term, NULL))
         return false;
     sim_check_node(n);
     return true;
@@ -439,7 +465,7 @@ bool sim_node_read(struct sim_node *n)
         sim_check_read(s, tag, st.commit);
         return true;
     }
-    ok = sx_group_read_index(n->group, s->now, tag, NULL) == 0;
+    ok = sx_group_read_index(n->group, sim_node_clock(n), tag, NULL) == 0;
     sim_check_node(n);
     return ok;
 }
@@ -448,7 +474,7 @@ bool sim_node_snapshot(struct sim_node *n, uint64_t trailing)
 {
     struct sim *s = n->sim;
 
-    if (n->snapping || sx_group_snapshot_begin(n->group, s->now, NULL))
+    if (n->snapping || sx_group_snapshot_begin(n->group, sim_node_clock(n), NULL))
         return false;
     n->snapping = true;
     sim_plan(s, s->now + sim_rand(s, 50), SIM_SNAPSHOT_END, n->number, trailing);

@@ -61,6 +61,7 @@ struct sim *sim_new(uint64_t seed, enum sim_bug bug)
         s->node[i].sim = s;
         s->node[i].number = i;
         s->node[i].id = (i + 1) * 0x1111u;
+        s->node[i].rate = 100;
         snprintf(s->node[i].address, sizeof s->node[i].address, "node-%u:1", i);
     }
     return s;
@@ -184,7 +185,7 @@ static struct sim_node *next_timeout(struct sim *s, uint64_t *at)
 
     for (unsigned i = 0; i < SIM_NODES; i++) {
         struct sim_node *n = &s->node[i];
-        uint64_t t = n->up ? sx_group_timeout(n->group) : UINT64_MAX;
+        uint64_t t = n->up ? sim_node_when(n, sx_group_timeout(n->group)) : UINT64_MAX;
 
         if (t < *at) {
             *at = t;

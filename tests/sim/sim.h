@@ -60,7 +60,10 @@ struct sim_node {
     unsigned number;
     uint64_t id;
     char address[16];
-    bool exists, up, dead; /* dead: fatal */
+    bool exists, up;
+    bool faulty, dead; /* its disk may fail; it did, and the group died in order */
+    unsigned rate;     /* of its clock, in percent */
+    uint64_t ahead;    /* its clock is ahead by so many ms */
     unsigned incarnation;
     struct sx_memio *mem;
     struct sx_wal *wal;
@@ -133,6 +136,7 @@ struct sim {
     uint64_t acked;     /* highest index that some client may have seen acknowledged */
     struct sim_read read[SIM_READS];
     uint64_t next_read, reads_done, commands, applies, installs, snapshots, changes, elections;
+    uint64_t disk_deaths;
     uint64_t change_tag;
 
     char failed[SIM_TEXT]; /* what was violated; empty: nothing */
@@ -163,6 +167,11 @@ void sim_node_make(struct sim *s, unsigned number, const struct sx_members *memb
 void sim_node_start(struct sim_node *n);
 void sim_node_crash(struct sim_node *n, bool torn);
 void sim_node_fini(struct sim_node *n);
+/* The node's own clock, and when that will show `at`. */
+uint64_t sim_node_clock(const struct sim_node *n);
+uint64_t sim_node_when(const struct sim_node *n, uint64_t at);
+/* From now on one of the next calls to its disk fails. */
+void sim_node_spoil(struct sim_node *n);
 void sim_node_event(struct sim_node *n, const struct sim_event *ev);
 void sim_node_tick(struct sim_node *n);
 bool sim_node_submit(struct sim_node *n, unsigned bytes);

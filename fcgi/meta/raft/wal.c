@@ -293,7 +293,8 @@ static int create_file(struct sx_wal *w, struct sx_wal_segment *s, const char *p
 {
     SX_AUTO_FREE uint8_t *zero = sx_calloc(1, ZEROES);
 
-    s->fd = w->io->open(w->io, path, O_RDWR | O_CREAT, 0640);
+    if (s->fd < 0)
+        s->fd = w->io->open(w->io, path, O_RDWR | O_CREAT, 0640);
     if (s->fd < 0)
         return sx_err_errno(e, errno, "create %s", path);
     for (uint32_t at = 0; at < w->segment_bytes; at += ZEROES) {
@@ -304,6 +305,7 @@ static int create_file(struct sx_wal *w, struct sx_wal_segment *s, const char *p
     }
     if (w->io->fsync(w->io, s->fd))
         return sx_err_errno(e, errno, "fsync %s", path);
+    s->filled = true;
     return sx_io_sync_dir(w->io, w->dir, e);
 }
 
@@ -316,7 +318,7 @@ static int prepare(struct sx_wal *w, struct sx_wal_segment *s, struct sx_err *e)
 
     if (s->headed)
         return 0;
-    if (s->fd < 0 && create_file(w, s, path, e))
+    if (!s->filled && create_file(w, s, path, e))
         return -1;
     sx_wal_header_encode(block, w->segment_bytes, s->generation);
     if (sx_io_pwrite_all(w->io, s->fd, block, sizeof block, 0, e))

@@ -43,6 +43,7 @@ struct sx_wal_segment {
     unsigned slot;       /* number in the file name */
     int fd;              /* -1: the file does not exist yet */
     uint64_t generation; /* 0: never used */
+    bool filled;         /* the file has its whole length */
     bool headed;         /* the header with this generation is on disk */
     uint32_t written;    /* bytes that are on disk */
     uint64_t live;       /* entries in it that are needed */

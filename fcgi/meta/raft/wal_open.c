@@ -83,7 +83,7 @@ static int open_slot(struct sx_wal *w, unsigned slot, struct found *f, bool *non
         return sx_err_set(e, SX_ECONFIG, "%s has segments of %u bytes, not %u", path, bytes,
                           w->segment_bytes);
     f->segment->generation = generation;
-    f->segment->headed = f->good;
+    f->segment->headed = f->segment->filled = f->good; /* the header is written last */
     return 0;
 }
 
