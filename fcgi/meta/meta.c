@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * See meta.h.  A blocking client of the group manager's local socket, one request at a time (frames:
- * docs/formats.md, section 11).  A connection that breaks is made again within the call's time-out, and the request
- * repeated: submits are harmless twice, by their op id.
+ * See meta.h.  A blocking client of the group manager's local socket, one request at a time
+ * (frames: docs/formats.md, section 11).  A connection that breaks is made again within the call's
+ * time-out, and the request repeated: submits are harmless twice, by their op id.
  */
 #include "fcgi/meta/meta.h"
 
@@ -130,7 +130,8 @@ static int recv_all(struct sx_meta *m, uint8_t *p, size_t n, uint64_t deadline_m
     return 0;
 }
 
-/* Reads answers until that of the last request; those of requests that were given up are passed over. */
+/* Reads answers until that of the last request; those of requests that were given up are passed
+ * over. */
 static int recv_answer(struct sx_meta *m, uint64_t deadline_ms, struct sx_err *e)
 {
     uint8_t head[SX_FRAME_HEADER];
@@ -281,7 +282,8 @@ int sx_meta_db(struct sx_meta *m, unsigned group, sqlite3 **db, struct sx_err *e
     if (stat(m->db_path, &st))
         return sx_err_set(e, SX_EUNAVAIL, "the metadata database %s is not here yet: %s",
                           m->db_path, strerror(errno));
-    /* An installed snapshot is another file.  An open file's inode is not given to another, so equal means the same. */
+    /* An installed snapshot is another file.  An open file's inode is not given to another, so
+     * equal means the same. */
     if (m->db && (st.st_ino != m->db_ino || st.st_dev != m->db_dev)) {
         sx_query_close(m->db);
         m->db = NULL;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Measures the metadata path: commands per second and their latency, and linearizable reads, for 1, 16 and 64 clients that wait for
- * each answer, on clusters of 1 and 3 nodes of this machine; and the time of a restart.
+ * Measures the metadata path: commands per second and their latency, and linearizable reads, for 1,
+ * 16 and 64 clients that wait for each answer, on clusters of 1 and 3 nodes of this machine; and
+ * the time of a restart.
  *
  *   bench_meta [seconds of each measurement [nodes [clients]]]
  */

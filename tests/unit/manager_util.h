@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
  * Small clusters of group managers for tests and benchmarks: each node a forked process that runs
- * sx_manager_main() in a temporary directory, on its own loopback address, with certificates of a CA made for it.
- * Failures end the process with a message.
+ * sx_manager_main() in a temporary directory, on its own loopback address, with certificates of a
+ * CA made for it. Failures end the process with a message.
  */
 #ifndef SX_TESTS_UNIT_MANAGER_UTIL_H
 #define SX_TESTS_UNIT_MANAGER_UTIL_H
@@ -39,7 +39,8 @@ int mu_stop(struct mu_cluster *c, unsigned i); /* in order; its exit status */
 int mu_wait(struct mu_cluster *c, unsigned i); /* for one that ends by itself; its exit status */
 void mu_kill(struct mu_cluster *c, unsigned i); /* kill -9 */
 
-/* Starts the first `count` nodes, adds those behind the first to the cluster and waits until `voters` vote. */
+/* Starts the first `count` nodes, adds those behind the first to the cluster and waits until
+ * `voters` vote. */
 void mu_form(struct mu_cluster *c, unsigned count, unsigned voters);
 /* Adds a node to the cluster, by a command to node 0. */
 void mu_add(struct mu_cluster *c, unsigned i);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The group manager as real processes: one node, then three with links between them.  Each change that was
- * acknowledged must be there afterwards, once, on all nodes.
+ * The group manager as real processes: one node, then three with links between them.  Each change
+ * that was acknowledged must be there afterwards, once, on all nodes.
  */
 #include "tests/unit/unit.h"
 

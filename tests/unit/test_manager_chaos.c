@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Three group managers under fire: killed, paused and restarted at random, while client processes write and read.  Each client
- * is the only writer of its settings, so what a linearizable read may show is known: at least the last value that was
- * acknowledged, at most the last one that was sent.  In the end all nodes hold the same.
+ * Three group managers under fire: killed, paused and restarted at random, while client processes
+ * write and read.  Each client is the only writer of its settings, so what a linearizable read may
+ * show is known: at least the last value that was acknowledged, at most the last one that was sent.
+ * In the end all nodes hold the same.
  *
  * SX_SEED repeats a run's choices, SX_TEST_SECONDS makes it longer.
  */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * What a group manager does with strangers, liars and nonsense on its two doors: it hangs up, and goes on.
+ * What a group manager does with strangers, liars and nonsense on its two doors: it hangs up, and
+ * goes on.
  */
 #include "tests/unit/unit.h"
 
@@ -259,7 +260,8 @@ static void liars_on_the_peer_port(void **state)
     assert_alive();
 }
 
-/* Frames of every type, with nonsense in them, from a node that knows how to say hello but is no member. */
+/* Frames of every type, with nonsense in them, from a node that knows how to say hello but is no
+ * member. */
 static void nonsense_after_hello(void **state)
 {
     SX_AUTO(sx_buf) struct sx_buf b = SX_BUF_INIT;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Membership: every cluster of up to seven nodes gets the right voters, one step at a time, and comes back to rest whatever is
- * added and removed.
+ * Membership: every cluster of up to seven nodes gets the right voters, one step at a time, and
+ * comes back to rest whatever is added and removed.
  */
 #include "tests/unit/unit.h"
 

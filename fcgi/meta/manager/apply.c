@@ -2,11 +2,13 @@
  *
  * See apply.h.
  *
- * The apply thread has one job at a time: a batch, a swap, or the restart of SQLite's log (which needs that
- * nobody writes).  The aside thread has one job at a time: a checkpoint or a sync.  A swap waits until both are idle.
+ * The apply thread has one job at a time: a batch, a swap, or the restart of SQLite's log (which
+ * needs that nobody writes).  The aside thread has one job at a time: a checkpoint or a sync.  A
+ * swap waits until both are idle.
  *
- * POSIX locks: SQLite loses its locks on a file when this process closes any descriptor of it. The database and
- * its -shm file are therefore never opened here but through SQLite; the -wal file carries no locks.
+ * POSIX locks: SQLite loses its locks on a file when this process closes any descriptor of it. The
+ * database and its -shm file are therefore never opened here but through SQLite; the -wal file
+ * carries no locks.
  */
 #include "fcgi/meta/manager/apply.h"
 
@@ -185,8 +187,9 @@ static int unlink_if(const char *path, struct sx_err *e)
     return 0;
 }
 
-/* Puts the fetched database, if there is one, into place.  The old one goes first, and its logs before the new one
- * comes, so that no reader can take them for the new one's.  May be interrupted and repeated anywhere. */
+/* Puts the fetched database, if there is one, into place.  The old one goes first, and its logs
+ * before the new one comes, so that no reader can take them for the new one's.  May be
+ * interrupted and repeated anywhere. */
 static int adopt(struct sx_apply *a, struct sx_err *e)
 {
     SX_AUTO_FREE char *shm = sx_asprintf("%s-shm", a->path);
@@ -264,8 +267,9 @@ static void run_batch(struct sx_apply *a)
     sx_exec_run(a->thread, &a->apply);
 }
 
-/* SQLite's log has grown: a checkpoint beside the writer, and then, if it goes on growing, a restart without him.  When both
- * had no effect, since a reader holds an old state, the next attempt comes after as many frames again. */
+/* SQLite's log has grown: a checkpoint beside the writer, and then, if it goes on growing, a
+ * restart without him.  When both had no effect, since a reader holds an old state, the next
+ * attempt comes after as many frames again. */
 static void look_after_log(struct sx_apply *a)
 {
     if (a->frames < a->frames_seen) /* it began anew */

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The database of a group and the threads that work on it.  Committed entries go in, in order; the apply thread
- * brings them into the state machine, what has gathered meanwhile in one transaction; results and progress come
- * out, in the loop.  A second thread does what may take long beside it: checkpoints of SQLite's log, and syncs.
+ * The database of a group and the threads that work on it.  Committed entries go in, in order; the
+ * apply thread brings them into the state machine, what has gathered meanwhile in one transaction;
+ * results and progress come out, in the loop.  A second thread does what may take long beside it:
+ * checkpoints of SQLite's log, and syncs.
  *
- * Files in DIR/meta: group-N.db; group-N.db.ready is a whole database that was fetched and takes the other's place
- * when it is opened or swapped; group-N.db.new is one that is being fetched.
+ * Files in DIR/meta: group-N.db; group-N.db.ready is a whole database that was fetched and takes
+ * the other's place when it is opened or swapped; group-N.db.new is one that is being fetched.
  */
 #ifndef SX_FCGI_META_MANAGER_APPLY_H
 #define SX_FCGI_META_MANAGER_APPLY_H
@@ -18,7 +19,8 @@ struct sx_apply;
 
 /* All are called in the loop. */
 struct sx_apply_ops {
-    /* Of each command, in order; after its transaction.  `p` is the payload, or the message if the code is not SX_OK. */
+    /* Of each command, in order; after its transaction.  `p` is the payload, or the message if
+     * the code is not SX_OK. */
     void (*on_result)(void *ctx, const uint8_t op[SX_OP_ID], int code, const void *p, size_t n);
     /* The database holds everything up to `index`. */
     void (*on_applied)(void *ctx, uint64_t index);
@@ -39,7 +41,8 @@ const char *sx_apply_path(const struct sx_apply *a); /* of the database */
 /* Takes a copy of a committed entry. */
 void sx_apply_add(struct sx_apply *a, const struct sx_entry *entry);
 
-/* Makes everything up to some index, which is given to `done`, durable in the database. One at a time. */
+/* Makes everything up to some index, which is given to `done`, durable in the database. One at a
+ * time. */
 void sx_apply_sync(struct sx_apply *a, void (*done)(void *ctx, uint64_t index), void *ctx);
 
 /* Puts group-N.db.ready into the place of the database; then on_applied(), on_nodes(), `done`. */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * See conn.h.  TLS may hold bytes that epoll does not know of, so reading goes on until OpenSSL wants more from the
- * socket, or, when one peer sends without end, is deferred to the end of the turn.
+ * See conn.h.  TLS may hold bytes that epoll does not know of, so reading goes on until OpenSSL
+ * wants more from the socket, or, when one peer sends without end, is deferred to the end of the
+ * turn.
  */
 #include "fcgi/meta/manager/conn.h"
 
@@ -13,9 +14,11 @@
 #include <sys/epoll.h>
 
 #include "fcgi/meta/manager/tls.h"
+#include "libsx/base/log.h"
 #include "libsx/base/mem.h"
 
 #define READ_STEP 65536u
+#define UNSENT_TIMEOUT_MS 5000u /* TCP: broken when what was sent is not confirmed for so long */
 #define READ_TURN_MAX (1u << 20) /* bytes taken from one connection in one turn */
 
 enum conn_state { CONNECTING, HANDSHAKE, OPEN, DEAD };
@@ -293,10 +296,19 @@ static void ready(void *ctx, uint32_t events)
         read_some(c);
 }
 
+static void tune(int fd)
+{
+    unsigned unsent_ms = UNSENT_TIMEOUT_MS;
+    int on = 1;
+
+    if (setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) ||
+        setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &unsent_ms, sizeof unsent_ms))
+        sx_warn("setting up a socket: errno %d", errno);
+}
+
 static struct sx_conn *conn_new(struct sx_loop *l, int fd, const struct sx_conn_params *p)
 {
     struct sx_conn *c = sx_calloc(1, sizeof *c);
-    int on = 1;
 
     c->loop = l;
     c->p = *p;
@@ -306,7 +318,7 @@ static struct sx_conn *conn_new(struct sx_loop *l, int fd, const struct sx_conn_
     c->more = (struct sx_call){ .fn = read_some, .ctx = c };
     c->reap = (struct sx_call){ .fn = reap, .ctx = c };
     if (p->tls)
-        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+        tune(fd);
     return c;
 }
 

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * One nonblocking connection that carries frames: a unix socket (plain) or TCP with TLS, made or accepted.
+ * One nonblocking connection that carries frames: a unix socket (plain) or TCP with TLS, made or
+ * accepted.
  *
  *   CONNECTING --connected--> HANDSHAKE --verified--> OPEN --> DEAD
  *   (a plain one is OPEN at once; an error or sx_conn_close() leads from every state to DEAD)
  *
- * What is sent is gathered and written at the end of the loop's turn.  A dead connection calls nothing any more and
- * frees itself at the end of the turn: whoever holds a pointer drops it in on_closed() or when he closes it.
+ * What is sent is gathered and written at the end of the loop's turn.  A dead connection calls
+ * nothing any more and frees itself at the end of the turn: whoever holds a pointer drops it in
+ * on_closed() or when he closes it.
  */
 #ifndef SX_FCGI_META_MANAGER_CONN_H
 #define SX_FCGI_META_MANAGER_CONN_H
@@ -50,9 +52,9 @@ bool sx_conn_is_open(const struct sx_conn *c);
 const SSL *sx_conn_ssl(const struct sx_conn *c);
 uint64_t sx_conn_heard_ms(const struct sx_conn *c); /* loop's time of the last byte received */
 
-/* Takes socket and TLS state out of an open connection, both set to blocking mode, for a thread that
- * goes on with it; the connection is then dead.  Only inside on_frame(), for a frame after which the other side sends
- * nothing before it has an answer; SX_EMALFORMED if it did. */
+/* Takes socket and TLS state out of an open connection, both set to blocking mode, for a thread
+ * that goes on with it; the connection is then dead.  Only inside on_frame(), for a frame after
+ * which the other side sends nothing before it has an answer; SX_EMALFORMED if it did. */
 int sx_conn_detach(struct sx_conn *c, int *fd, SSL **ssl, struct sx_err *e) SX_MUST_CHECK;
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * A database travels from one node to another, over its own TLS connection on the peer port; blocking, for
- * threads beside the loop.  Frames: docs/formats.md, section 11.
+ * A database travels from one node to another, over its own TLS connection on the peer port;
+ * blocking, for threads beside the loop.  Frames: docs/formats.md, section 11.
  */
 #ifndef SX_FCGI_META_MANAGER_COPY_H
 #define SX_FCGI_META_MANAGER_COPY_H
@@ -14,7 +14,8 @@
 #include "fcgi/conf.h"
 #include "libsx/base/err.h"
 
-/* Lets another thread end a transfer: its socket is shut down, and it fails soon.  Not while SQLite works on a file. */
+/* Lets another thread end a transfer: its socket is shut down, and it fails soon.  Not while
+ * SQLite works on a file. */
 struct sx_copy_stop {
     pthread_mutex_t lock;
     int fd; /* -1: none */
@@ -25,9 +26,10 @@ struct sx_copy_stop {
 
 void sx_copy_stop(struct sx_copy_stop *s);
 
-/* Answers a FETCH: makes a consistent copy of the database at `db_path` in the file `temp` and sends it with its
- * checksum. `min_index`: the least applied index that will do; if the database has not come so far the other side is
- * told so. Takes fd and ssl.  The temporary file is gone afterwards. */
+/* Answers a FETCH: makes a consistent copy of the database at `db_path` in the file `temp` and
+ * sends it with its checksum. `min_index`: the least applied index that will do; if the database
+ * has not come so far the other side is told so. Takes fd and ssl.  The temporary file is gone
+ * afterwards. */
 int sx_copy_serve(int fd, SSL *ssl, uint64_t self, const char *db_path, const char *temp,
                   uint64_t min_index, struct sx_copy_stop *stop, struct sx_err *e) SX_MUST_CHECK;
 
@@ -42,8 +44,8 @@ struct sx_copy_from {
     struct sx_copy_stop *stop;
 };
 
-/* Fetches a database into the file `path`; checks its checksum and SQLite's structure; durable on success. *index: what it
- * has applied. */
+/* Fetches a database into the file `path`; checks its checksum and SQLite's structure; durable
+ * on success. *index: what it has applied. */
 int sx_copy_fetch(const struct sx_copy_from *from, const char *path, uint64_t *index,
                   struct sx_err *e) SX_MUST_CHECK;
 

@@ -2,8 +2,9 @@
  *
  * See drive.h.
  *
- * Log: append() notes entries with the log at once; one sync job at a time makes durable what was noted
- * until it began, then the group is told.  Snapshot: begin, sync of the database aside, end.  Install: see install.h.
+ * Log: append() notes entries with the log at once; one sync job at a time makes durable what was
+ * noted until it began, then the group is told.  Snapshot: begin, sync of the database aside, end.
+ * Install: see install.h.
  */
 #include "fcgi/meta/manager/drive.h"
 
@@ -371,7 +372,8 @@ static void tick(void *ctx)
     after(d);
 }
 
-/* The first entry of a new group: its only member.  The vote comes last: without it there is nothing. */
+/* The first entry of a new group: its only member.  The vote comes last: without it there is
+ * nothing. */
 static int found_group(struct sx_drive *d, struct sx_err *e)
 {
     SX_AUTO(sx_buf) struct sx_buf data = SX_BUF_INIT;

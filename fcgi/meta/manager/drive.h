@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Drives one consensus group: gives the pure machine (raft/group.h) its clock, log, vote, snapshots and database.
- * All in the loop's thread; disks are waited for in others.  No call into the group is made from
- * one of the group's effects: what an effect asks for is done here or noted down.
+ * Drives one consensus group: gives the pure machine (raft/group.h) its clock, log, vote, snapshots
+ * and database. All in the loop's thread; disks are waited for in others.  No call into the group
+ * is made from one of the group's effects: what an effect asks for is done here or noted down.
  */
 #ifndef SX_FCGI_META_MANAGER_DRIVE_H
 #define SX_FCGI_META_MANAGER_DRIVE_H
@@ -45,13 +45,14 @@ struct sx_drive_params {
     void *ctx;
 };
 
-/* Opens log, vote, snapshot and database below DIR/meta and starts the group.  Begins a new group, with this node as the only
- * member, if there is nothing of an old one and `found_new` is true. Keeps pointers to conf, tls, address. */
+/* Opens log, vote, snapshot and database below DIR/meta and starts the group.  Begins a new
+ * group, with this node as the only member, if there is nothing of an old one and `found_new` is
+ * true. Keeps pointers to conf, tls, address. */
 struct sx_drive *sx_drive_new(const struct sx_drive_params *p, bool found_new, struct sx_err *e) SX_MUST_CHECK;
 void sx_drive_free(struct sx_drive *d);
 
-/* Errors of the four: as in raft/group.h.  An entry is made with command.h; its time is set here: the wall clock, but
- * never less than the last entry's. */
+/* Errors of the four: as in raft/group.h.  An entry is made with command.h; its time is set
+ * here: the wall clock, but never less than the last entry's. */
 int sx_drive_submit(struct sx_drive *d, struct sx_buf *entry, struct sx_err *e) SX_MUST_CHECK;
 int sx_drive_read(struct sx_drive *d, uint64_t tag, struct sx_err *e) SX_MUST_CHECK;
 int sx_drive_change(struct sx_drive *d, enum sx_group_change what, uint64_t id, const char *address,
@@ -65,7 +66,8 @@ const struct sx_members *sx_drive_members(const struct sx_drive *d);
 uint64_t sx_drive_match(const struct sx_drive *d, uint64_t id); /* see sx_group_match() */
 uint64_t sx_drive_applied(const struct sx_drive *d);
 const char *sx_drive_db_path(const struct sx_drive *d);
-/* An entry that was submitted is not on this node's disk yet: what comes now is better gathered for the next. */
+/* An entry that was submitted is not on this node's disk yet: what comes now is better gathered
+ * for the next. */
 bool sx_drive_busy(const struct sx_drive *d);
 
 #endif

@@ -2,7 +2,8 @@
  *
  * A thread that does blocking work for the loop, job by job, in order.  A job's run() is called in
  * the thread, then its done() in the loop's thread.  Callers keep at most one job of a kind under
- * way and gather what comes meanwhile for the next: that is how batches form, and what bounds the queue.
+ * way and gather what comes meanwhile for the next: that is how batches form, and what bounds the
+ * queue.
  */
 #ifndef SX_FCGI_META_MANAGER_EXEC_H
 #define SX_FCGI_META_MANAGER_EXEC_H
@@ -23,7 +24,8 @@ struct sx_task {
 
 /* `name` (at most 15 bytes) is shown by ps -T. */
 struct sx_exec *sx_exec_new(struct sx_loop *l, const char *name, struct sx_err *e) SX_MUST_CHECK;
-/* Finishes the jobs that were given (their done() is not called if the loop has stopped) and ends the thread. */
+/* Finishes the jobs that were given (their done() is not called if the loop has stopped) and
+ * ends the thread. */
 void sx_exec_free(struct sx_exec *x);
 
 /* Queues a job that is not busy. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The first commands of a new cluster: DIR/meta/bootstrap.bin, which sxsetup wrote (format: command.h).  While the file is
- * there they are submitted as soon as this node leads; when they are applied the file is removed.  They have op ids, so doing it again
- * after a crash is harmless.
+ * The first commands of a new cluster: DIR/meta/bootstrap.bin, which sxsetup wrote (format:
+ * command.h).  While the file is there they are submitted as soon as this node leads; when they are
+ * applied the file is removed.  They have op ids, so doing it again after a crash is harmless.
  */
 #ifndef SX_FCGI_META_MANAGER_FIRST_H
 #define SX_FCGI_META_MANAGER_FIRST_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Frames of the group manager: on the local socket between processes of a node and their manager, and on
- * the links between managers.  docs/formats.md section 11 describes them byte by byte.
+ * Frames of the group manager: on the local socket between processes of a node and their manager,
+ * and on the links between managers.  docs/formats.md section 11 describes them byte by byte.
  *
  *   u32 length of the body | u16 type | u16 group | u64 word | body
  *
@@ -51,7 +51,8 @@ struct sx_frame {
 
 /* Appends header and body. */
 void sx_frame_put(struct sx_buf *out, const struct sx_frame *f);
-/* Reads the header at `p` (SX_FRAME_HEADER bytes); body stays NULL.  SX_EMALFORMED if it is longer than `max`. */
+/* Reads the header at `p` (SX_FRAME_HEADER bytes); body stays NULL.  SX_EMALFORMED if it is
+ * longer than `max`. */
 int sx_frame_head(struct sx_frame *f, const uint8_t *p, uint32_t max, struct sx_err *e) SX_MUST_CHECK;
 
 #define SX_LINK_VERSION 1

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Brings another node's database into the place of ours: fetched in a thread of its own, again and again until it
- * succeeds, from the leader of the moment; checked; swapped.
+ * Brings another node's database into the place of ours: fetched in a thread of its own, again and
+ * again until it succeeds, from the leader of the moment; checked; swapped.
  */
 #ifndef SX_FCGI_META_MANAGER_INSTALL_H
 #define SX_FCGI_META_MANAGER_INSTALL_H
@@ -12,8 +12,8 @@
 struct sx_install;
 
 struct sx_install_ops {
-    /* Who is asked now: *node may be replaced by a better one; *address is where it is reached, NULL if that is not
-     * known.  False: give up, the process ends. */
+    /* Who is asked now: *node may be replaced by a better one; *address is where it is reached,
+     * NULL if that is not known.  False: give up, the process ends. */
     bool (*where)(void *ctx, uint64_t *node, const char **address);
     /* The new database is in place; sx_apply_index() says what it has applied. */
     void (*on_installed)(void *ctx);

@@ -5,7 +5,8 @@
  *   IDLE --timer--> RESOLVING --address--> CONNECTING --handshake, identity checked, HELLO sent--> UP
  *   any --error, time-out--> IDLE, timer set to the back-off
  *
- * An accepted connection is a guest until its HELLO was checked; then it becomes its peer's `in`, and replaces an older one.
+ * An accepted connection is a guest until its HELLO was checked; then it becomes its peer's `in`,
+ * and replaces an older one.
  */
 #include "fcgi/meta/manager/links.h"
 
@@ -14,7 +15,6 @@
 #include <inttypes.h>
 #include <netdb.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <string.h>
 #include <sys/epoll.h>
 
@@ -28,8 +28,8 @@
 #define BACKOFF_MAX_MS 1000u
 #define CONNECT_TIMEOUT_MS 3000u
 #define HELLO_TIMEOUT_MS 5000u
-#define UNSENT_TIMEOUT_MS 5000u /* the kernel breaks a connection whose data was not confirmed for so long */
 #define ALIVE_MS 1000u
+#define SILENT_MAX_MS 5000u /* nothing heard, not even ALIVE: the other machine is gone */
 #define GUESTS_MAX 64u
 #define LISTEN_BACKLOG 64
 
@@ -468,14 +468,6 @@ static void guest_timer(void *ctx)
     drop_guest(g);
 }
 
-static void set_timeouts(int fd)
-{
-    unsigned unsent_ms = UNSENT_TIMEOUT_MS;
-
-    if (setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &unsent_ms, sizeof unsent_ms))
-        sx_debug("TCP_USER_TIMEOUT: errno %d", errno);
-}
-
 static void accept_ready(void *ctx, uint32_t events)
 {
     struct sx_links *l = ctx;
@@ -493,7 +485,6 @@ static void accept_ready(void *ctx, uint32_t events)
         close(fd);
         return;
     }
-    set_timeouts(fd);
     g = sx_calloc(1, sizeof *g);
     g->links = l;
     g->timer = (struct sx_timer){ .fn = guest_timer, .ctx = g };
@@ -516,9 +507,14 @@ static void alive(void *ctx)
 {
     struct sx_links *l = ctx;
 
-    for (struct peer *p = l->peers; p; p = p->next)
+    for (struct peer *p = l->peers; p; p = p->next) {
         if (p->state == UP)
             sx_links_send(l, p->id, SX_FRAME_ALIVE, 0, NULL, 0);
+        if (p->in && sx_loop_now_ms(l->loop) - p->heard_ms > SILENT_MAX_MS) {
+            sx_conn_close(p->in);
+            p->in = NULL;
+        }
+    }
     sx_loop_arm(l->loop, &l->alive, sx_loop_now_ms(l->loop) + ALIVE_MS);
 }
 
@@ -569,8 +565,8 @@ const char *sx_links_address(const struct sx_links *l)
     return l->address;
 }
 
-/* The socket to listen on: this node's address if it is a number, else all addresses, since what a name stands for may
- * be another machine's address that forwards to here. */
+/* The socket to listen on: this node's address if it is a number, else all addresses, since what
+ * a name stands for may be another machine's address that forwards to here. */
 static int listen_socket(const struct sx_links *l, struct sx_err *e)
 {
     struct sockaddr_storage at = { 0 };

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The links between the group managers: for each other node one TCP connection that this
- * node made, for what it sends, and one that it accepted, for what it receives.  Who is at the other end
- * is known from the certificate and must agree with HELLO.  A link that breaks is made again, after 50 ms at first,
- * then after up to a second.  Once a second each side says that it is alive.
+ * The links between the group managers: for each other node one TCP connection that this node made,
+ * for what it sends, and one that it accepted, for what it receives.  Who is at the other end is
+ * known from the certificate and must agree with HELLO.  A link that breaks is made again, after 50
+ * ms at first, then after up to a second.  Once a second each side says that it is alive.
  *
  * Nothing is promised about delivery: frames may be lost when a link breaks or its backlog is full.
  */
@@ -21,13 +21,15 @@ struct sx_links_ops {
     void (*on_frame)(void *ctx, uint64_t from, const struct sx_frame *f);
     /* This node can send to `peer` from now on, or no longer. */
     void (*on_link)(void *ctx, uint64_t peer, bool up);
-    /* Another node wants the database; socket and TLS state, blocking, are the receiver's from now on. */
+    /* Another node wants the database; socket and TLS state, blocking, are the receiver's from
+     * now on. */
     void (*on_fetch)(void *ctx, uint64_t from, const struct sx_frame *f, int fd, SSL *ssl);
 };
 
 #define SX_PEERS_MAX 512u
 
-/* Listens on the node's peer_port: on its address if that is numeric, else on all.  conf and tls must outlive it. */
+/* Listens on the node's peer_port: on its address if that is numeric, else on all.  conf and tls
+ * must outlive it. */
 struct sx_links *sx_links_new(struct sx_loop *l, const struct sx_node_conf *conf, SSL_CTX *tls,
                               const struct sx_links_ops *ops, void *ctx, struct sx_err *e) SX_MUST_CHECK;
 void sx_links_free(struct sx_links *l);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The manager's side of run/manager.sock: takes requests of the processes of this node and answers them, in any order,
- * by tag.  Who may connect is decided by the socket's mode (0600: the daemon's own account).
+ * The manager's side of run/manager.sock: takes requests of the processes of this node and answers
+ * them, in any order, by tag.  Who may connect is decided by the socket's mode (0600: the daemon's
+ * own account).
  */
 #ifndef SX_FCGI_META_MANAGER_LOCAL_H
 #define SX_FCGI_META_MANAGER_LOCAL_H
@@ -10,7 +11,8 @@
 
 struct sx_local;
 
-/* A request that waits for its answer.  Exactly one sx_local_answer() ends it, also when its client has gone. */
+/* A request that waits for its answer.  Exactly one sx_local_answer() ends it, also when its
+ * client has gone. */
 struct sx_asker {
     struct sx_client *client;
     uint64_t tag;

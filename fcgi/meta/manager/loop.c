@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * See loop.h.  There are a few timers for each peer and group, so a plain list is searched for the next one.
+ * See loop.h.  There are a few timers for each peer and group, so a plain list is searched for the
+ * next one.
  */
 #include "fcgi/meta/manager/loop.h"
 

@@ -6,7 +6,8 @@
  *   links   ── frames of other nodes ──────────────┤
  *                                 submits, reads ◄─┴─► drive (group, log, vote) ──► apply (database)
  *
- * and here is what concerns the node as a whole: changes of membership, free space, and the end.  All callbacks run in the loop's thread.
+ * and here is what concerns the node as a whole: changes of membership, free space, and the end.
+ * All callbacks run in the loop's thread.
  */
 #include "fcgi/meta/manager/manager.h"
 
@@ -382,8 +383,8 @@ static void on_frame(void *ctx, uint64_t from, const struct sx_frame *f)
         sx_drive_receive(m->drive, from, f->body, f->len);
         return;
     }
-    /* Only members may change or ask anything; a removed node's certificate is still good.  Answers are compared
-     * with what was asked; a node that begins knows no members yet. */
+    /* Only members may change or ask anything; a removed node's certificate is still good.
+     * Answers are compared with what was asked; a node that begins knows no members yet. */
     if ((f->type == SX_FRAME_FORWARD || f->type == SX_FRAME_READ) && !is_known(m, from)) {
         sx_debug("frame of type %u from node %016" PRIx64 ", which is no member", f->type, from);
         return;

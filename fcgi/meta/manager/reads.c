@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * See reads.h.  A round has a number; it is the tag given to the group, or sent to the leader.  Rounds of other nodes get
- * numbers from the same counter, and a place in a small table that remembers whose they are.
+ * See reads.h.  A round has a number; it is the tag given to the group, or sent to the leader.
+ * Rounds of other nodes get numbers from the same counter, and a place in a small table that
+ * remembers whose they are.
  */
 #include "fcgi/meta/manager/reads.h"
 
@@ -291,7 +292,8 @@ struct sx_reads *sx_reads_new(struct sx_loop *l, struct sx_links *links, unsigne
     r->loop = l;
     r->links = links;
     r->group = group;
-    /* An answer that was on its way when this process began must not meet a round of the same number. */
+    /* An answer that was on its way when this process began must not meet a round of the same
+     * number. */
     sx_random(&r->last_tag, sizeof r->last_tag);
     r->pump = (struct sx_call){ .fn = pump, .ctx = r };
     r->timer = (struct sx_timer){ .fn = timer, .ctx = r };

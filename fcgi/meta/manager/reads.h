@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Linearizable reads (D. Ongaro's dissertation, section 6.4): a local process that wants to read waits here until the local
- * database holds everything that was committed before it asked.
+ * Linearizable reads (D. Ongaro's dissertation, section 6.4): a local process that wants to read
+ * waits here until the local database holds everything that was committed before it asked.
  *
  *   NEW --a round begins--> ASKED --the leader's index--> READ --applied--> answered
  *   ASKED --no leader, lost link, silence--> NEW; any --deadline--> answered
  *
- * A round asks the leader (this node or, over the link, another one) for its commit index, for all that are NEW
- * when it begins; one round at a time.
+ * A round asks the leader (this node or, over the link, another one) for its commit index, for all
+ * that are NEW when it begins; one round at a time.
  */
 #ifndef SX_FCGI_META_MANAGER_READS_H
 #define SX_FCGI_META_MANAGER_READS_H

@@ -45,7 +45,8 @@ static bool zone_votes(const struct sx_members *m, const struct sx_node *nodes, 
     return false;
 }
 
-/* The standby that should get a vote: one that is alive, in a zone that has none rather than another, with most of the log. */
+/* The standby that should get a vote: one that is alive, in a zone that has none rather than
+ * another, with most of the log. */
 static uint64_t best_standby(const struct sx_members *m, const struct sx_node *nodes, size_t n,
                              const struct sx_roster_facts *facts)
 {

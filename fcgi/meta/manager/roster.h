@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Membership: which change of a group's members comes next, so that they agree with the cluster's list of
- * nodes in the database.  A pure function of both; the manager of the leader asks it again and again and
- * makes one change at a time.
+ * Membership: which change of a group's members comes next, so that they agree with the cluster's
+ * list of nodes in the database.  A pure function of both; the manager of the leader asks it again
+ * and again and makes one change at a time.
  *
  * A node of the list is a member: as standby first, then as voter while there are fewer than
- * sx_roster_voters().  A member that is not on the list is removed, after a standby has taken its vote. Nothing is removed for being
- * silent: that is for an administrator to decide, who takes the node off the list.
+ * sx_roster_voters().  A member that is not on the list is removed, after a standby has taken its
+ * vote. Nothing is removed for being silent: that is for an administrator to decide, who takes the
+ * node off the list.
  */
 #ifndef SX_FCGI_META_MANAGER_ROSTER_H
 #define SX_FCGI_META_MANAGER_ROSTER_H
@@ -35,7 +36,8 @@ struct sx_roster_facts {
     void *ctx;
 };
 
-/* How many voters a cluster of n nodes has: 1, 2, then the largest odd number up to n and SX_ROSTER_VOTERS_MAX. */
+/* How many voters a cluster of n nodes has: 1, 2, then the largest odd number up to n and
+ * SX_ROSTER_VOTERS_MAX. */
 unsigned sx_roster_voters(size_t n);
 
 /* `self` is the leader.  No step for an empty list: it is not known yet. */

@@ -19,8 +19,8 @@ struct sx_serve *sx_serve_new(struct sx_loop *l, const struct sx_node_conf *conf
                               const char *db_path, struct sx_err *e) SX_MUST_CHECK;
 void sx_serve_free(struct sx_serve *s); /* ends what is under way */
 
-/* Begins to send a copy that has applied at least `min_index`.  Takes fd and ssl (blocking) on success; SX_EUNAVAIL if enough are
- * under way. */
+/* Begins to send a copy that has applied at least `min_index`.  Takes fd and ssl (blocking) on
+ * success; SX_EUNAVAIL if enough are under way. */
 int sx_serve_copy(struct sx_serve *s, uint64_t to, int fd, SSL *ssl, uint64_t min_index,
                   struct sx_err *e) SX_MUST_CHECK;
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * See submits.h.  Waiters are found by op id (several may wait for the same one) and are chained in the order of their arrival
- * while they wait to be sent.  Sending is done once at the end of a loop's turn: all commands that came in it make one
- * entry; while the log is busy with an entry the next is gathered, unless it is large already.
+ * See submits.h.  Waiters are found by op id (several may wait for the same one) and are chained in
+ * the order of their arrival while they wait to be sent.  Sending is done once at the end of a
+ * loop's turn: all commands that came in it make one entry; while the log is busy with an entry the
+ * next is gathered, unless it is large already.
  */
 #include "fcgi/meta/manager/submits.h"
 

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Commands on their way.  A command of a local process waits here until the local database has applied it: it is put into an
- * entry, if this node leads the group, or forwarded to the leader; again if the leader changes, the link breaks
- * or nothing is heard, with the same op id, which the state machine takes care of.  Commands that other nodes forward wait
- * only until they are in an entry; the node they came from waits for the result.
+ * Commands on their way.  A command of a local process waits here until the local database has
+ * applied it: it is put into an entry, if this node leads the group, or forwarded to the leader;
+ * again if the leader changes, the link breaks or nothing is heard, with the same op id, which the
+ * state machine takes care of.  Commands that other nodes forward wait only until they are in an
+ * entry; the node they came from waits for the result.
  *
  *   local:  WAITING --submitted or forwarded--> SENT --applied--> answered
  *           SENT --new leader, lost link, silence--> WAITING; any --deadline--> answered
@@ -37,7 +38,8 @@ void sx_submits_state(struct sx_submits *s);             /* leader, term or read
 void sx_submits_link(struct sx_submits *s, uint64_t peer, bool up);
 void sx_submits_result(struct sx_submits *s, const uint8_t op[SX_OP_ID], int code, const void *p,
                        size_t n);
-/* With an error set (SX_OK: none) new commands are refused with it: no space, removed from the cluster. */
+/* With an error set (SX_OK: none) new commands are refused with it: no space, removed from the
+ * cluster. */
 void sx_submits_refuse(struct sx_submits *s, const struct sx_err *why);
 bool sx_submits_waiting(const struct sx_submits *s, const uint8_t op[SX_OP_ID]);
 
