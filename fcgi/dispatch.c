@@ -106,6 +106,8 @@ static _Noreturn void child_begin(struct dispatch *d, struct child *c, pid_t par
     reopen_path = d->log_path;
     sigaction(SIGHUP, &hup, NULL);
     signal(SIGPIPE, SIG_IGN);
+    /* ^C reaches the whole process group; the dispatcher ends its children in order. */
+    signal(SIGINT, SIG_IGN);
     sigprocmask(SIG_SETMASK, &d->old_mask, NULL);
     sx_title_set(c->slot->role);
     sx_log_role(c->slot->role);
