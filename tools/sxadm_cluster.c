@@ -214,7 +214,6 @@ int sxadm_cluster_info(struct sxadm *a, int argc, char **argv, struct sx_err *e)
 {
     struct cli_place p = { 0 };
     struct sx_cluster_info info;
-    SX_AUTO_JSON json_t *j = NULL;
 
     if (open_cluster(a, argc, argv, 0, &p, e) != 0)
         return -1;

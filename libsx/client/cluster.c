@@ -12,7 +12,7 @@
 #include "libsx/client/call.h"
 #include "libsx/crypt/crypt.h"
 
-#define STALL_TIMEOUT_MS 15000u
+#define STALL_TIMEOUT_MS 7000u
 #define NODE_DOWN_AVOID_MS 4000u
 #define LEASE_S_DEFAULT 3600u
 #define INLINE_MAX (64u << 10)
