@@ -432,6 +432,8 @@ void *up_source_run(void *arg)
 
     for (size_t i = 0; i < u->n_items && !up_stopped(u); i++) {
         s.item = &u->items[i];
+        if (i + 1 == u->n_items && !s.item->tree && s.item->fd < 0)
+            u->x.walking = false; /* its size is known before it is read */
         one_item(&s);
     }
     compare_end(&s);
