@@ -124,12 +124,12 @@ static void *read_source(void *arg)
     return NULL;
 }
 
-/* The upload must not be committed if its source broke off: a first upload goes to a name that is
- * then renamed into place. */
+/* The end of the stream does not tell whether the source broke off: so the upload goes to a name of
+ * its own, and is renamed into place when the reader has said that all was well. */
 static int stream_to(struct remote *r, const char *from, const char *to, const struct stat *st,
                      struct sx_err *e)
 {
-    SX_AUTO_FREE char *temp = sx_asprintf("%s.sx-%d.part", to, (int)getpid());
+    SX_AUTO_FREE char *temp = sx_asprintf(".sx-%d.part", (int)getpid());
     struct reader rd = { r->from, from, -1, SX_ERR_INIT };
     struct up_source_item it = { .local = "-", .dest = temp, .st = st };
     struct sx_copy_options quiet;
@@ -138,7 +138,7 @@ static int stream_to(struct remote *r, const char *from, const char *to, const s
     int fds[2], result;
 
     sx_copy_options_init(&quiet);
-    if (sx_name_path_check(temp, e))
+    if (sx_name_path_check(to, e))
         return -1;
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds))
         return sx_err_errno(e, errno, "socket pair");

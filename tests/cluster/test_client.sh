@@ -372,6 +372,17 @@ sxcp -q @t/vol/s/a.o @t/other/copy
 sxcp -q -r @t/vol/s @t/other/
 want "copies inside the cluster" "$(list @t/other)" \
     "copy s/a.o s/renamed/b.c s/renamed/b.o s/renamed/deep/c.c s/sub-x"
+sxinit -q --key-file "$T/anna.key" --pass-file "$T/pass" --alias @anna
+sxacl volperm -q --grant read,write anna @t/other
+head -c 3000000 /dev/urandom >"$T/stream"
+sxcp -q "$T/stream" @t/vol/stream
+sxcp -q @t/vol/stream @anna/other/streamed
+sxcat @anna/other/streamed | cmp - "$T/stream"
+sxcp -q -r @t/vol/s/ @anna/other/as-anna/
+want "copies between users" "$(list @t/other/as-anna | wc -w)" 5
+fails 1 "no such file" sxcp @t/vol/gone @anna/other/gone
+sxrm -q -r '@t/other/as-anna'
+sxrm -q '@t/other/stream*' @t/vol/stream
 fails 1 "into itself" sxcp -r @t/vol/s @t/vol/s/again
 want "sxcat of several" "$(sxcat @t/other/copy @t/other/s/sub-x | tr '\n' ' ')" "a.c sub-x "
 fails 1 "is a directory" sxrm @t/other/s
