@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Anything at all as the first segment of a write-ahead log: it opens or is refused as damaged; if it
- * opens, each entry can be read, a new one can be appended, and it opens again.
+ * Anything at all as the first segment of a write-ahead log: it opens or is refused as damaged; if
+ * it opens, each entry can be read, a new one can be appended, and it opens again.
  */
 #include <fcntl.h>
 

@@ -307,7 +307,9 @@ void sim_node_start(struct sim_node *n)
     sx_wal_range(n->wal, SIM_GROUP, &st.first, &st.last);
     sim_trace(s, 700 + n->number, st.last, st.term);
     check(n,
-          load_shadow(n, st.first, st.last, &e) || sx_group_start(n->group, sim_node_clock(n), &st, &e), &e);
+          load_shadow(n, st.first, st.last, &e) ||
+              sx_group_start(n->group, sim_node_clock(n), &st, &e),
+          &e);
     if (!s->failed[0])
         sim_check_node(n);
 }
@@ -412,7 +414,8 @@ void sim_node_event(struct sim_node *n, const struct sim_event *ev)
 
     switch (ev->type) {
     case SIM_MESSAGE:
-        r = sx_group_receive(n->group, sim_node_clock(n), n->sim->node[ev->from].id, ev->data, ev->n, &e);
+        r = sx_group_receive(n->group, sim_node_clock(n), n->sim->node[ev->from].id, ev->data,
+                             ev->n, &e);
         break;
     case SIM_SYNC:
         r = on_sync(n, &e);

@@ -336,6 +336,10 @@ static void test_failing_calls(void **state)
             sx_wal_range(w, 1, &first, &last);
             assert_int_equal(first, 1);
             assert_in_range(last, synced, synced + 1);
+            must_put(w, 1, last + 1, 1, text); /* it goes on, also in a half-made file */
+            must_sync(w);
+            w = reopen(m, w);
+            check_range(w, 1, 1, last + 1);
             sx_wal_close(w);
             sx_memio_free(m);
         }

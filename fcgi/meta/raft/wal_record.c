@@ -59,7 +59,8 @@ bool sx_wal_record_decode(struct sx_wal_record *r, const uint8_t *p, size_t n, u
                                  .batch = sx_get_u32(p + 36),
                                  .data = p + SX_WAL_RECORD };
     if (r->len > SX_LOG_ENTRY_MAX || sx_wal_record_size(r->len) > n ||
-        !known_type(r->type) || r->index > INDEX_MAX || r->batch < SX_WAL_BLOCK || r->batch > offset)
+        !known_type(r->type) || r->index > INDEX_MAX || r->batch < SX_WAL_BLOCK ||
+        r->batch > offset)
         return false;
     return sx_get_u32(p) == record_crc(p, r->len, offset);
 }
