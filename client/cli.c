@@ -77,8 +77,8 @@ static void print_help(const struct cli_command *cmd)
     if (cmd->options)
         print_options(cmd->options);
     print_options(common);
-    printf("\nExit status: 0 done, 1 error, 2 some of several objects failed.  See %s(1).\n",
-           cmd->name);
+    printf("\nExit status: 0 done, 1 error, 2 some of several objects failed.  See %s(%d).\n",
+           cmd->name, cmd->section ? cmd->section : 1);
 }
 
 void cli_usage(const char *name, const char *fmt, ...)

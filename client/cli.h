@@ -37,6 +37,7 @@ struct cli_command {
     /* Called for each own option.  Returns 0, or -1 with the error set. */
     int (*option)(void *arg, int id, const char *value, struct sx_err *e);
     void *arg;
+    int section; /* of the manual page; 0: 1 */
 };
 
 struct cli {

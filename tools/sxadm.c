@@ -67,6 +67,7 @@ static const struct cli_command command = {
              "The node commands work on the directory of a node of this machine.",
     .options = options,
     .option = take_option,
+    .section = 8,
 };
 
 int main(int argc, char **argv)
