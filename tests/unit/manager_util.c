@@ -119,10 +119,11 @@ void mu_new(struct mu_cluster *c, unsigned n)
 {
     SX_AUTO(sx_buf) struct sx_buf ca = SX_BUF_INIT, ca_key = SX_BUF_INIT;
     struct sx_err e = SX_ERR_INIT;
+    const char *tmp = getenv("TMPDIR");
     uint8_t net[2];
 
     *c = (struct mu_cluster){ .n = n };
-    strcpy(c->dir, "/tmp/sx-manager-XXXXXX");
+    snprintf(c->dir, sizeof c->dir, "%s/sx-manager-XXXXXX", tmp ? tmp : "/tmp");
     if (!mkdtemp(c->dir))
         die("mkdtemp", NULL);
     must(sx_ca_create("test", &ca, &ca_key, &e), "CA", &e);

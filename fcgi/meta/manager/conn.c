@@ -35,7 +35,6 @@ struct sx_conn {
     struct sx_buf in, out;
     size_t in_at;  /* end of the frame that is being handed out */
     size_t out_at; /* bytes of `out` that were written */
-    uint64_t heard_ms;
 };
 
 static void die(struct sx_conn *c)
@@ -221,8 +220,7 @@ static void read_some(void *ctx)
             m = MOVED_LATER;
     }
     if (total) {
-        c->heard_ms = sx_loop_now_ms(c->loop);
-        deliver(c);
+            deliver(c);
     }
     if (c->state != OPEN)
         return;
@@ -240,7 +238,6 @@ static void opened(struct sx_conn *c)
 {
     c->state = OPEN;
     c->want_write = false;
-    c->heard_ms = sx_loop_now_ms(c->loop);
     if (c->p.ops->on_open)
         c->p.ops->on_open(c, c->p.ctx);
     watch_for(c);
@@ -312,7 +309,6 @@ static struct sx_conn *conn_new(struct sx_loop *l, int fd, const struct sx_conn_
 
     c->loop = l;
     c->p = *p;
-    c->heard_ms = sx_loop_now_ms(l);
     c->watch = (struct sx_watch){ .fd = fd, .fn = ready, .ctx = c };
     c->flush = (struct sx_call){ .fn = flush, .ctx = c };
     c->more = (struct sx_call){ .fn = read_some, .ctx = c };
@@ -393,19 +389,9 @@ bool sx_conn_send(struct sx_conn *c, const struct sx_frame *f)
     return true;
 }
 
-bool sx_conn_is_open(const struct sx_conn *c)
-{
-    return c->state == OPEN;
-}
-
 const SSL *sx_conn_ssl(const struct sx_conn *c)
 {
     return c->ssl;
-}
-
-uint64_t sx_conn_heard_ms(const struct sx_conn *c)
-{
-    return c->heard_ms;
 }
 
 int sx_conn_detach(struct sx_conn *c, int *fd, SSL **ssl, struct sx_err *e)

@@ -48,9 +48,7 @@ void sx_conn_set_ctx(struct sx_conn *c, const struct sx_conn_ops *ops, void *ctx
 
 /* Queues a frame; false (nothing queued) if the backlog is full or the connection not open. */
 bool sx_conn_send(struct sx_conn *c, const struct sx_frame *f);
-bool sx_conn_is_open(const struct sx_conn *c);
 const SSL *sx_conn_ssl(const struct sx_conn *c);
-uint64_t sx_conn_heard_ms(const struct sx_conn *c); /* loop's time of the last byte received */
 
 /* Takes socket and TLS state out of an open connection, both set to blocking mode, for a thread
  * that goes on with it; the connection is then dead.  Only inside on_frame(), for a frame after

@@ -38,7 +38,8 @@
 #define ROSTER_MS 200u          /* between two looks at the membership */
 #define ROSTER_RETRY_MS 1000u   /* after a change that failed */
 #define SPACE_MS 1000u
-#define SPACE_RESERVE (192u << 20) /* two segments of the log, and as much again for the database */
+#define SPACE_RESERVE (192u << 20) /* less: nothing that grows; two segments of the log, and more for the database */
+#define SPACE_LAST (96u << 20)     /* less: nothing */
 #define HAND_OVER_MS 1500u      /* at the end: for another node to take the lead */
 
 enum { EXIT_DONE = 0, EXIT_AGAIN = 1, EXIT_NEVER = 2 };
@@ -66,7 +67,7 @@ struct sx_manager {
     bool removed;
     /* Free space. */
     struct sx_timer space;
-    bool space_low;
+    uint64_t space_limit; /* what is free lies below this; 0: enough */
     struct sx_first *first;
     struct sx_serve *serve;
 };
@@ -245,10 +246,10 @@ static void refuse_or_not(struct sx_manager *m)
 
     if (m->removed)
         sx_err_set(&e, SX_EUNAVAIL, "this node was removed from the cluster");
-    else if (m->space_low)
+    else if (m->space_limit)
         sx_err_set(&e, SX_ENOSPACE, "less than %u MiB are free for metadata",
-                   SPACE_RESERVE >> 20);
-    sx_submits_refuse(m->submits, &e);
+                   (unsigned)(m->space_limit >> 20));
+    sx_submits_refuse(m->submits, &e, !m->removed && m->space_limit == SPACE_RESERVE);
 }
 
 static void on_removed(void *ctx)
@@ -264,24 +265,45 @@ static void on_removed(void *ctx)
 
 /* ---- free space ---- */
 
+static uint64_t space_limit(const struct sx_manager *m)
+{
+    SX_AUTO_FREE char *meta = sx_asprintf("%s/meta", m->conf->dir);
+    struct statvfs v;
+    uint64_t bytes;
+
+    if (statvfs(meta, &v))
+        return m->space_limit;
+    bytes = (uint64_t)v.f_bavail * v.f_frsize;
+    if (bytes < SPACE_LAST)
+        return SPACE_LAST;
+    return bytes < SPACE_RESERVE ? SPACE_RESERVE : 0;
+}
+
+/* Leadership is offered to another node once, not again and again: it may have no more space
+ * than this one. */
+static void space_changed(struct sx_manager *m, uint64_t limit)
+{
+    struct sx_err e = SX_ERR_INIT;
+
+    if (limit)
+        sx_warn("less than %u MiB are free for metadata: commands are refused",
+                (unsigned)(limit >> 20));
+    else
+        sx_info("there is enough space for metadata again");
+    if (!m->space_limit && leads(m) && sx_members_voters(sx_drive_members(m->drive)) > 1 &&
+        sx_drive_transfer(m->drive, &e))
+        sx_debug("handing leadership over: %s", e.msg);
+    m->space_limit = limit;
+    refuse_or_not(m);
+}
+
 static void space(void *ctx)
 {
     struct sx_manager *m = ctx;
-    SX_AUTO_FREE char *meta = sx_asprintf("%s/meta", m->conf->dir);
-    struct statvfs v;
-    struct sx_err e = SX_ERR_INIT;
-    bool low = false;
+    uint64_t limit = space_limit(m);
 
-    if (statvfs(meta, &v) == 0)
-        low = (uint64_t)v.f_bavail * v.f_frsize < SPACE_RESERVE;
-    if (low != m->space_low) {
-        sx_warn("free space for metadata is %s", low ? "low: commands are refused" : "enough again");
-        m->space_low = low;
-        refuse_or_not(m);
-    }
-    if (low && leads(m) && sx_members_voters(sx_drive_members(m->drive)) > 1 &&
-        sx_drive_transfer(m->drive, &e))
-        sx_debug("handing leadership over: %s", e.msg);
+    if (limit != m->space_limit)
+        space_changed(m, limit);
     sx_loop_arm(m->loop, &m->space, sx_loop_now_ms(m->loop) + SPACE_MS);
 }
 

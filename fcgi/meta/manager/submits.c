@@ -26,7 +26,7 @@ enum waiter_state { WAITING, SENT };
 struct waiter {
     struct waiter *next; /* in the bucket */
     uint8_t op[SX_OP_ID];
-    struct sx_asker who; /* client NULL: the manager itself */
+    struct sx_asker who;
     enum waiter_state state;
     uint64_t deadline_ms;
     uint64_t sent_ms;
@@ -59,7 +59,8 @@ struct sx_submits {
     struct sx_timer timer;
     uint64_t hold_ms; /* do not send before: the leader was not ready */
     uint64_t leader, term;
-    struct sx_err refuse;
+    struct sx_err refuse; /* SX_OK: nothing */
+    bool refuse_growing;  /* only what grows() */
 };
 
 /* ---- waiters ---- */
@@ -97,17 +98,13 @@ static void answer(struct sx_submits *s, struct waiter **at, int code, const voi
         dequeue(s, w);
     s->n_waiters--;
     s->bytes -= w->len;
-    if (w->who.client)
-        sx_local_answer(w->who, code, p, n);
-    else if (code != SX_OK)
-        sx_debug("a command of the manager itself: %.*s", (int)n, (const char *)p);
+    sx_local_answer(w->who, code, p, n);
     free(w);
 }
 
 static void answer_text(struct sx_asker who, int code, const char *text)
 {
-    if (who.client)
-        sx_local_answer(who, code, text, strlen(text));
+    sx_local_answer(who, code, text, strlen(text));
 }
 
 static void sent(struct sx_submits *s, struct waiter *w)
@@ -126,9 +123,32 @@ static void all_wait(struct sx_submits *s)
                 enqueue(s, w);
 }
 
-static int check_room(const struct sx_submits *s, size_t n, struct sx_err *e)
+static bool grows(unsigned type)
 {
-    if (s->refuse.code != SX_OK) {
+    switch (type) {
+    case SX_CMD_SETTING_SET:
+    case SX_CMD_TOKEN_CREATE:
+    case SX_CMD_USER_ADD:
+    case SX_CMD_KEY_ADD:
+    case SX_CMD_VOLUME_CREATE:
+    case SX_CMD_FILE_PUT:
+    case SX_CMD_FILE_COPY:
+    case SX_CMD_UPLOAD_BEGIN:
+    case SX_CMD_UPLOAD_PART:
+        return true;
+    default:
+        return false;
+    }
+}
+
+static bool is_refused(const struct sx_submits *s, unsigned type)
+{
+    return s->refuse.code != SX_OK && (!s->refuse_growing || grows(type));
+}
+
+static int check_room(const struct sx_submits *s, unsigned type, size_t n, struct sx_err *e)
+{
+    if (is_refused(s, type)) {
         sx_err_copy(e, &s->refuse);
         return -1;
     }
@@ -147,7 +167,7 @@ static int add(struct sx_submits *s, struct sx_asker who, const uint8_t *command
     if (n > SX_COMMAND_MAX)
         return sx_err_set(e, SX_ETOOBIG, "a command of %zu bytes; the limit is %u", n,
                           SX_COMMAND_MAX);
-    if (sx_cmd_parse(command, n, &cmd, e) || check_room(s, n, e))
+    if (sx_cmd_parse(command, n, &cmd, e) || check_room(s, cmd.type, n, e))
         return -1;
     w = sx_malloc(sizeof *w + n);
     *w = (struct waiter){ .who = who, .len = n, .resend_ms = RESEND_MS };
@@ -353,12 +373,6 @@ void sx_submits_local(struct sx_submits *s, struct sx_asker who, const struct sx
         answer_text(who, e.code, e.msg);
 }
 
-int sx_submits_own(struct sx_submits *s, const struct sx_buf *command, unsigned timeout_ms,
-                   struct sx_err *e)
-{
-    return add(s, (struct sx_asker){ NULL, 0 }, command->data, command->len, timeout_ms, e);
-}
-
 static int take_guest(struct sx_submits *s, uint64_t from, const uint8_t *p, size_t n,
                       struct sx_err *e)
 {
@@ -367,7 +381,7 @@ static int take_guest(struct sx_submits *s, uint64_t from, const uint8_t *p, siz
 
     if (n > SX_COMMAND_MAX || sx_cmd_parse(p, n, &cmd, e))
         return sx_err_set(e, SX_EMALFORMED, "FORWARD holds a malformed command of %zu bytes", n);
-    if (s->refuse.code != SX_OK) {
+    if (is_refused(s, cmd.type)) {
         refuse(s, from, cmd.op, s->refuse.code, s->refuse.msg);
         return 0;
     }
@@ -463,18 +477,10 @@ void sx_submits_result(struct sx_submits *s, const uint8_t op[SX_OP_ID], int cod
     }
 }
 
-void sx_submits_refuse(struct sx_submits *s, const struct sx_err *why)
+void sx_submits_refuse(struct sx_submits *s, const struct sx_err *why, bool only_growing)
 {
     sx_err_copy(&s->refuse, why);
-}
-
-bool sx_submits_waiting(const struct sx_submits *s, const uint8_t op[SX_OP_ID])
-{
-    const struct waiter *w = s->buckets[sx_get_u32(op) % BUCKETS];
-
-    while (w && memcmp(w->op, op, SX_OP_ID) != 0)
-        w = w->next;
-    return w != NULL;
+    s->refuse_growing = only_growing;
 }
 
 struct sx_submits *sx_submits_new(struct sx_loop *l, struct sx_links *links, unsigned group)

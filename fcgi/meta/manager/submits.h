@@ -27,9 +27,6 @@ void sx_submits_set_drive(struct sx_submits *s, struct sx_drive *d); /* once, be
 
 /* A SUBMIT frame of a local process: u32 time-out in ms, the command. */
 void sx_submits_local(struct sx_submits *s, struct sx_asker who, const struct sx_frame *f);
-/* A command of the manager itself; nobody waits for it. */
-int sx_submits_own(struct sx_submits *s, const struct sx_buf *command, unsigned timeout_ms,
-                   struct sx_err *e) SX_MUST_CHECK;
 /* FORWARD and REFUSED frames of another node. */
 void sx_submits_forward(struct sx_submits *s, uint64_t from, const struct sx_frame *f);
 void sx_submits_refused(struct sx_submits *s, uint64_t from, const struct sx_frame *f);
@@ -38,9 +35,9 @@ void sx_submits_state(struct sx_submits *s);             /* leader, term or read
 void sx_submits_link(struct sx_submits *s, uint64_t peer, bool up);
 void sx_submits_result(struct sx_submits *s, const uint8_t op[SX_OP_ID], int code, const void *p,
                        size_t n);
-/* With an error set (SX_OK: none) new commands are refused with it: no space, removed from the
- * cluster. */
-void sx_submits_refuse(struct sx_submits *s, const struct sx_err *why);
-bool sx_submits_waiting(const struct sx_submits *s, const uint8_t op[SX_OP_ID]);
+/* With an error set (SX_OK: none) new commands are refused with it: all, or, with
+ * `only_growing`, those that make the metadata grow, so that things can still be deleted when
+ * space is low. */
+void sx_submits_refuse(struct sx_submits *s, const struct sx_err *why, bool only_growing);
 
 #endif
