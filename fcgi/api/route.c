@@ -142,7 +142,8 @@ static int serve(struct sx_req *r, struct sx_err *e)
     return r->route->handler(r, e);
 }
 
-/* One line for each failed request; what the severity says decides how loud. */
+/* One line for each failed request; what the severity says decides how loud.  That something is
+ * not there is an answer like others: clients ask before they write. */
 static void log_failure(const struct sx_req *r, const struct sx_err *e)
 {
     static const enum sx_log_level levels[] = {
@@ -152,9 +153,10 @@ static void log_failure(const struct sx_req *r, const struct sx_err *e)
     };
     static const char *const names[] = { "expected", "strange", "corrupt", "admin", "bug" };
     enum sx_err_severity s = sx_err_severity(e->code);
+    int status = sx_err_http(e->code);
 
-    sx_log(levels[s], "request %s %d %s (%s) %.8s %.200s user '%s': %s", r->id,
-           sx_err_http(e->code), sx_err_name(e->code), names[s], r->method ? r->method : "?",
+    sx_log(status == 404 ? SX_LOG_DEBUG : levels[s], "request %s %d %s (%s) %.8s %.200s user '%s': %s", r->id,
+           status, sx_err_name(e->code), names[s], r->method ? r->method : "?",
            r->uri ? r->uri : "?", r->user, e->msg);
 }
 
