@@ -413,6 +413,31 @@ static void test_first_entry_late(void **state)
     rig_fini(&r);
 }
 
+/* Guard: a message that ends before the commit index does not set it back. */
+static void test_commit_never_falls(void **state)
+{
+    struct rig r;
+    struct sx_msg m;
+
+    rig_init(&r, 3);
+    m = rig_append(2, 1, 1, 10, 15, 2);
+    assert_int_equal(rig_receive(&r, B, &m), 0);
+    assert_int_equal(rig_persist(&r), 0);
+    assert_int_equal(r.applied, 10);
+    m = rig_append(2, 4, 2, 14, 0, 0);
+    assert_int_equal(rig_receive(&r, B, &m), 0);
+    assert_int_equal(rig_find(&r, B, SX_MSG_APPEND_RESULT)->rejected, 0);
+    assert_int_equal(rig_find(&r, B, SX_MSG_APPEND_RESULT)->last, 10);
+    m = rig_append(2, 4, 2, 14, 3, 2);
+    assert_int_equal(rig_receive(&r, B, &m), 0);
+    assert_int_equal(r.deaths, 0);
+    assert_int_equal(rig_status(&r).commit, 10);
+    m = rig_append(2, 9, 2, 14, 5, 2);
+    assert_int_equal(rig_receive(&r, B, &m), 0);
+    assert_int_equal(r.applied, 14);
+    rig_fini(&r);
+}
+
 /* Guard: a refusal that comes late does not send the leader back behind what is confirmed. */
 static void test_refusal_late(void **state)
 {
@@ -721,6 +746,7 @@ int main(void)
         cmocka_unit_test(test_snapshot_not_ahead),
         cmocka_unit_test(test_stale_append),
         cmocka_unit_test(test_first_entry_late),
+        cmocka_unit_test(test_commit_never_falls),
         cmocka_unit_test(test_refusal_late),
         cmocka_unit_test(test_vote_of_late_voter),
         cmocka_unit_test(test_pre_vote_of_old_term),

@@ -177,6 +177,10 @@ int sx_core_step(struct sx_group *g, struct raft_event *ev, int *refused, struct
         sx_core_error(g, rv, "the core refuses", e);
         return sx_core_die(g, e);
     }
+    if (!g->installing && g->raft.commit_index < g->commit) {
+        sx_core_error(g, RAFT_CORRUPT, "the core's commit index falls", e);
+        return sx_core_die(g, e);
+    }
     return carry_out(g, &u, e);
 }
 

@@ -49,9 +49,10 @@ static uint64_t unstored_bytes(const struct sx_group *g)
 }
 
 /* Guard: the core takes entries from before the beginning of its log for new ones, when an old
- * message with entry 1 comes late.  What is committed here is in every later leader's log, so that
- * part of a message is left out after a comparison; `*skip` tells how much, and index and term of
- * what stands before the rest are given. */
+ * message with entry 1 comes late; and it sets its commit index back when a message ends before it.
+ * What is committed here is in every later leader's log, so that part of a message is left out
+ * after a comparison: `*skip` tells how much, and index and term of what stands before the rest are
+ * given; if nothing is left, of the last committed entry. */
 static int skip_committed(struct sx_group *g, uint64_t from, const struct sx_msg *m,
                           unsigned *skip, uint64_t *index, uint64_t *term, struct sx_err *e)
 {
@@ -79,10 +80,8 @@ static int skip_committed(struct sx_group *g, uint64_t from, const struct sx_msg
         *term = m->entry[*skip].term;
         ++*skip;
     }
-    if (*index < g->snap.index && !sx_core_term(g, *index)) {
-        *index = g->snap.index;
-        *term = g->snap.term;
-    }
+    *index = commit;
+    *term = sx_core_term(g, commit);
     return 0;
 }
 
