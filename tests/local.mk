@@ -17,9 +17,13 @@ dist_check_SCRIPTS += $(sx_style_tests) $(sx_cluster_tests)
 TESTS += $(sx_style_tests) $(sx_cluster_tests)
 EXTRA_DIST += $(sx_test_lib)
 
+# `check` is also the name of a target, so it cannot stand in EXTRA_DIST.
+dist-hook:
+	cp $(top_srcdir)/check $(distdir)/check
+
 # The README of each folder.
 EXTRA_DIST += $(sx_readmes)
-sx_readmes = README CHANGES check quickstart .ci/run \
+sx_readmes = README CHANGES quickstart .ci/run \
 	fcgi/README.md fcgi/api/README.md fcgi/cluster/README.md fcgi/meta/README.md fcgi/meta/manager/README.md \
 	fcgi/meta/raft/README.md fcgi/meta/sm/README.md libsx/auth/README.md libsx/base/README.md libsx/codec/README.md \
 	libsx/crypt/README.md libsx/http/README.md libsx/io/README.md libsx/place/README.md tools/README.md

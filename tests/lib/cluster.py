@@ -30,6 +30,15 @@ BAD_WORDS = ("AddressSanitizer", "LeakSanitizer", "runtime error:", "assertion",
 SKIP = 77
 
 
+def end_on_signal(number, _frame):
+    """So that clusters are ended when a test is."""
+    sys.exit(128 + number)
+
+
+signal.signal(signal.SIGTERM, end_on_signal)
+signal.signal(signal.SIGHUP, end_on_signal)
+
+
 def say(*words):
     print(time.strftime("%H:%M:%S"), *words, flush=True)
 
