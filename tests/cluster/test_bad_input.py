@@ -388,6 +388,17 @@ def full(c, node):
     wait_for("space to come back", 60, lambda: c.tool("sxcp", f"{c.dir}/large", "@t/v1/after", check=False).returncode == 0)
 
 
+def dead_peer(c, node):
+    say("a node that is not there")
+    node.stop()
+    start = time.monotonic()
+    expect_tool("no node answers", c.tool("sxls", "@t/v1", check=False), 1,
+                f"sxls: ...{node.address}:{node.port}: ...onnect...")
+    assert time.monotonic() - start < 60, "giving up took more than a minute"
+    node.start()
+    assert c.tool("sxls", "@t/v1").returncode == 0
+
+
 def refused_configuration(c, node):
     say("a configuration that nginx refuses")
     data = f"{c.dir}/data"
@@ -426,6 +437,7 @@ def main():
         if sorted(node.pids("worker")) != workers:
             problems.append("a worker died")
         full(c, node)
+        dead_peer(c, node)
         c.tool("sxadm", "node", "check", "--deep", "--dir", node.dir)
         if problems:
             raise AssertionError(f"{len(problems)} of {cases} cases:\n" + "\n".join(problems))
