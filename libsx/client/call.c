@@ -85,8 +85,8 @@ static size_t choose_node(const struct sx_cluster *k, size_t from)
 
 static bool node_silent(const struct sx_call *c)
 {
-    return c->status == 0 ? c->err.code == SX_ENET || c->err.code == SX_ETIMEOUT :
-                            c->err.code == SX_EUNAVAIL;
+    return c->status < 400 ? c->err.code == SX_ENET || c->err.code == SX_ETIMEOUT :
+                             c->err.code == SX_EUNAVAIL;
 }
 
 static void note_silence(struct sx_client_node *n, uint64_t now)

@@ -12,7 +12,11 @@
 #include "libsx/client/call.h"
 #include "libsx/crypt/crypt.h"
 
-#define STALL_TIMEOUT_MS 7000u
+/* A node that hangs is left for another one after this; repeated requests have one effect, so being
+ * wrong about a slow node does no harm.  With a low rate limit, pauses are of our own making. */
+#define STALL_TIMEOUT_MS 6000u
+#define STALL_TIMEOUT_SLOW_MS 30000u
+#define SLOW_RATE (1u << 20)
 #define NODE_DOWN_AVOID_MS 4000u
 #define LEASE_S_DEFAULT 3600u
 #define INLINE_MAX (64u << 10)
@@ -95,7 +99,8 @@ struct sx_cluster *sx_cluster_new(struct sx_client *client, const struct sx_acce
         .access_key = ca_file ? a->access_key : NULL,
         .secret = ca_file ? a->secret_key : NULL,
         .user_agent = "sx/" PACKAGE_VERSION,
-        .stall_timeout_ms = STALL_TIMEOUT_MS,
+        .stall_timeout_ms = client->rate && client->rate < SLOW_RATE ? STALL_TIMEOUT_SLOW_MS :
+                                                                       STALL_TIMEOUT_MS,
     };
     struct sx_cluster *k;
 

@@ -9,7 +9,7 @@
 #include "libsx/client/ops.h"
 #include "libsx/http/message.h"
 
-#define JOB_WAIT_MS 5000
+#define JOB_WAIT_MS 3000 /* well below the time after which a silent node is given up */
 
 int sx_file_read(const json_t *j, struct sx_file_info *f, struct sx_err *e)
 {

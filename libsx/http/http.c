@@ -11,6 +11,7 @@
 #include <curl/curl.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/queue.h>
 
@@ -21,6 +22,7 @@
 
 #define CONNECTIONS_MAX 512L /* kept, to all nodes */
 #define IDLE_MAX 64u         /* easy handles kept for reuse */
+#define STALL_STEP_MS 250u /* how often stalled transfers are looked for */
 #define RUN_STEP_MS 1000
 
 TAILQ_HEAD(call_list, sx_http_transfer);
@@ -44,6 +46,7 @@ struct sx_http {
     size_t n_idle;
     struct sx_buf chain_ca;
     atomic_bool woken;
+    uint64_t stall_check_ms; /* monotonic: when to look next */
     bool in_callback;
     bool stopping;
 };
@@ -274,6 +277,35 @@ static size_t complete_all(struct sx_http *h)
     return completed;
 }
 
+/* One that waits for its share of the limit has not stalled. */
+static bool stalled(const struct sx_http_transfer *t, uint64_t now)
+{
+    return !t->paused && now > t->moved_ms && now - t->moved_ms > t->stall_ms;
+}
+
+static size_t end_stalled(struct sx_http *h, uint64_t now)
+{
+    struct sx_http_transfer *next;
+    size_t ended = 0;
+
+    if (now < h->stall_check_ms)
+        return 0;
+    h->stall_check_ms = now + STALL_STEP_MS;
+    for (struct sx_http_transfer *t = TAILQ_FIRST(&h->active); t; t = next) {
+        struct sx_http_answer a = { .status = 0 };
+
+        next = TAILQ_NEXT(t, link);
+        if (!stalled(t, now))
+            continue;
+        snprintf(t->detail, sizeof t->detail, "no byte for %u ms", t->stall_ms);
+        sx_http_transfer_end(t, CURLE_OPERATION_TIMEDOUT, &a);
+        detach(h, t);
+        call_back(h, t, &a);
+        ended++;
+    }
+    return ended;
+}
+
 size_t sx_http_run(struct sx_http *h, unsigned timeout_ms)
 {
     uint64_t now = sx_mono_ms(), end = now + timeout_ms;
@@ -288,10 +320,11 @@ size_t sx_http_run(struct sx_http *h, unsigned timeout_ms)
         if (limited)
             resume(h);
         sx_assert(curl_multi_perform(h->multi, &running) == CURLM_OK);
-        completed = complete_all(h);
+        completed = complete_all(h) + end_stalled(h, now);
         if (completed || !h->in_flight || now >= end || atomic_exchange(&h->woken, false))
             return completed;
-        wait = limited && end - now > SX_HTTP_LIMIT_STEP_MS ? SX_HTTP_LIMIT_STEP_MS : end - now;
+        wait = limited ? SX_HTTP_LIMIT_STEP_MS : STALL_STEP_MS;
+        wait = end - now < wait ? end - now : wait;
         sx_assert(curl_multi_poll(h->multi, NULL, 0, (int)wait, NULL) == CURLM_OK);
         now = sx_mono_ms();
     }

@@ -99,6 +99,7 @@ static size_t read_body(char *to, size_t size, size_t count, void *arg)
         }
     }
     t->limit->send -= (int64_t)done;
+    t->moved_ms = sx_mono_ms();
     return done;
 }
 
@@ -139,6 +140,7 @@ static size_t write_answer(char *p, size_t size, size_t count, void *arg)
         t->paused = true;
         return CURL_WRITEFUNC_PAUSE;
     }
+    t->moved_ms = sx_mono_ms();
     if (!out->len) {
         sx_assert(curl_easy_getinfo(t->easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &whole) ==
                   CURLE_OK);
@@ -210,15 +212,13 @@ static void set_tls(CURL *easy, const struct sx_http_settings *s)
     }
 }
 
+/* libcurl's own speed limit looks at an average over some seconds: a server that hangs after it has
+ * got a request would be noticed that much later. */
 static void set_times(struct sx_http_transfer *t, const struct sx_http_settings *s)
 {
-    unsigned stall = t->r.stall_timeout_ms ? t->r.stall_timeout_ms : s->stall_timeout_ms;
-
+    t->stall_ms = t->r.stall_timeout_ms ? t->r.stall_timeout_ms : s->stall_timeout_ms;
+    t->moved_ms = sx_mono_ms();
     SET(t->easy, CURLOPT_CONNECTTIMEOUT_MS, (long)s->connect_timeout_ms);
-    if (!s->limit.rate) { /* one that waits for its share has not stalled */
-        SET(t->easy, CURLOPT_LOW_SPEED_LIMIT, 1L);
-        SET(t->easy, CURLOPT_LOW_SPEED_TIME, (long)(stall + 999) / 1000);
-    }
     SET(t->easy, CURLOPT_TIMEOUT_MS, (long)t->r.timeout_ms);
 }
 
@@ -292,6 +292,7 @@ void sx_http_transfer_resume(struct sx_http_transfer *t)
     if (!t->paused)
         return;
     t->paused = false;
+    t->moved_ms = sx_mono_ms();
     /* an error is found again, and told, by curl_multi_perform() */
     (void)curl_easy_pause(t->easy, CURLPAUSE_CONT);
 }

@@ -39,6 +39,8 @@ struct sx_http_transfer {
     size_t piece, piece_at; /* next byte of the body */
     struct sx_http_limit *limit;
     bool paused; /* by the limit */
+    uint64_t moved_ms; /* monotonic: when a byte was last sent or received */
+    unsigned stall_ms; /* so long without one ends the transfer */
     bool too_big;
     struct sx_buf own; /* the answer, if the caller wants none */
     char detail[CURL_ERROR_SIZE];

@@ -242,6 +242,26 @@ static void test_errors(void **state)
     sx_http_free(h);
 }
 
+/* A server that takes the request and then hangs is noticed in that time, not some seconds later. */
+static void test_stall_after_body(void **state)
+{
+    SX_AUTO(sx_buf) struct sx_buf out = SX_BUF_INIT;
+    struct sx_http *h = engine();
+    struct sx_http_request r = request("/stall", &out);
+    char body[100000] = "";
+    const struct iovec v = { body, sizeof body };
+    uint64_t start = sx_mono_ms();
+
+    r.method = "POST";
+    r.content_type = SX_HTTP_MESSAGE;
+    r.body = &v;
+    r.n_body = 1;
+    r.stall_timeout_ms = 1000;
+    assert_error(sx_http_call(h, &r, NULL, &e), &e, SX_ETIMEOUT);
+    assert_in_range(sx_mono_ms() - start, 1000, 4000);
+    sx_http_free(h);
+}
+
 static uint16_t unused_port(void)
 {
     struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
@@ -426,7 +446,8 @@ int main(void)
         cmocka_unit_test(test_message),    cmocka_unit_test(test_echo),
         cmocka_unit_test(test_many),       cmocka_unit_test(test_signature),
         cmocka_unit_test(test_signature_of_curl),
-        cmocka_unit_test(test_errors),     cmocka_unit_test(test_no_server),
+        cmocka_unit_test(test_errors),     cmocka_unit_test(test_stall_after_body),
+        cmocka_unit_test(test_no_server),
         cmocka_unit_test(test_kept_connection_closed), cmocka_unit_test(test_certificates),
         cmocka_unit_test(test_stop),       cmocka_unit_test(test_limit),
     };
