@@ -109,7 +109,7 @@ char *sx_api_path(const char *kind, const char *name, const char *path);
 /* Adds "&name=value" (without '&' at the start), the value percent-encoded. */
 void sx_api_query(struct sx_buf *b, const char *name, const char *value);
 
-/* The node of a record's owners that is best asked first: a well one, else any. */
+/* Whether the node is not avoided at present. */
 bool sx_node_well(const struct sx_cluster *k, size_t i);
 
 /* Makes a handle without asking anybody: nodes and keys of `a` (copied). */

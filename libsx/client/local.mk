@@ -27,7 +27,8 @@ libsx_la_LDFLAGS = $(AM_LDFLAGS) -version-info 0:0:0 -export-symbols $(srcdir)/l
 libsx_la_DEPENDENCIES = libsxclient.la libsx/client/libsx.sym
 
 if HAVE_CMOCKA
-sx_client_tests = tests/unit/test_client_names tests/unit/test_client_config
+sx_client_tests = tests/unit/test_client_names tests/unit/test_client_config \
+	tests/unit/test_client_call
 check_PROGRAMS += $(sx_client_tests)
 TESTS += $(sx_client_tests)
 tests_unit_test_client_names_SOURCES = tests/unit/test_client_names.c client/bar.h client/bar.c
@@ -36,4 +37,8 @@ tests_unit_test_client_names_LDADD = libsxclient.la $(CMOCKA_LIBS)
 tests_unit_test_client_config_SOURCES = tests/unit/test_client_config.c
 tests_unit_test_client_config_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_client_config_LDADD = libsxclient.la $(CMOCKA_LIBS)
+tests_unit_test_client_call_SOURCES = tests/unit/test_client_call.c tests/unit/unit.h \
+	tests/unit/tls_server.h tests/unit/tls_server.c
+tests_unit_test_client_call_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS) $(SSL_CFLAGS)
+tests_unit_test_client_call_LDADD = libsxclient.la $(CMOCKA_LIBS) $(SSL_LIBS)
 endif

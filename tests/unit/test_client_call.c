@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Requests that are repeated on other nodes, and the workers of transfers.
+ */
+#include "tests/unit/unit.h"
+
+#include <arpa/inet.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "libsx/base/clock.h"
+#include "libsx/client/call.h"
+#include "libsx/client/work.h"
+#include "tests/unit/tls_server.h"
+
+#define JOBS 5000
+
+static char dir[] = "/tmp/sx-test-call-XXXXXX";
+static struct tls_server *server;
+static char *ca;
+static struct sx_err e;
+
+static int set_up(void **state)
+{
+    signal(SIGPIPE, SIG_IGN);
+    if (!mkdtemp(dir))
+        return -1;
+    ca = sx_asprintf("%s/ca.pem", dir);
+    server = tls_server_new(dir);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    static const char *const files[] = { "ca.pem", "other-ca.pem", "node.pem", "node.key" };
+
+    tls_server_free(server);
+    free(ca);
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        SX_AUTO_FREE char *path = sx_asprintf("%s/%s", dir, files[i]);
+
+        unlink(path);
+    }
+    return rmdir(dir);
+}
+
+/* A port where nobody listens. */
+static unsigned dead_port(void)
+{
+    struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    socklen_t n = sizeof a;
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+    assert_int_equal(bind(fd, (struct sockaddr *)&a, sizeof a), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&a, &n), 0);
+    close(fd);
+    return ntohs(a.sin_port);
+}
+
+/* Node 0 is dead, node 1 is the server. */
+static struct sx_cluster *two_nodes(struct sx_client *client)
+{
+    SX_AUTO_FREE char *dead = sx_asprintf("127.0.0.1:%u", dead_port());
+    SX_AUTO_FREE char *good = sx_asprintf("127.0.0.1:%u", tls_server_port(server));
+    char *nodes[] = { dead, good };
+    struct sx_access a = { .cluster = (char *)"c", .user = (char *)"u", .access_key = (char *)"SXKEY",
+                           .secret_key = (char *)"secret", .nodes = nodes, .n_nodes = 2 };
+    struct sx_cluster *k = sx_cluster_new(client, &a, ca, &e);
+
+    assert_non_null(k);
+    return k;
+}
+
+static void test_next_node(void **state)
+{
+    SX_AUTO(sx_buf) struct sx_buf out = SX_BUF_INIT;
+    struct sx_client client = { .dir = NULL };
+    struct sx_cluster *k = two_nodes(&client);
+    struct sx_call c;
+    char op[64];
+
+    sx_call_init(&c, "POST", sx_strdup("/head"));
+    c.answer = &out;
+    c.node = 0;
+    assert_done(sx_call_wait(k, &c, &e), &e);
+    assert_int_equal(c.attempts, 2);
+    assert_int_equal(c.at, 1);
+    snprintf(op, sizeof op, "X-Sx-Op: %s\r\n", c.op);
+    assert_non_null(strstr(sx_buf_cstr(&out), op));
+    assert_false(sx_node_well(k, 0));
+    assert_true(sx_node_well(k, 1));
+    sx_call_fini(&c);
+    /* The dead node is not asked again at once. */
+    sx_call_init(&c, "GET", sx_strdup("/head"));
+    c.answer = &out;
+    c.node = 0;
+    assert_done(sx_call_wait(k, &c, &e), &e);
+    assert_int_equal(c.attempts, 1);
+    assert_null(strstr(sx_buf_cstr(&out), "X-Sx-Op"));
+    sx_call_fini(&c);
+    sx_cluster_free(k);
+}
+
+static void test_final_errors(void **state)
+{
+    SX_AUTO(sx_buf) struct sx_buf out = SX_BUF_INIT;
+    struct sx_client client = { .dir = NULL };
+    struct sx_cluster *k = two_nodes(&client);
+    struct sx_call c;
+
+    sx_call_init(&c, "GET", sx_strdup("/missing"));
+    c.answer = &out;
+    c.node = 1;
+    assert_int_equal(sx_call_wait(k, &c, &e), -1);
+    assert_int_equal(sx_err_http(e.code), 404);
+    assert_int_equal(c.attempts, 1);
+    sx_call_fini(&c);
+    sx_call_init(&c, "GET", sx_strdup("/busy"));
+    c.answer = &out;
+    c.node = 1;
+    c.once = true;
+    assert_error(sx_call_wait(k, &c, &e), &e, SX_EUNAVAIL);
+    assert_int_equal(c.attempts, 1);
+    sx_call_fini(&c);
+    sx_cluster_free(k);
+}
+
+static void note_end(void *arg, struct sx_call *c)
+{
+    *(int *)arg = c->err.code;
+}
+
+/* What cannot succeed goes on for a while, with pauses, until it is stopped. */
+static void test_stop(void **state)
+{
+    SX_AUTO(sx_buf) struct sx_buf out = SX_BUF_INIT;
+    struct sx_client client = { .dir = NULL };
+    struct sx_cluster *k = two_nodes(&client);
+    uint64_t end = sx_mono_ms() + 800;
+    struct sx_call c;
+    int code = 0;
+
+    sx_call_init(&c, "GET", sx_strdup("/busy"));
+    c.answer = &out;
+    c.done = note_end;
+    c.arg = &code;
+    sx_call_start(k, &c);
+    while (sx_mono_ms() < end)
+        sx_cluster_run(k, 50);
+    assert_int_equal(code, 0);
+    assert_in_range(c.attempts, 3, 20);
+    assert_int_equal(k->calls, 1);
+    sx_cluster_stop(k);
+    assert_int_equal(code, SX_ECANCELED);
+    assert_int_equal(k->calls, 0);
+    sx_call_fini(&c);
+    sx_cluster_free(k);
+}
+
+/* ---- Workers ------------------------------------------------------------------------------- */
+
+struct task {
+    struct sx_job job;
+    struct sx_work *work;
+    int value;
+};
+
+static int finished;
+
+static void task_run(struct sx_job *j, struct sx_worker *w)
+{
+    assert_non_null(w->codec);
+    ((struct task *)j)->value++;
+}
+
+static void task_done(struct sx_job *j)
+{
+    ((struct task *)j)->value++;
+    finished++;
+}
+
+static void *post_all(void *arg)
+{
+    struct task *t = arg;
+
+    for (int i = 0; i < JOBS; i++)
+        if (i % 2)
+            sx_work_add(t[i].work, &t[i].job);
+        else
+            sx_work_post(t[i].work, &t[i].job);
+    return NULL;
+}
+
+static void test_work(void **state)
+{
+    struct sx_http *h = sx_http_new(&(struct sx_http_config){ .ca_file = ca });
+    const uint8_t key[SX_DOMAIN_KEY_SIZE] = { 1 };
+    struct task *tasks = sx_calloc(JOBS, sizeof *tasks);
+    struct sx_domain domain;
+    struct sx_work *w;
+    pthread_t thread;
+
+    assert_done(sx_domain_init(&domain, key, &e), &e);
+    w = sx_work_new(&domain, 3, h);
+    for (int i = 0; i < JOBS; i++)
+        tasks[i] = (struct task){ { NULL, task_run, task_done }, w, 0 };
+    assert_int_equal(pthread_create(&thread, NULL, post_all, tasks), 0);
+    while (finished < JOBS) {
+        sx_work_wait(w, 1000);
+        sx_work_finish(w);
+    }
+    pthread_join(thread, NULL);
+    assert_int_equal(sx_work_pending(w), 0);
+    for (int i = 0; i < JOBS; i++)
+        assert_int_equal(tasks[i].value, 1 + i % 2); /* run and done; only done */
+    sx_work_free(w);
+    sx_http_free(h);
+    free(tasks);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_next_node),
+        cmocka_unit_test(test_final_errors),
+        cmocka_unit_test(test_stop),
+        cmocka_unit_test(test_work),
+    };
+
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
