@@ -13,8 +13,8 @@
 #define RETRY_TIME_MS 30000u
 #define RETRY_DELAY_MIN_MS 50u
 #define RETRY_DELAY_MAX_MS 1000u
-#define NODE_AVOID_MS 4000u
-#define NODE_FAULTS_MAX 4u /* up to about a minute */
+#define NODE_AVOID_MS 10000u
+#define NODE_FAULTS_MAX 3u /* up to 80 s */
 #define FAULTS_PER_NODE 2u /* attempts a node at what may be the server's own mistake */
 
 void sx_call_init(struct sx_call *c, const char *method, char *path)

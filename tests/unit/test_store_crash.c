@@ -81,11 +81,15 @@ _Noreturn static void write_on(const char *dir, struct journal *j, bool compacts
     struct sx_store *s;
 
     sx_log_level_set(SX_LOG_ERROR);
-    if (sx_store_open(dir, &o, &s, &e))
+    if (sx_store_open(dir, &o, &s, &e)) {
+        fprintf(stderr, "open: %s\n", e.msg);
         _exit(1);
+    }
     for (unsigned n = 0;; n++) {
-        if (compacts && n % 4 == 0 && sx_store_compact(s, 0, &done, &e))
+        if (compacts && n % 4 == 0 && sx_store_compact(s, 0, &done, &e)) {
+            fprintf(stderr, "compact: %s\n", e.msg);
             _exit(2);
+        }
         if (util_put(s, j->acked, BATCH, MAX, NULL, NULL, &e)) {
             fprintf(stderr, "put: %s\n", e.msg);
             _exit(3);
