@@ -28,7 +28,8 @@ int cli_ask(const char *question, char *out, size_t size, bool secret, struct sx
     char *got;
 
     if (!cli_terminal())
-        return sx_err_set(e, SX_EINVAL, "%s: cannot ask without a terminal; use the options", question);
+        return sx_err_set(e, SX_EINVAL, "%s: cannot ask without a terminal; use the options",
+                          question);
     fprintf(stderr, "%s: ", question);
     if (secret && tcgetattr(STDIN_FILENO, &old) == 0) {
         quiet = old;

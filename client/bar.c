@@ -56,9 +56,11 @@ void bar_text(char out[BAR_LINE_MAX], const struct sx_progress *p, uint64_t rate
     memset(cells, '#', (size_t)n);
     cells[CELLS] = '\0';
     eta_text(eta, p, rate);
-    snprintf(out, BAR_LINE_MAX, "[%s] %3d%%  %s of %s%s  %s/s  ETA %s  %" PRIu64 "/%" PRIu64 " files",
+    snprintf(out, BAR_LINE_MAX,
+             "[%s] %3d%%  %s of %s%s  %s/s  ETA %s  %" PRIu64 "/%" PRIu64 " files",
              cells, (int)(part * 100), sx_size_text(done, p->bytes_done),
-             sx_size_text(known, p->bytes_known), p->walking ? "+" : "", sx_size_text(speed, rate), eta,
+             sx_size_text(known, p->bytes_known), p->walking ? "+" : "", sx_size_text(speed, rate),
+             eta,
              p->files_done, p->files_known);
     if (width > 0 && width < BAR_LINE_MAX)
         out[width - 1] = '\0';

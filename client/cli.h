@@ -74,7 +74,8 @@ char *cli_printable(const char *s); /* to be freed */
 
 /* Questions, on the terminal; SX_EINVAL without one. */
 bool cli_terminal(void);
-int cli_ask(const char *question, char *out, size_t size, bool secret, struct sx_err *e) SX_MUST_CHECK;
+int cli_ask(const char *question, char *out, size_t size, bool secret,
+            struct sx_err *e) SX_MUST_CHECK;
 int cli_ask_yes(const char *question, bool *yes, struct sx_err *e) SX_MUST_CHECK;
 /* The first line of a file, for passwords. */
 int cli_read_line(const char *file, char *out, size_t size, struct sx_err *e) SX_MUST_CHECK;

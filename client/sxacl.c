@@ -66,8 +66,10 @@ static const struct cli_option options[] = {
     { 't', "role", "ROLE", "useradd, usermod: normal or admin" },
     { 'd', "description", "TEXT", "useradd, usermod: who this is" },
     { 's', "quota", "SIZE", "useradd, usermod: for all volumes owned, like 10G; 0 for no limit" },
-    { OPT_KEY_OUT, "key-out", "FILE", "useradd, keyadd: write a key file for sxinit, do not print the key" },
-    { OPT_PASS, "pass-file", "FILE", "useradd, keyadd: protect the key file with the password in FILE" },
+    { OPT_KEY_OUT, "key-out", "FILE",
+      "useradd, keyadd: write a key file for sxinit, do not print the key" },
+    { OPT_PASS, "pass-file", "FILE",
+      "useradd, keyadd: protect the key file with the password in FILE" },
     { OPT_GRANT, "grant", "RIGHTS", "volperm: read, write, manager, owner, separated by commas" },
     { OPT_REVOKE, "revoke", "RIGHTS", "volperm: likewise" },
     { 0 }
@@ -87,7 +89,8 @@ static int show_user(void *arg, const struct sx_user_info *u)
             json_array_append_new(keys, json_string(u->keys[i]));
         cli_json(json_pack("{s:s,s:s,s:s,s:I,s:I,s:I,s:o}", "user", u->name, "role", u->role,
                            "description", u->description, "quota", (json_int_t)u->quota, "used",
-                           (json_int_t)u->used, "created_ms", (json_int_t)u->created_ms, "keys", keys));
+                           (json_int_t)u->used, "created_ms", (json_int_t)u->created_ms, "keys",
+                           keys));
         return 0;
     }
     if (c->quiet)
@@ -184,7 +187,9 @@ static int say(const struct run *r, const char *what)
 
 static int key_del(struct run *r, struct sx_err *e)
 {
-    return sx_user_key_remove(r->p->cluster, r->args[0], r->args[1], e) ? -1 : say(r, "key removed");
+    if (sx_user_key_remove(r->p->cluster, r->args[0], r->args[1], e))
+        return -1;
+    return say(r, "key removed");
 }
 
 static int user_del(struct run *r, struct sx_err *e)
@@ -257,7 +262,8 @@ int main(int argc, char **argv)
     struct options o = { .any = false };
     const struct cli_command cmd = {
         "sxacl",
-        "useradd [--role ROLE] [--quota SIZE] [--description TEXT] [--key-out FILE [--pass-file FILE]] "
+        "useradd [--role ROLE] [--quota SIZE] [--description TEXT] [--key-out FILE [--pass-file "
+        "FILE]] "
         "USER CLUSTER\nuserlist CLUSTER\nusermod [OPTION]... USER CLUSTER\nuserdel USER CLUSTER\n"
         "keyadd [--key-out FILE] USER CLUSTER\nkeydel USER ACCESS-KEY CLUSTER\n"
         "volperm [--grant RIGHTS] [--revoke RIGHTS] USER CLUSTER/VOLUME\n"

@@ -77,7 +77,8 @@ int main(int argc, char **argv)
 {
     const struct cli_command cmd = {
         "sxcat", "URI...",
-        "Writes files to standard output, one after the other, every block verified.", NULL, NULL, NULL
+        "Writes files to standard output, one after the other, every block verified.", NULL, NULL,
+        NULL
     };
     struct cli c;
 

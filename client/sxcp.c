@@ -182,8 +182,10 @@ int main(int argc, char **argv)
     struct options o = { .rate = 0 };
     const struct cli_command cmd = {
         "sxcp", "[OPTION]... SOURCE... DESTINATION",
-        "Copies files: into a cluster, out of it, or inside it.  Source and destination are local paths or "
-        "URIs, sx://[USER@]CLUSTER/VOLUME/PATH or @ALIAS/VOLUME/PATH; - is standard input or output.  "
+        "Copies files: into a cluster, out of it, or inside it.  Source and destination are "
+        "local paths or "
+        "URIs, sx://[USER@]CLUSTER/VOLUME/PATH or @ALIAS/VOLUME/PATH; - is standard input or "
+        "output.  "
         "\"dir\" copies the directory, \"dir/\" what is in it.",
         options, take_option, &o
     };

@@ -156,7 +156,8 @@ static int complete(struct options *o, struct sx_access *a, struct sx_err *e)
 
 static int ask_key(const struct options *o, struct sx_access *a, struct sx_err *e)
 {
-    if (ask_into(o, "User", false, &a->user, e) || ask_into(o, "Access key", false, &a->access_key, e))
+    if (ask_into(o, "User", false, &a->user, e) ||
+        ask_into(o, "Access key", false, &a->access_key, e))
         return -1;
     return ask_into(o, "Secret key", true, &a->secret_key, e);
 }
@@ -254,7 +255,8 @@ static json_t *nodes_json(const struct sx_cluster *k, size_t n)
 
         sx_cluster_node(k, i, &node);
         json_array_append_new(all, json_pack("{s:s,s:s,s:i,s:s,s:I,s:b}", "id", node.id, "address",
-                                             node.address, "port", (int)node.port, "zone", node.zone,
+                                             node.address, "port", (int)node.port, "zone",
+                                             node.zone,
                                              "capacity", (json_int_t)node.capacity, "up", node.up));
     }
     return all;
@@ -332,7 +334,8 @@ int main(int argc, char **argv)
     struct options o = { SETUP };
     const struct cli_command cmd = {
         "sxinit",
-        "[--alias @NAME] [--key-file FILE | --link LINK] [--node HOST:PORT]... sx://[USER@]CLUSTER\n"
+        "[--alias @NAME] [--key-file FILE | --link LINK] [--node HOST:PORT]... "
+        "sx://[USER@]CLUSTER\n"
         "--list\n--info | --config-link | --delete sx://[USER@]CLUSTER",
         "Sets up access to an SX cluster for this user of this computer.",
         options, take_option, &o

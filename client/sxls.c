@@ -32,7 +32,8 @@ static int take_option(void *arg, int id, const char *value, struct sx_err *e)
 
 static const struct cli_option options[] = {
     { 'r', "recursive", NULL, "list what is below directories too" },
-    { 'l', "long", NULL, "with date (UTC), size; for volumes: replica, revisions, rights, use, owner" },
+    { 'l', "long", NULL,
+      "with date (UTC), size; for volumes: replica, revisions, rights, use, owner" },
     { 'H', "human", NULL, "sizes like 1.5 GiB" },
     { 0 }
 };
@@ -86,7 +87,8 @@ static int list_exact(struct ls *l, const char *name, struct sx_err *e)
     struct sx_err why = SX_ERR_INIT;
 
     if (!l->p->uri.slash &&
-        sx_stat(l->p->cluster, l->p->uri.volume, name, show_one, l, &why) && why.code != SX_ENOFILE) {
+        sx_stat(l->p->cluster, l->p->uri.volume, name, show_one, l, &why) &&
+        why.code != SX_ENOFILE) {
         sx_err_copy(e, &why);
         return -1;
     }
@@ -120,7 +122,8 @@ int main(int argc, char **argv)
     struct options o = { false };
     const struct cli_command cmd = {
         "sxls", "[-rlH] URI...",
-        "Lists the volumes of a cluster, or files and directories of a volume, one URI a line.  URI "
+        "Lists the volumes of a cluster, or files and directories of a volume, one URI a line.  "
+        "URI "
         "is sx://[USER@]CLUSTER[/VOLUME[/PATH]] or @ALIAS[/VOLUME[/PATH]]; PATH may hold * ? [].",
         options, take_option, &o
     };

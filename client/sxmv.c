@@ -69,7 +69,8 @@ static int move_file(struct mv *m, const char *name)
     if (same_volume(m) && !strcmp(name, to))
         return sx_err_set(m->e, SX_EINVAL, "'%s' and '%s' are the same file", name, to);
     if (sx_kind(m->to->cluster, m->to->uri.volume, to, &kind, NULL) == 0 && kind == SX_KIND_DIR)
-        return sx_err_set(m->e, SX_EEXIST, "'%s' is a directory, and is not replaced by a file", to);
+        return sx_err_set(m->e, SX_EEXIST, "'%s' is a directory, and is not replaced by a file",
+                          to);
     if (sx_rename(m->from->cluster, m->from->uri.volume, name, m->to->uri.volume, to, m->e))
         return -1;
     m->files++;
@@ -89,7 +90,8 @@ static int check_dir_target(struct mv *m, const char *from, const char *to)
     if (sx_kind(m->to->cluster, m->to->uri.volume, to, &kind, m->e))
         return -1;
     if (kind & SX_KIND_FILE)
-        return sx_err_set(m->e, SX_EEXIST, "'%s' is a file, and is not replaced by a directory", to);
+        return sx_err_set(m->e, SX_EEXIST, "'%s' is a file, and is not replaced by a directory",
+                          to);
     if (kind & SX_KIND_DIR)
         return sx_err_set(m->e, SX_ENOTEMPTY, "directory '%s' exists and is not empty", to);
     return 0;
@@ -146,7 +148,8 @@ static int move_glob(struct mv *m, const char *text)
 {
     int before = m->c->done + m->c->failed;
     struct sx_err *e = m->e;
-    int r = sx_glob_each(m->from->cluster, m->from->uri.volume, m->from->uri.path, move_match, m, e);
+    int r = sx_glob_each(m->from->cluster, m->from->uri.volume, m->from->uri.path, move_match, m,
+                         e);
 
     m->e = e;
     if (r == 0 && m->c->done + m->c->failed == before)
@@ -170,7 +173,8 @@ static void move_source(struct cli *c, struct mv *m, const char *text)
     glob = sx_uri_glob(&from.uri);
     if (from.cluster != m->to->cluster)
         r = sx_err_set(&e, SX_EUNSUPPORTED,
-                       "%s: is in another cluster, or of another user; copy with sxcp, then sxrm", text);
+                       "%s: is in another cluster, or of another user; copy with sxcp, then sxrm",
+                       text);
     else
         r = glob ? move_glob(m, text) : move_exact(m, text);
     if (r)
@@ -215,7 +219,8 @@ int main(int argc, char **argv)
 {
     const struct cli_command cmd = {
         "sxmv", "SOURCE... DESTINATION",
-        "Renames files and directories inside a cluster.  A destination that is a directory, a volume or "
+        "Renames files and directories inside a cluster.  A destination that is a directory, a "
+        "volume or "
         "ends with a slash takes the sources below it.",
         options, take_option, NULL
     };

@@ -163,7 +163,8 @@ int sx_access_parse_link(const char *link, struct sx_access *out, struct sx_err 
     struct sx_uri u;
 
     if (link[0] == '@' || sx_uri_parse(NULL, head, &u, e))
-        return sx_err_set(e, SX_EINVAL, "this is not a link; it looks like sx://USER@CLUSTER/?nodes=…");
+        return sx_err_set(e, SX_EINVAL,
+                          "this is not a link; it looks like sx://USER@CLUSTER/?nodes=…");
     sx_access_init(&a);
     a.cluster = SX_STEAL(u.cluster);
     a.user = SX_STEAL(u.user);
@@ -323,7 +324,8 @@ int sx_access_save(const struct sx_access *a, const char *file, const char *pass
 {
     SX_AUTO(sx_buf) struct sx_buf b = SX_BUF_INIT;
     SX_AUTO_JSON json_t *j =
-        json_pack("{s:s,s:s,s:[],s:s*,s:s,s:s}", "format", KEY_FORMAT, "cluster", a->cluster, "nodes",
+        json_pack("{s:s,s:s,s:[],s:s*,s:s,s:s}", "format", KEY_FORMAT, "cluster", a->cluster,
+                  "nodes",
                   "fingerprint", a->fingerprint, "user", a->user, "access_key", a->access_key);
     int r;
 

@@ -66,7 +66,8 @@ bool sx_node_well(const struct sx_cluster *k, size_t i)
     return k->nodes[i].avoid_until <= sx_mono_ms();
 }
 
-/* The first well node from `from` on, in a circle; if none is, the one that is avoided least long. */
+/* The first well node from `from` on, in a circle; if none is, the one that is avoided least
+ * long. */
 static size_t choose_node(const struct sx_cluster *k, size_t from)
 {
     uint64_t now = sx_mono_ms();

@@ -8,7 +8,8 @@
  *                        └─ waiting ◄┘ for its turn, 0 ms to 1 s
  *
  * A node that did not answer is avoided for NODE_AVOID_MS, and twice as long each further time in
- * a row.  What the server refuses for good is not repeated.  LeaseExpired is not repeated here either: the upload knows what to do.
+ * a row.  What the server refuses for good is not repeated.  LeaseExpired is not repeated here
+ * either: the upload knows what to do.
  */
 #ifndef SX_CLIENT_CALL_H
 #define SX_CLIENT_CALL_H
@@ -99,8 +100,8 @@ void sx_cluster_stop(struct sx_cluster *k);
 /* Starts a call and waits for its end. */
 int sx_call_wait(struct sx_cluster *k, struct sx_call *c, struct sx_err *e) SX_MUST_CHECK;
 
-/* A JSON request and its JSON answer.  `path` and `query` are taken (freed), `body` is taken and may be NULL; so may
- * `answer`. */
+/* A JSON request and its JSON answer.  `path` and `query` are taken (freed), `body` is taken and
+ * may be NULL; so may `answer`. */
 int sx_call_json(struct sx_cluster *k, const char *method, char *path, char *query, json_t *body,
                  json_t **answer, struct sx_err *e) SX_MUST_CHECK;
 

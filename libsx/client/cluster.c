@@ -105,7 +105,8 @@ struct sx_cluster *sx_cluster_new(struct sx_client *client, const struct sx_acce
     struct sx_cluster *k;
 
     if (!a->n_nodes) {
-        sx_err_set(e, SX_ECONFIG, "no node of cluster '%s' is known; use sxinit --node", a->cluster);
+        sx_err_set(e, SX_ECONFIG, "no node of cluster '%s' is known; use sxinit --node",
+                   a->cluster);
         return NULL;
     }
     k = sx_calloc(1, sizeof *k);
@@ -209,7 +210,8 @@ static int read_chunking(struct sx_cluster *k, const json_t *j, struct sx_err *e
         sx_json_need_u64(c, "max", SX_BLOCK_PLAIN_MAX, &max, e) ||
         sx_json_need_u64(j, "inline_max", INLINE_MAX, &inl, e) ||
         sx_json_u64(j, "lease_s", LEASE_S_DEFAULT, UINT32_MAX, &lease_s, e))
-        return sx_err_set(e, SX_EMALFORMED, "the cluster's chunk sizes are missing or out of range");
+        return sx_err_set(e, SX_EMALFORMED,
+                          "the cluster's chunk sizes are missing or out of range");
     if (min < CHUNK_MIN_LEAST || min > avg || avg > max || (avg & (avg - 1)))
         return sx_err_set(e, SX_EMALFORMED, "the cluster's chunk sizes make no sense");
     k->chunk_min = min;

@@ -3,7 +3,7 @@
  * The configuration directory of a user:
  *
  *   aliases.json                       {"@home":"sx://user@cluster", …}
- *   clusters/NAME/cluster.json         {"cluster":uuid,"user":first user,"fingerprint":…,"nodes":[…]}
+ *   clusters/NAME/cluster.json         {"cluster":uuid,"user":first,"fingerprint":…,"nodes":[…]}
  *   clusters/NAME/ca.pem               the pinned certificate
  *   clusters/NAME/user-USER.json       {"user":…,"access_key":…,"secret_key":…}, mode 0600
  *
@@ -232,7 +232,8 @@ static int load_cluster(const struct sx_client *c, const struct sx_uri *u, struc
                           u->cluster, u->user ? u->user : "", u->user ? "@" : "", u->cluster);
     if (!j)
         return -1;
-    if (sx_json_need_str(j, "user", &user, e) || sx_json_need_str(j, "fingerprint", &fingerprint, e))
+    if (sx_json_need_str(j, "user", &user, e) ||
+        sx_json_need_str(j, "fingerprint", &fingerprint, e))
         return sx_err_wrap(e, "%s", path);
     a->cluster = sx_strdup(u->cluster);
     a->user = sx_strdup(u->user ? u->user : user);

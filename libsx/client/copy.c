@@ -34,7 +34,8 @@ static void place_fini(struct copy_place *p)
     p->name = NULL;
 }
 
-static int place_parse(struct sx_client *c, const char *text, struct copy_place *p, struct sx_err *e)
+static int place_parse(struct sx_client *c, const char *text, struct copy_place *p,
+                       struct sx_err *e)
 {
     size_t n = strlen(text);
 
@@ -148,7 +149,8 @@ static int local_source(struct copy *y, const char *text, struct up_source_item 
     if (!strcmp(text, "-")) {
         if (y->into)
             return sx_err_set(y->e, SX_EINVAL,
-                              "standard input has no name: give the file's name at the destination");
+                              "standard input has no name: give the file's name at the "
+                              "destination");
         it->dest = target_file(y, "");
         return 1;
     }
@@ -224,7 +226,8 @@ static int gather_glob(struct gather *g)
     if (g->items.n)
         return 0;
     sx_err_set(&why, SX_ENOFILE,
-               g->dirs_left_out ? "only directories match; use -r to copy them" : "no file matches");
+               g->dirs_left_out ? "only directories match; use -r to copy them" :
+               "no file matches");
     return give_up(g->y, g->from->text, &why);
 }
 
@@ -256,7 +259,8 @@ static int gather_exact(struct gather *g)
     if (g->items.n)
         return 0;
     sx_err_set(&why, SX_ENOFILE,
-               kind & SX_KIND_DIR ? "is a directory; use -r to copy it" : "no such file or directory");
+               kind & SX_KIND_DIR ? "is a directory; use -r to copy it" :
+               "no such file or directory");
     return give_up(g->y, p->text, &why);
 }
 
@@ -407,7 +411,8 @@ static int check_target(struct copy *y, const char *const *sources, size_t n)
     return 0;
 }
 
-int sx_copy(struct sx_client *c, const char *const *sources, size_t n_sources, const char *destination,
+int sx_copy(struct sx_client *c, const char *const *sources, size_t n_sources,
+            const char *destination,
             const struct sx_copy_options *o, struct sx_copy_stats *stats, struct sx_err *e)
 {
     struct sx_copy_stats none;

@@ -50,7 +50,8 @@ static void group_add(struct down_group *g, uint64_t index, struct down_entry *e
     g->bytes += en->len;
 }
 
-/* Where to ask for a block the n-th time: its owners in turn, beginning with another one for each block, then all nodes. */
+/* Where to ask for a block the n-th time: its owners in turn, beginning with another one for each
+ * block, then all nodes. */
 static size_t node_for(const struct down_file *f, const struct down_entry *en, uint64_t index)
 {
     const struct sx_cluster *k = f->d->x.k;
@@ -175,7 +176,8 @@ static void group_decode(struct sx_job *j, struct sx_worker *w)
         p += used;
         left -= used;
     }
-    /* An answer may end early; but one that begins with nonsense counts as a node without the block. */
+    /* An answer may end early; but one that begins with nonsense counts as a node without the
+     * block. */
     if (i == 0 && g->n)
         g->work[0].attempts++;
     for (; i < g->n; i++)

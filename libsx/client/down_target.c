@@ -31,7 +31,9 @@ bool down_target_unchanged(const char *local, const struct sx_file_info *f)
     if (lstat(local, &st) || !S_ISREG(st.st_mode) || (uint64_t)st.st_size != f->size ||
         (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec != f->mtime_ns)
         return false;
-    return (st.st_mode & MODE_BITS) == (f->mode & MODE_BITS) || chmod(local, f->mode & MODE_BITS) == 0;
+    if ((st.st_mode & MODE_BITS) == (f->mode & MODE_BITS))
+        return true;
+    return chmod(local, f->mode & MODE_BITS) == 0;
 }
 
 /* ".sx-0123456789abcdef.part": the digits come from the name and the content. */
@@ -122,7 +124,8 @@ int down_target_write(struct down_file *f, const void *p, size_t n, uint64_t at,
 
 int down_target_finish(struct down_file *f, struct sx_err *e)
 {
-    struct timespec t[2] = { { 0, UTIME_OMIT }, { f->mtime_ns / 1000000000, f->mtime_ns % 1000000000 } };
+    struct timespec t[2] = { { 0, UTIME_OMIT },
+                             { f->mtime_ns / 1000000000, f->mtime_ns % 1000000000 } };
 
     if (t[1].tv_nsec < 0) {
         t[1].tv_sec--;

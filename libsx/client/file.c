@@ -97,7 +97,8 @@ static json_t *from_to(const char *from_volume, const char *from, const char *to
                      "volume", to_volume, "path", to);
 }
 
-int sx_rename(struct sx_cluster *k, const char *from_volume, const char *from, const char *to_volume,
+int sx_rename(struct sx_cluster *k, const char *from_volume, const char *from,
+              const char *to_volume,
               const char *to, struct sx_err *e)
 {
     if (check_names(from_volume, from, e) || check_names(to_volume, to, e))

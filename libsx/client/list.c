@@ -135,7 +135,8 @@ struct globber {
 static int glob_rest(const struct globber *g, const char *prefix, const char *pattern, int depth);
 
 /* One entry of a directory against the part of the pattern at hand; `rest` is what follows. */
-static int glob_entry(const struct globber *g, size_t prefix_len, const char *part, const char *rest,
+static int glob_entry(const struct globber *g, size_t prefix_len, const char *part,
+                      const char *rest,
                       const struct sx_file_info *f, int depth)
 {
     size_t len = strlen(f->path + prefix_len) - (f->is_dir ? 1 : 0);
@@ -148,7 +149,8 @@ static int glob_entry(const struct globber *g, size_t prefix_len, const char *pa
     return f->is_dir ? glob_rest(g, f->path, rest, depth + 1) : 0;
 }
 
-static int glob_part(const struct globber *g, const char *prefix, const char *part, const char *rest,
+static int glob_part(const struct globber *g, const char *prefix, const char *part,
+                     const char *rest,
                      int depth)
 {
     SX_AUTO(sx_buf) struct sx_buf lead = SX_BUF_INIT;

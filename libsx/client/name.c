@@ -21,7 +21,8 @@ int sx_name_volume_check(const char *name, struct sx_err *e)
     size_t n = strlen(name);
 
     if (n > SX_NAME_VOLUME_MAX)
-        return sx_err_set(e, SX_ENAMETOOLONG, "volume name of %zu bytes is too long (at most %d)", n,
+        return sx_err_set(e, SX_ENAMETOOLONG, "volume name of %zu bytes is too long (at most %d)",
+                          n,
                           SX_NAME_VOLUME_MAX);
     if (!sx_utf8_valid(name, n))
         return sx_err_set(e, SX_ENAME, "volume name is not valid UTF-8");
@@ -29,7 +30,8 @@ int sx_name_volume_check(const char *name, struct sx_err *e)
         return sx_err_set(e, SX_ENAME, "volume name '%s' is too short (at least %d bytes)", name,
                           SX_NAME_VOLUME_MIN);
     if (name[0] == '.')
-        return sx_err_set(e, SX_ENAME, "volume name '%s' begins with a dot, which is reserved", name);
+        return sx_err_set(e, SX_ENAME, "volume name '%s' begins with a dot, which is reserved",
+                          name);
     if (strpbrk(name, "/\\") || has_control(name))
         return sx_err_set(e, SX_ENAME, "volume name holds a slash, backslash or control character");
     return 0;
@@ -78,7 +80,8 @@ int sx_name_user_check(const char *name, struct sx_err *e)
         return sx_err_set(e, SX_ENAMETOOLONG, "user name of %zu bytes is too long (at most %d)", n,
                           SX_NAME_USER_MAX);
     if (n < SX_NAME_USER_MIN || !plain(name, "._-@"))
-        return sx_err_set(e, SX_ENAME, "user name '%s' must be %d to %d of A-Z a-z 0-9 . _ - @", name,
+        return sx_err_set(e, SX_ENAME, "user name '%s' must be %d to %d of A-Z a-z 0-9 . _ - @",
+                          name,
                           SX_NAME_USER_MIN, SX_NAME_USER_MAX);
     return 0;
 }
@@ -90,7 +93,8 @@ int sx_name_cluster_check(const char *name, struct sx_err *e)
     if (n == 0)
         return sx_err_set(e, SX_ENAME, "the cluster's name is missing");
     if (n > SX_NAME_CLUSTER_MAX || name[0] == '.' || !plain(name, "._-"))
-        return sx_err_set(e, SX_ENAME, "cluster name '%s' must be 1 to %d of A-Z a-z 0-9 . _ -", name,
+        return sx_err_set(e, SX_ENAME, "cluster name '%s' must be 1 to %d of A-Z a-z 0-9 . _ -",
+                          name,
                           SX_NAME_CLUSTER_MAX);
     return 0;
 }

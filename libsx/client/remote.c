@@ -155,7 +155,8 @@ static int stream_to(struct remote *r, const char *from, const char *to, const s
         result = -1;
         (void)!sx_remove(r->to->cluster, r->to->uri.volume, temp, NULL);
     }
-    return result ? -1 : sx_rename(r->to->cluster, r->to->uri.volume, temp, r->to->uri.volume, to, e);
+    return result ? -1 : sx_rename(r->to->cluster, r->to->uri.volume, temp, r->to->uri.volume, to,
+                                   e);
 }
 
 static void stream_one(struct remote *r, const struct sx_file_info *f, const char *to)

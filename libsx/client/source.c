@@ -55,13 +55,18 @@ void source_note(struct source *s, enum sx_note what, const char *name, uint64_t
 
 /* ---- Room ---------------------------------------------------------------------------------- */
 
+static bool crowded(const struct up *u, uint64_t whole)
+{
+    return u->files_open >= UP_FILES ||
+           (u->whole_bytes > 0 && u->whole_bytes + whole > UP_WHOLE_BUDGET);
+}
+
 /* Waits for room for a file; `whole` bytes of it will be held.  False if the transfer ends. */
 static bool file_room(struct up *u, uint64_t whole)
 {
     SX_AUTO_LOCK(&u->lock);
 
-    while (!u->x.stop && (u->files_open >= UP_FILES || (u->whole_bytes > 0 && u->whole_bytes + whole >
-                                                                                  UP_WHOLE_BUDGET)))
+    while (!u->x.stop && crowded(u, whole))
         pthread_cond_wait(&u->room, &u->lock);
     if (u->x.stop)
         return false;
@@ -138,8 +143,8 @@ static ssize_t read_full(int fd, uint8_t *p, size_t n)
     return (ssize_t)done;
 }
 
-/* Where a file is being read.  The kernel would fill its cache with the zeros of a hole one page at a
- * time; asking where the data is costs one call instead. */
+/* Where a file is being read.  The kernel would fill its cache with the zeros of a hole one page
+ * at a time; asking where the data is costs one call instead. */
 struct reader {
     int fd;
     bool regular;   /* with `size`; else a pipe */

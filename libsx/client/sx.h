@@ -66,7 +66,8 @@ const char *sx_client_dir(const struct sx_client *c);
 void sx_client_limit_rate(struct sx_client *c, uint64_t bytes_per_second);
 
 /* sx://[user@]cluster[/volume[/path]] or @alias[/volume[/path]].  In the path a backslash takes the
- * next character literally, so that names with * ? [ \\ can be written where patterns are allowed. */
+ * next character literally, so that names with * ? [ \\ can be written where patterns are
+ * allowed. */
 struct sx_uri {
     char *user;    /* NULL: the cluster's first user */
     char *cluster;
@@ -103,7 +104,8 @@ void sx_access_fini(struct sx_access *a); /* wipes the key */
 int sx_access_add_node(struct sx_access *a, const char *host_port, struct sx_err *e);
 int sx_access_parse_link(const char *link, struct sx_access *out, struct sx_err *e);
 char *sx_access_link(const struct sx_access *a); /* to be freed */
-/* Asks for the password (wiped after use) only when the file is protected; NULL: no password is known. */
+/* Asks for the password (wiped after use) only when the file is protected; NULL: no password is
+ * known. */
 typedef int sx_password_fn(void *arg, const char *file, char *out, size_t size, struct sx_err *e);
 int sx_access_load(const char *file, sx_password_fn *password, void *arg, struct sx_access *out,
                    struct sx_err *e);
@@ -115,8 +117,8 @@ int sx_access_save(const struct sx_access *a, const char *file, const char *pass
  * compared by a person with what the administrator says. */
 int sx_trust_fetch(struct sx_client *c, const struct sx_access *a,
                    char fingerprint[SX_FINGERPRINT_HEX + 1], struct sx_err *e);
-/* Checks that the cluster has the CA of `a->fingerprint` (needed) and takes the key, then stores the
- * profile.  Nothing is stored on failure. */
+/* Checks that the cluster has the CA of `a->fingerprint` (needed) and takes the key, then stores
+ * the profile.  Nothing is stored on failure. */
 int sx_profile_store(struct sx_client *c, const struct sx_access *a, struct sx_err *e);
 /* What is stored, for example for a link. */
 int sx_profile_load(const struct sx_client *c, const struct sx_uri *u, struct sx_access *out,
@@ -209,7 +211,8 @@ int sx_volume_modify(struct sx_cluster *k, const char *volume, const struct sx_v
 int sx_volume_remove(struct sx_cluster *k, const char *volume, bool with_files, struct sx_err *e);
 
 typedef int sx_acl_fn(void *arg, const char *user, unsigned rights);
-int sx_acl_get(struct sx_cluster *k, const char *volume, sx_acl_fn *fn, void *arg, struct sx_err *e);
+int sx_acl_get(struct sx_cluster *k, const char *volume, sx_acl_fn *fn, void *arg,
+               struct sx_err *e);
 /* Either may be 0; `fn` gets the new list. */
 int sx_acl_change(struct sx_cluster *k, const char *volume, const char *user, unsigned grant,
                   unsigned revoke, sx_acl_fn *fn, void *arg, struct sx_err *e);
@@ -237,16 +240,19 @@ struct sx_user_change {
 void sx_user_change_init(struct sx_user_change *c);
 
 /* `name` NULL: oneself. */
-int sx_user_get(struct sx_cluster *k, const char *name, sx_user_fn *fn, void *arg, struct sx_err *e);
+int sx_user_get(struct sx_cluster *k, const char *name, sx_user_fn *fn, void *arg,
+                struct sx_err *e);
 int sx_user_each(struct sx_cluster *k, sx_user_fn *fn, void *arg, struct sx_err *e);
-/* Fills `key` with all that the new user needs to reach the cluster; to be given to sx_access_fini(). */
+/* Fills `key` with all that the new user needs to reach the cluster; to be given to
+ * sx_access_fini(). */
 int sx_user_create(struct sx_cluster *k, const char *name, const struct sx_user_change *c,
                    struct sx_access *key, struct sx_err *e);
 int sx_user_modify(struct sx_cluster *k, const char *name, const struct sx_user_change *c,
                    sx_user_fn *fn, void *arg, struct sx_err *e);
 int sx_user_remove(struct sx_cluster *k, const char *name, struct sx_err *e);
 /* A further key for a user; the old ones stay. */
-int sx_user_key_add(struct sx_cluster *k, const char *name, struct sx_access *key, struct sx_err *e);
+int sx_user_key_add(struct sx_cluster *k, const char *name, struct sx_access *key,
+                    struct sx_err *e);
 int sx_user_key_remove(struct sx_cluster *k, const char *name, const char *access_key,
                        struct sx_err *e);
 
@@ -274,8 +280,9 @@ int sx_stat(struct sx_cluster *k, const char *volume, const char *path, sx_file_
 int sx_kind(struct sx_cluster *k, const char *volume, const char *path, unsigned *kind,
             struct sx_err *e);
 
-/* Calls `fn` for each file and directory that matches the pattern, part by part; directories come as in a
- * listing, with a slash at the end.  A result of `fn` other than 0 ends the walk and is returned. */
+/* Calls `fn` for each file and directory that matches the pattern, part by part; directories come
+ * as in a listing, with a slash at the end.  A result of `fn` other than 0 ends the walk and is
+ * returned. */
 int sx_glob_each(struct sx_cluster *k, const char *volume, const char *pattern, sx_file_fn *fn,
                  void *arg, struct sx_err *e);
 
@@ -293,7 +300,8 @@ void sx_list_free(struct sx_listing *l);
 
 int sx_remove(struct sx_cluster *k, const char *volume, const char *path, struct sx_err *e);
 /* One file, with all revisions; replaces what is at the destination. */
-int sx_rename(struct sx_cluster *k, const char *from_volume, const char *from, const char *to_volume,
+int sx_rename(struct sx_cluster *k, const char *from_volume, const char *from,
+              const char *to_volume,
               const char *to, struct sx_err *e);
 /* The newest revision, without moving data.  `if_none`: AlreadyExists rather than replace. */
 int sx_copy_within(struct sx_cluster *k, const char *from_volume, const char *from,
@@ -351,7 +359,8 @@ struct sx_copy_options {
     /* About five times a second; a result other than 0 aborts with Canceled.  May be NULL. */
     int (*progress)(void *arg, const struct sx_progress *p);
     /* For each file.  May be NULL. */
-    void (*note)(void *arg, enum sx_note what, const char *name, uint64_t size, const struct sx_err *why);
+    void (*note)(void *arg, enum sx_note what, const char *name, uint64_t size,
+                 const struct sx_err *why);
     void *arg;
 };
 void sx_copy_options_init(struct sx_copy_options *o);
@@ -361,13 +370,15 @@ void sx_copy_options_init(struct sx_copy_options *o);
  * and destination are URIs or local paths; "-" is standard input or output.  Remote sources may be
  * globs.  Between places of one cluster no data moves.  Returns 0 also when files failed and
  * ignore_errors was set: see stats->failed.  Without it the first failure is the error. */
-int sx_copy(struct sx_client *c, const char *const *sources, size_t n_sources, const char *destination,
+int sx_copy(struct sx_client *c, const char *const *sources, size_t n_sources,
+            const char *destination,
             const struct sx_copy_options *o, struct sx_copy_stats *stats, struct sx_err *e);
 
 /* The content in order; a result other than 0 from `fn` ends with Canceled. */
 int sx_read(struct sx_cluster *k, const char *volume, const char *path,
             int (*fn)(void *arg, const void *data, size_t n), void *arg, struct sx_err *e);
-/* From a file descriptor, from its position to its end; what is stored becomes visible as a whole. */
+/* From a file descriptor, from its position to its end; what is stored becomes visible as a
+ * whole. */
 int sx_write(struct sx_cluster *k, const char *volume, const char *path, int fd, struct sx_err *e);
 
 #ifdef __cplusplus

@@ -79,7 +79,8 @@ static int check_known(const struct sx_client *c, const struct sx_access *a, str
     if (pem_fingerprint(sx_buf_cstr(&pem), hex, NULL) == 0 && !strcasecmp(hex, a->fingerprint))
         return 0;
     return sx_err_set(e, SX_ECERT,
-                      "another cluster is set up under the name '%s'; choose another name, or remove that one "
+                      "another cluster is set up under the name '%s'; choose another name, or "
+                      "remove that one "
                       "with sxinit --delete",
                       a->cluster);
 }
@@ -106,7 +107,8 @@ static int store(struct sx_client *c, const struct sx_cluster *k, const struct s
     if (chmod(c->dir, 0700))
         return sx_err_errno(e, errno, "%s", c->dir);
     if (access(facts, F_OK) &&
-        sx_config_cluster_save(c, a->cluster, k->uuid, a->user, a->fingerprint, a->nodes, a->n_nodes, e))
+        sx_config_cluster_save(c, a->cluster, k->uuid, a->user, a->fingerprint, a->nodes,
+                               a->n_nodes, e))
         return -1;
     if (sx_io_replace(&sx_io_posix, ca, pem, strlen(pem), 0600, e))
         return -1;
@@ -153,7 +155,8 @@ int sx_profile_store(struct sx_client *c, const struct sx_access *a, struct sx_e
         return sx_err_wrap(e, "cluster '%s'", a->cluster);
     if (strcasecmp(hex, a->fingerprint))
         return sx_err_set(e, SX_ECERT,
-                          "the CA certificate of cluster '%s' has the fingerprint %s, not %s: this is not the "
+                          "the CA certificate of cluster '%s' has the fingerprint %s, not %s: "
+                          "this is not the "
                           "cluster that was meant",
                           a->cluster, hex, a->fingerprint);
     if (sx_io_mkdirs(c->dir, e))

@@ -279,7 +279,8 @@ static void free_all(struct up *u)
     pthread_cond_destroy(&u->room);
 }
 
-int sx_upload(struct sx_cluster *k, const char *volume, const struct up_source_item *items, size_t n,
+int sx_upload(struct sx_cluster *k, const char *volume, const struct up_source_item *items,
+              size_t n,
               const struct sx_copy_options *o, struct sx_copy_stats *stats, struct sx_err *e)
 {
     struct up u = { .volume = volume, .items = items, .n_items = n };

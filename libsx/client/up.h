@@ -239,7 +239,8 @@ int up_commit_head(struct up_file *f, uint32_t entries, uint64_t lease_ms, struc
 int up_commit_check(struct up_file *f, struct sx_err *e);
 
 /* Copies the items into a volume.  0 also when single files failed and the options allow that. */
-int sx_upload(struct sx_cluster *k, const char *volume, const struct up_source_item *items, size_t n,
+int sx_upload(struct sx_cluster *k, const char *volume, const struct up_source_item *items,
+              size_t n,
               const struct sx_copy_options *o, struct sx_copy_stats *stats, struct sx_err *e);
 
 #endif

@@ -164,7 +164,8 @@ static void batch_sent(void *arg, struct sx_call *call)
     SX_AUTO_JSON json_t *j = NULL;
     uint64_t lease = 0;
 
-    if (call->err.code == SX_OK && (!(j = sx_json_parse(b->answer.data, b->answer.len, &call->err)) ||
+    if (call->err.code == SX_OK && (!(j = sx_json_parse(b->answer.data, b->answer.len,
+                                                        &call->err)) ||
                                     sx_json_need_u64(j, "lease_ms", INT64_MAX, &lease, &call->err)))
         sx_err_wrap(&call->err, "answer of the cluster");
     if (call->err.code == SX_OK)
@@ -184,7 +185,8 @@ static int chunk_bytes(struct up_chunk *c, struct sx_worker *w, const uint8_t **
         return 0;
     if (!c->file->seekable)
         return sx_err_set(e, SX_ELEASE,
-                          "the upload took so long that the cluster dropped what it had, and the source "
+                          "the upload took so long that the cluster dropped what it had, and the "
+                          "source "
                           "cannot be read again");
     sx_buf_reset(&w->scratch);
     *data = sx_buf_extend(&w->scratch, c->len);

@@ -17,7 +17,8 @@ int up_commit_head(struct up_file *f, uint32_t entries, uint64_t lease_ms, struc
     SX_AUTO_JSON json_t *j =
         json_pack("{s:I,s:I,s:i,s:i,s:i,s:b,s:s}", "size", (json_int_t)f->size, "mtime_ns",
                   (json_int_t)mtime, "mode", (int)(f->st.st_mode & MODE_BITS), "entries",
-                  (int)entries, "records", (int)f->n_records, "inline", f->is_inline, "etag", f->etag);
+                  (int)entries, "records", (int)f->n_records, "inline", f->is_inline, "etag",
+                  f->etag);
 
     if (lease_ms)
         json_object_set_new(j, "lease_ms", json_integer((json_int_t)lease_ms));
@@ -36,7 +37,8 @@ int up_commit_check(struct up_file *f, struct sx_err *e)
         return sx_err_wrap(e, "answer of the cluster");
     if (strcmp(info.etag, f->etag) || info.size != f->size)
         return sx_err_set(e, SX_ECORRUPT,
-                          "the cluster stored other content than was sent: %" PRIu64 " bytes, etag %s, not "
+                          "the cluster stored other content than was sent: "
+                          "%" PRIu64 " bytes, etag %s, not "
                           "%" PRIu64 " bytes, etag %s",
                           info.size, info.etag, f->size, f->etag);
     return 0;

@@ -341,6 +341,7 @@ void up_stream_step(struct up_file *f)
         begin(f);
     else if (*f->upload && f->parts && part_whole(f, f->parts))
         send_part(f, f->parts);
-    else if (all && f->alive == 0 && (*f->upload ? !f->parts : !f->parts || part_whole(f, f->parts)))
+    else if (all && f->alive == 0 && (*f->upload ? !f->parts : !f->parts ||
+                                      part_whole(f, f->parts)))
         commit(f);
 }

@@ -71,7 +71,8 @@ static int parse_alias(const struct sx_client *c, const char *s, size_t n, struc
     target = json_string_value(json_object_get(all, name));
     if (!target)
         return sx_err_set(e, SX_ECONFIG,
-                          "alias %s is not configured; set it up with: sxinit --alias %s sx://CLUSTER",
+                          "alias %s is not configured; set it up with: sxinit --alias %s "
+                          "sx://CLUSTER",
                           name, name);
     if (strncmp(target, SX_URI_SCHEME, strlen(SX_URI_SCHEME)))
         return sx_err_set(e, SX_ECONFIG, "alias %s has a bad target '%s'", name, target);

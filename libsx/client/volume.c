@@ -36,7 +36,8 @@ int sx_rights_parse(const char *text, unsigned *out, struct sx_err *e)
         unsigned bit = right_of(p, n);
 
         if (!bit)
-            return sx_err_set(e, SX_EINVAL, "'%.*s' is not a right; write read, write, manager or owner",
+            return sx_err_set(e, SX_EINVAL,
+                              "'%.*s' is not a right; write read, write, manager or owner",
                               (int)n, p);
         all |= bit;
         p += n;

@@ -66,7 +66,8 @@ static struct sx_cluster *two_nodes(struct sx_client *client)
     SX_AUTO_FREE char *dead = sx_asprintf("127.0.0.1:%u", dead_port());
     SX_AUTO_FREE char *good = sx_asprintf("127.0.0.1:%u", tls_server_port(server));
     char *nodes[] = { dead, good };
-    struct sx_access a = { .cluster = (char *)"c", .user = (char *)"u", .access_key = (char *)"SXKEY",
+    struct sx_access a = { .cluster = (char *)"c", .user = (char *)"u",
+                           .access_key = (char *)"SXKEY",
                            .secret_key = (char *)"secret", .nodes = nodes, .n_nodes = 2 };
     struct sx_cluster *k = sx_cluster_new(client, &a, ca, &e);
 

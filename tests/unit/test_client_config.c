@@ -213,12 +213,14 @@ static void test_profiles(void **state)
     free(conf);
 }
 
-/* A part file is written with holes for zeros, finished under the real name, and an unchanged target is seen. */
+/* A part file is written with holes for zeros, finished under the real name, and an unchanged
+ * target is seen. */
 static void test_target(void **state)
 {
     struct sx_copy_options o;
     struct down d = { .x.o = &o };
-    struct down_file f = { .d = &d, .size = 8 << 20, .mtime_ns = -1500000000, .mode = 0640, .fd = -1,
+    struct down_file f = { .d = &d, .size = 8 << 20, .mtime_ns = -1500000000, .mode = 0640,
+                           .fd = -1,
                            .old_fd = -1, .etag = "0123" };
     struct sx_file_info info = { .size = 8 << 20, .mtime_ns = -1500000000, .mode = 0640 };
     struct sx_err e = SX_ERR_INIT;
