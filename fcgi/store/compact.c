@@ -209,7 +209,7 @@ static int remove_pack(struct sx_store *s, struct sx_claim *c, struct sx_err *e)
     sx_pack_forget(s, c->number);
     if (s->io->ftruncate(s->io, c->fd, 0)) /* only frees it earlier than the last close would */
         sx_warn("cut %s: failed", path);
-    /* A process that opens the store meanwhile removes files that no row names. */
+    /* Who made the pack and lost its lock to us, before it held a record, removes it too. */
     if (s->io->unlink(s->io, path) && errno != ENOENT)
         return sx_err_errno(e, errno, "remove %s", path);
     if (s->last_pack == c->number)
