@@ -160,6 +160,7 @@ class Cluster:
         os.chmod(self.dir, 0o755)
         self.net = f"127.{random.randint(20, 250)}.{random.randint(1, 250)}"
         self.nodes, self.key, self.failed = [], None, False
+        self.background = []  # processes of the test itself, ended with the cluster
         self.env = dict(os.environ, SX_LIBEXECDIR=BUILD, SX_DATADIR=f"{SOURCE}/sxhttpd",
                         SX_CONFIG_DIR=f"{self.dir}/config", PATH=f"{BUILD}:{os.environ['PATH']}:/usr/sbin:/sbin")
         os.mkdir(f"{self.dir}/sanitizer")
@@ -230,6 +231,9 @@ class Cluster:
         return answer.json()["token"]
 
     def end(self):
+        for process in self.background:
+            process.kill()
+            process.wait()
         for node in self.nodes + [Node(self, len(self.nodes) + 1)]:
             node.kill()
         if self.failed and os.environ.get("SX_TEST_KEEP"):

@@ -21,7 +21,7 @@ class Load:
         self.process = subprocess.Popen([SXLOAD, "write", uri, self.journal, str(seconds), str(threads), str(size_max)],
                                         env=cluster.env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                         stderr=self.errors)
-        self.killed = []
+        cluster.background.append(self.process)
 
     def lines(self):
         """(ms, thread, what, op, name) of each line."""
