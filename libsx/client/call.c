@@ -66,8 +66,8 @@ bool sx_node_well(const struct sx_cluster *k, size_t i)
     return k->nodes[i].avoid_until <= sx_mono_ms();
 }
 
-/* The first well node from `from` on, in a circle; if none is, the one that is avoided least
- * long. */
+/* The first well node from `from` on, in a circle; if none is, the one whose failure is the longest
+ * ago, never the one that has just failed. */
 static size_t choose_node(const struct sx_cluster *k, size_t from)
 {
     uint64_t now = sx_mono_ms();
@@ -78,7 +78,7 @@ static size_t choose_node(const struct sx_cluster *k, size_t from)
 
         if (k->nodes[n].avoid_until <= now)
             return n;
-        if (k->nodes[n].avoid_until < k->nodes[best].avoid_until)
+        if (k->nodes[n].failed_ms < k->nodes[best].failed_ms)
             best = n;
     }
     return best;
@@ -92,6 +92,7 @@ static bool node_silent(const struct sx_call *c)
 
 static void note_silence(struct sx_client_node *n, uint64_t now)
 {
+    n->failed_ms = now;
     if (n->avoid_until > now)
         return; /* requests that failed together count once */
     n->avoid_until = now + ((uint64_t)NODE_AVOID_MS << n->faults);
@@ -168,6 +169,7 @@ static void answered(void *arg, const struct sx_http_answer *a)
     c->status = a->status;
     if (a->err.code == SX_OK) {
         c->cluster->nodes[c->at].faults = 0;
+        c->cluster->nodes[c->at].avoid_until = 0;
         finish(c);
     } else {
         repeat_later(c, a->retry_after_s);

@@ -8,8 +8,9 @@
  *                        └─ waiting ◄┘ for its turn, 0 ms to 1 s
  *
  * A node that did not answer is avoided for NODE_AVOID_MS, and twice as long each further time in
- * a row.  What the server refuses for good is not repeated.  LeaseExpired is not repeated here
- * either: the upload knows what to do.
+ * a row; when all are avoided, the one whose failure is the longest ago is tried, so that a node
+ * that is back is found at once.  What the server refuses for good is not repeated.
+ * LeaseExpired is not repeated here either: the upload knows what to do.
  */
 #ifndef SX_CLIENT_CALL_H
 #define SX_CLIENT_CALL_H
@@ -34,6 +35,7 @@ struct sx_client_node {
     uint64_t capacity;
     bool up;              /* as the cluster said when it was opened */
     uint64_t avoid_until; /* monotonic ms; 0: seems well */
+    uint64_t failed_ms;   /* monotonic: when it last did not answer */
     unsigned faults;      /* times in a row that it did not answer */
 };
 

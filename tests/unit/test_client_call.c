@@ -105,6 +105,32 @@ static void test_next_node(void **state)
     sx_cluster_free(k);
 }
 
+/* All nodes failed lately: a node that has just failed again is not asked until the others were,
+ * however long they are to be avoided; and one that answers is well. */
+static void test_all_avoided(void **state)
+{
+    SX_AUTO(sx_buf) struct sx_buf out = SX_BUF_INIT;
+    struct sx_client client = { .dir = NULL };
+    struct sx_cluster *k = two_nodes(&client);
+    uint64_t now = sx_mono_ms();
+    struct sx_call c;
+
+    k->nodes[0].avoid_until = now + 20000;
+    k->nodes[0].failed_ms = now - 2000;
+    k->nodes[1].avoid_until = now + 40000;
+    k->nodes[1].failed_ms = now - 1000;
+    sx_call_init(&c, "POST", sx_strdup("/head"));
+    c.answer = &out;
+    c.node = 0;
+    assert_done(sx_call_wait(k, &c, &e), &e);
+    assert_int_equal(c.attempts, 2);
+    assert_int_equal(c.at, 1);
+    assert_false(sx_node_well(k, 0));
+    assert_true(sx_node_well(k, 1));
+    sx_call_fini(&c);
+    sx_cluster_free(k);
+}
+
 static void test_final_errors(void **state)
 {
     SX_AUTO(sx_buf) struct sx_buf out = SX_BUF_INIT;
@@ -226,6 +252,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_next_node),
+        cmocka_unit_test(test_all_avoided),
         cmocka_unit_test(test_final_errors),
         cmocka_unit_test(test_stop),
         cmocka_unit_test(test_work),
