@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Checking a store while it is used: SQLite's own check of the index, its sums recounted, each
+ * Checking a device while it is used: SQLite's own check of the index, its sums recounted, each
  * row against its pack, and (deep) each record read.  Rows move and vanish meanwhile, so what looks
  * wrong is looked up again before it is reported.
  */
 #include <stdio.h>
 #include <string.h>
 
-#include "fcgi/store/store_int.h"
+#include "fcgi/store/device_int.h"
 #include "libsx/base/log.h"
 #include "libsx/base/mem.h"
 
@@ -62,22 +62,22 @@ static int recount(struct sx_shard *sh, struct sx_store_report *r, struct sx_err
 }
 
 /* Is the record within its pack? */
-static bool in_pack(struct sx_store *s, const struct sx_row *row)
+static bool in_pack(struct sx_device *d, const struct sx_row *row)
 {
     uint64_t size;
     int fd;
 
     if (row->pack == 0 || row->at < SX_PACK_HEADER ||
-        sx_pack_open_read(s, row->pack, &fd, &size, NULL))
+        sx_pack_open_read(d, row->pack, &fd, &size, NULL))
         return false;
-    s->io->close(s->io, fd);
+    d->io->close(d->io, fd);
     return row->len <= size && row->at <= size - row->len;
 }
 
-static int check_fast(struct sx_store *s, const struct sx_id *id, struct sx_store_report *r,
+static int check_fast(struct sx_device *d, const struct sx_id *id, struct sx_store_report *r,
                       struct sx_err *e)
 {
-    struct sx_shard *sh = &s->shard[sx_shard_of(id)];
+    struct sx_shard *sh = &d->shard[sx_shard_of(id)];
     struct sx_row row, again;
     bool found;
 
@@ -89,7 +89,7 @@ static int check_fast(struct sx_store *s, const struct sx_id *id, struct sx_stor
         r->damaged++;
         return 0;
     }
-    if (in_pack(s, &row))
+    if (in_pack(d, &row))
         return 0;
     if (sx_shard_find(sh, id, &again, &found, e))
         return -1;
@@ -99,13 +99,13 @@ static int check_fast(struct sx_store *s, const struct sx_id *id, struct sx_stor
     return sx_shard_mark_bad(sh, id, &row, e);
 }
 
-static int check_deep(struct sx_store *s, const struct sx_id *id, struct sx_buf *buf,
+static int check_deep(struct sx_device *d, const struct sx_id *id, struct sx_buf *buf,
                       struct sx_store_report *r, struct sx_err *e)
 {
     struct sx_err why = SX_ERR_INIT;
 
     sx_buf_reset(buf);
-    if (sx_store_get(s, id, buf, &why) == 0 || why.code == SX_ENOTFOUND)
+    if (sx_device_get(d, id, buf, &why) == 0 || why.code == SX_ENOTFOUND)
         return 0;
     if (why.code != SX_ECORRUPT) {
         sx_err_set(e, why.code, "%s", why.msg);
@@ -115,7 +115,7 @@ static int check_deep(struct sx_store *s, const struct sx_id *id, struct sx_buf 
     return 0;
 }
 
-static int check_rows(struct sx_store *s, bool deep, struct sx_store_report *r, struct sx_err *e)
+static int check_rows(struct sx_device *d, bool deep, struct sx_store_report *r, struct sx_err *e)
 {
     SX_AUTO_FREE struct sx_store_item *items = sx_calloc(PAGE, sizeof *items);
     SX_AUTO(sx_buf) struct sx_buf buf = SX_BUF_INIT;
@@ -123,11 +123,11 @@ static int check_rows(struct sx_store *s, bool deep, struct sx_store_report *r, 
     size_t n;
 
     for (bool first = true;; first = false) {
-        if (sx_store_list(s, first ? NULL : &after, items, PAGE, &n, e))
+        if (sx_device_list(d, first ? NULL : &after, items, PAGE, &n, e))
             return -1;
         for (size_t i = 0; i < n; i++) {
             r->blocks++;
-            if (deep ? check_deep(s, &items[i].id, &buf, r, e) : check_fast(s, &items[i].id, r, e))
+            if (deep ? check_deep(d, &items[i].id, &buf, r, e) : check_fast(d, &items[i].id, r, e))
                 return -1;
         }
         if (n < PAGE)
@@ -137,7 +137,7 @@ static int check_rows(struct sx_store *s, bool deep, struct sx_store_report *r, 
 }
 
 /* Valid records that no row points at. */
-static int count_strays(struct sx_store *s, const struct sx_pack_row *row,
+static int count_strays(struct sx_device *d, const struct sx_pack_row *row,
                         struct sx_store_report *r, struct sx_err *e)
 {
     struct sx_record rec;
@@ -145,39 +145,39 @@ static int count_strays(struct sx_store *s, const struct sx_pack_row *row,
     uint64_t size, at;
     int fd, rc = 0;
 
-    if (sx_pack_open_read(s, row->number, &fd, &size, NULL)) /* compacted meanwhile */
+    if (sx_pack_open_read(d, row->number, &fd, &size, NULL)) /* compacted meanwhile */
         return 0;
-    sx_scan_init(&sc, s->io, fd, SX_PACK_HEADER, size < row->size ? size : row->size);
+    sx_scan_init(&sc, d->io, fd, SX_PACK_HEADER, size < row->size ? size : row->size);
     while (!rc && sx_scan_next(&sc, &rec, &at)) {
         struct sx_row now;
         bool found;
 
-        rc = sx_shard_find(&s->shard[sx_shard_of(&rec.id)], &rec.id, &now, &found, e);
+        rc = sx_shard_find(&d->shard[sx_shard_of(&rec.id)], &rec.id, &now, &found, e);
         if (!rc && (!found || now.pack != row->number || now.at != at))
             r->stray++;
     }
     sx_scan_fini(&sc);
-    s->io->close(s->io, fd);
+    d->io->close(d->io, fd);
     return rc;
 }
 
-int sx_store_check(struct sx_store *s, bool deep, struct sx_store_report *out, struct sx_err *e)
+int sx_device_check(struct sx_device *d, bool deep, struct sx_store_report *out, struct sx_err *e)
 {
     struct sx_store_report r = { 0 };
     SX_AUTO_FREE struct sx_pack_row *rows = NULL;
     size_t n;
 
-    if (quick_check(s->packs.db, &r, e))
+    if (quick_check(d->packs.db, &r, e))
         return -1;
     for (unsigned i = 0; i < SX_SHARDS; i++)
-        if (quick_check(s->shard[i].db, &r, e) || recount(&s->shard[i], &r, e))
+        if (quick_check(d->shard[i].db, &r, e) || recount(&d->shard[i], &r, e))
             return -1;
-    if (check_rows(s, deep, &r, e))
+    if (check_rows(d, deep, &r, e))
         return -1;
-    if (deep && sx_packs_list(&s->packs, false, &rows, &n, e))
+    if (deep && sx_packs_list(&d->packs, false, &rows, &n, e))
         return -1;
     for (size_t i = 0; deep && i < n; i++)
-        if (count_strays(s, &rows[i], &r, e))
+        if (count_strays(d, &rows[i], &r, e))
             return -1;
     *out = r;
     return 0;

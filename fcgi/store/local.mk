@@ -2,7 +2,8 @@
 # The block store of a node: packs and their index.
 noinst_LTLIBRARIES += libsxstore.la
 libsxstore_la_SOURCES = \
-	fcgi/store/store.h fcgi/store/store_int.h fcgi/store/store.c fcgi/store/session.c \
+	fcgi/store/values.h fcgi/store/store.h fcgi/store/store.c \
+	fcgi/store/device.h fcgi/store/device_int.h fcgi/store/device.c fcgi/store/session.c \
 	fcgi/store/db.h fcgi/store/db.c \
 	fcgi/store/shard.c fcgi/store/packs.c fcgi/store/packfile.c fcgi/store/scan.c \
 	fcgi/store/ops.c fcgi/store/recover.c fcgi/store/compact.c fcgi/store/check.c fcgi/store/node.c \

@@ -9,7 +9,7 @@
  */
 #include <string.h>
 
-#include "fcgi/store/store_int.h"
+#include "fcgi/store/device_int.h"
 #include "libsx/base/log.h"
 #include "libsx/base/mem.h"
 #include "libsx/base/text.h"
@@ -25,7 +25,7 @@ static int by_id(const void *a, const void *b, void *ids)
     return sx_id_cmp(&v[*(const uint32_t *)a], &v[*(const uint32_t *)b]);
 }
 
-uint32_t *sx_store_order(const struct sx_id *ids, size_t n)
+uint32_t *sx_device_order(const struct sx_id *ids, size_t n)
 {
     uint32_t *order = sx_malloc((n ? n : 1) * sizeof *order);
 
@@ -35,7 +35,7 @@ uint32_t *sx_store_order(const struct sx_id *ids, size_t n)
     return order;
 }
 
-size_t sx_store_same_shard(const struct sx_id *ids, const uint32_t *order, size_t from, size_t n)
+size_t sx_device_same_shard(const struct sx_id *ids, const uint32_t *order, size_t from, size_t n)
 {
     unsigned shard = sx_shard_of(&ids[order[from]]);
     size_t i = from;
@@ -53,9 +53,9 @@ static int check_count(size_t n, struct sx_err *e)
 }
 
 /* The end of a call that failed. */
-static int failed(struct sx_store *s, struct sx_err *e, const char *what, size_t n)
+static int failed(struct sx_device *d, struct sx_err *e, const char *what, size_t n)
 {
-    sx_store_suspect_index(s);
+    sx_device_suspect_index(d);
     return sx_err_wrap(e, "%s %zu blocks", what, n);
 }
 
@@ -67,9 +67,9 @@ struct leasing {
     uint64_t least;  /* smallest deadline found or set */
 };
 
-static struct leasing leasing_now(struct sx_store *s)
+static struct leasing leasing_now(struct sx_device *d)
 {
-    uint64_t period = sx_store_lease_period_ms(s), now = sx_store_now_ms(s);
+    uint64_t period = sx_device_lease_period_ms(d), now = sx_device_now_ms(d);
 
     return (struct leasing){ now + period, now + period - period / SX_LEASE_SLACK_DIV, UINT64_MAX };
 }
@@ -119,14 +119,14 @@ static int have_extend(struct sx_shard *sh, const struct sx_id *ids, const uint3
     return sx_shard_end(sh, r, e);
 }
 
-static int have(struct sx_store *s, const struct sx_id *ids, const uint32_t *order, size_t n,
+static int have(struct sx_device *d, const struct sx_id *ids, const uint32_t *order, size_t n,
                 uint8_t *present, struct leasing *l, struct sx_err *e)
 {
     for (size_t i = 0, end; i < n; i = end) {
-        struct sx_shard *sh = &s->shard[sx_shard_of(&ids[order[i]])];
+        struct sx_shard *sh = &d->shard[sx_shard_of(&ids[order[i]])];
         size_t extend;
 
-        end = sx_store_same_shard(ids, order, i, n);
+        end = sx_device_same_shard(ids, order, i, n);
         if (have_read(sh, ids, order + i, end - i, present, l, &extend, e) ||
             (extend && have_extend(sh, ids, order + i, end - i, present, l, e)))
             return -1;
@@ -134,30 +134,30 @@ static int have(struct sx_store *s, const struct sx_id *ids, const uint32_t *ord
     return 0;
 }
 
-int sx_store_have(struct sx_store *s, const struct sx_id *ids, size_t n, uint8_t *present,
-                  uint64_t *lease_ms, struct sx_err *e)
+int sx_device_have(struct sx_device *d, const struct sx_id *ids, size_t n, uint8_t *present,
+                   uint64_t *lease_ms, struct sx_err *e)
 {
-    struct leasing l = leasing_now(s);
+    struct leasing l = leasing_now(d);
     SX_AUTO_FREE uint32_t *order = NULL;
 
     if (check_count(n, e))
         return -1;
-    order = sx_store_order(ids, n);
-    if (have(s, ids, order, n, present, &l, e))
-        return failed(s, e, "look for", n);
+    order = sx_device_order(ids, n);
+    if (have(d, ids, order, n, present, &l, e))
+        return failed(d, e, "look for", n);
     *lease_ms = l.least == UINT64_MAX ? l.until : l.least;
     return 0;
 }
 
-int sx_store_exists(struct sx_store *s, const struct sx_id *ids, size_t n, uint8_t *present,
-                    struct sx_err *e)
+int sx_device_exists(struct sx_device *d, const struct sx_id *ids, size_t n, uint8_t *present,
+                     struct sx_err *e)
 {
     for (size_t i = 0; i < n; i++) {
         struct sx_row row;
         bool found;
 
-        if (sx_shard_find(&s->shard[sx_shard_of(&ids[i])], &ids[i], &row, &found, e))
-            return failed(s, e, "look for", n);
+        if (sx_shard_find(&d->shard[sx_shard_of(&ids[i])], &ids[i], &row, &found, e))
+            return failed(d, e, "look for", n);
         present[i] = found && row.state == SX_BLOCK_GOOD;
     }
     return 0;
@@ -206,7 +206,7 @@ static int put_init(struct put *p, const struct sx_record *recs, size_t n, struc
         p->ids[i] = r.id;
         p->piece[i] = (struct sx_piece){ p0, (uint32_t)used };
     }
-    p->order = sx_store_order(p->ids, n);
+    p->order = sx_device_order(p->ids, n);
     return 0;
 }
 
@@ -225,7 +225,7 @@ static void put_choose(struct put *p)
     }
 }
 
-static int put_append(struct sx_store *s, struct put *p, struct sx_claim *c, struct sx_err *e)
+static int put_append(struct sx_device *d, struct put *p, struct sx_claim *c, struct sx_err *e)
 {
     SX_AUTO_FREE struct sx_piece *list = sx_malloc(p->fresh * sizeof *list);
     uint64_t at = c->size;
@@ -238,7 +238,7 @@ static int put_append(struct sx_store *s, struct put *p, struct sx_claim *c, str
         at += p->piece[i].len;
         list[n++] = p->piece[i];
     }
-    return sx_pack_append(s, c, list, n, e);
+    return sx_pack_append(d, c, list, n, e);
 }
 
 /* One row.  Another process may have put the block in the meantime: then its copy counts and ours
@@ -260,10 +260,10 @@ static int put_row(struct sx_shard *sh, const struct sx_id *id, const struct sx_
     return sx_shard_put(sh, id, row, e);
 }
 
-static int put_shard(struct sx_store *s, struct put *p, size_t from, size_t to, uint64_t pack,
+static int put_shard(struct sx_device *d, struct put *p, size_t from, size_t to, uint64_t pack,
                      uint64_t lease_ms, struct sx_err *e)
 {
-    struct sx_shard *sh = &s->shard[sx_shard_of(&p->ids[p->order[from]])];
+    struct sx_shard *sh = &d->shard[sx_shard_of(&p->ids[p->order[from]])];
     struct sx_usage use = { .pack = pack };
     int r = 0;
 
@@ -281,62 +281,62 @@ static int put_shard(struct sx_store *s, struct put *p, size_t from, size_t to, 
     return sx_shard_end(sh, r, e);
 }
 
-static int put_index(struct sx_store *s, struct put *p, const struct sx_claim *c, uint64_t lease_ms,
-                     struct sx_err *e)
+static int put_index(struct sx_device *d, struct put *p, const struct sx_claim *c,
+                     uint64_t lease_ms, struct sx_err *e)
 {
     for (size_t i = 0, end; i < p->n; i = end) {
         bool any = false;
 
-        end = sx_store_same_shard(p->ids, p->order, i, p->n);
+        end = sx_device_same_shard(p->ids, p->order, i, p->n);
         for (size_t k = i; k < end; k++)
             any = any || !p->present[p->order[k]];
-        if (any && put_shard(s, p, i, end, c->number, lease_ms, e))
+        if (any && put_shard(d, p, i, end, c->number, lease_ms, e))
             return -1;
     }
     return 0;
 }
 
-static int put_write(struct sx_store *s, struct put *p, uint64_t lease_ms, struct sx_err *e)
+static int put_write(struct sx_device *d, struct put *p, uint64_t lease_ms, struct sx_err *e)
 {
     struct sx_claim c = { 0 };
     int r;
 
-    if (sx_store_check_space(s, p->bytes, e) || sx_pack_claim(s, p->bytes, &c, e))
+    if (sx_device_check_space(d, p->bytes, e) || sx_pack_claim(d, p->bytes, &c, e))
         return -1;
-    r = put_append(s, p, &c, e);
+    r = put_append(d, p, &c, e);
     if (!r)
-        r = put_index(s, p, &c, lease_ms, e);
+        r = put_index(d, p, &c, lease_ms, e);
     if (!r)
-        r = sx_pack_advance(s, &c, e);
-    sx_pack_release(s, &c);
+        r = sx_pack_advance(d, &c, e);
+    sx_pack_release(d, &c);
     if (!r) {
-        s->since_checkpoint += p->bytes;
-        s->used += p->bytes;
+        d->since_checkpoint += p->bytes;
+        d->used += p->bytes;
     }
     return r;
 }
 
-int sx_store_put(struct sx_store *s, const struct sx_record *recs, size_t n, uint64_t *lease_ms,
-                 size_t *written, struct sx_err *e)
+int sx_device_put(struct sx_device *d, const struct sx_record *recs, size_t n, uint64_t *lease_ms,
+                  size_t *written, struct sx_err *e)
 {
     __attribute__((cleanup(put_fini))) struct put p = { 0 };
-    struct leasing l = leasing_now(s);
+    struct leasing l = leasing_now(d);
 
     if (check_count(n, e) || put_init(&p, recs, n, e) ||
-        have(s, p.ids, p.order, n, p.present, &l, e))
-        return failed(s, e, "store", n);
+        have(d, p.ids, p.order, n, p.present, &l, e))
+        return failed(d, e, "store", n);
     put_choose(&p);
     if (p.fresh) {
-        if (put_write(s, &p, l.until, e))
-            return failed(s, e, "store", p.fresh);
+        if (put_write(d, &p, l.until, e))
+            return failed(d, e, "store", p.fresh);
         if (l.until < l.least)
             l.least = l.until;
     }
-    if (s->since_checkpoint >= SX_CHECKPOINT_BYTES) {
+    if (d->since_checkpoint >= SX_CHECKPOINT_BYTES) {
         struct sx_err why = SX_ERR_INIT;
         bool whole;
 
-        if (sx_store_checkpoint(s, &whole, &why)) /* only makes a later recovery longer */
+        if (sx_device_checkpoint(d, &whole, &why)) /* only makes a later recovery longer */
             sx_warn("%s", why.msg);
     }
     *lease_ms = l.least == UINT64_MAX ? l.until : l.least;
@@ -353,7 +353,7 @@ static bool same_place(const struct sx_row *a, const struct sx_row *b)
 }
 
 /* Damaged where the index says it is, unless the row has moved on. */
-static void found_damaged(struct sx_store *s, const struct sx_id *id, const struct sx_row *row,
+static void found_damaged(struct sx_device *d, const struct sx_id *id, const struct sx_row *row,
                           const struct sx_err *why)
 {
     struct sx_err e = SX_ERR_INIT;
@@ -362,25 +362,25 @@ static void found_damaged(struct sx_store *s, const struct sx_id *id, const stru
     if (row->state == SX_BLOCK_BAD)
         return;
     sx_error("block %s is damaged: %s", sx_hex(hex, id->b, SX_ID_SIZE), why->msg);
-    if (sx_shard_mark_bad(&s->shard[sx_shard_of(id)], id, row, &e))
+    if (sx_shard_mark_bad(&d->shard[sx_shard_of(id)], id, row, &e))
         sx_error("block %s could not be marked: %s", hex, e.msg);
 }
 
-int sx_store_get(struct sx_store *s, const struct sx_id *id, struct sx_buf *out, struct sx_err *e)
+int sx_device_get(struct sx_device *d, const struct sx_id *id, struct sx_buf *out, struct sx_err *e)
 {
-    struct sx_shard *sh = &s->shard[sx_shard_of(id)];
+    struct sx_shard *sh = &d->shard[sx_shard_of(id)];
     struct sx_row row, last = { 0 };
     struct sx_err why = SX_ERR_INIT;
     bool found;
 
     for (int i = 0; i < GET_TRIES; i++) {
         if (sx_shard_find(sh, id, &row, &found, e))
-            return failed(s, e, "read", 1);
+            return failed(d, e, "read", 1);
         if (!found)
             return sx_err_set(e, SX_ENOTFOUND, "the block is not here");
         if (i && same_place(&row, &last))
             break;
-        if (sx_pack_read_record(s, id, &row, out, &why) == 0)
+        if (sx_pack_read_record(d, id, &row, out, &why) == 0)
             return 0;
         if (why.code != SX_ECORRUPT && why.code != SX_ENOTFOUND) {
             sx_err_set(e, why.code, "read a block: %s", why.msg);
@@ -388,16 +388,16 @@ int sx_store_get(struct sx_store *s, const struct sx_id *id, struct sx_buf *out,
         }
         last = row;
     }
-    found_damaged(s, id, &row, &why);
+    found_damaged(d, id, &row, &why);
     return sx_err_set(e, SX_ECORRUPT, "read a block: %s", why.msg);
 }
 
 /* ---- list ---- */
 
-static int list_shard(struct sx_store *s, unsigned shard, bool bad, const struct sx_id *after,
+static int list_shard(struct sx_device *d, unsigned shard, bool bad, const struct sx_id *after,
                       struct sx_store_item *items, size_t max, size_t *n, struct sx_err *e)
 {
-    sqlite3_stmt *st = s->shard[shard].q[bad ? SX_Q_LIST_BAD : SX_Q_LIST];
+    sqlite3_stmt *st = d->shard[shard].q[bad ? SX_Q_LIST_BAD : SX_Q_LIST];
     size_t got = 0;
     int r;
 
@@ -410,7 +410,7 @@ static int list_shard(struct sx_store *s, unsigned shard, bool bad, const struct
         if (sqlite3_column_bytes(st, 0) != SX_ID_SIZE)
             continue;
         memcpy(it->id.b, sqlite3_column_blob(st, 0), SX_ID_SIZE);
-        it->lease_ms = sx_max_u64((uint64_t)sqlite3_column_int64(st, 1), s->floor_ms);
+        it->lease_ms = sx_max_u64((uint64_t)sqlite3_column_int64(st, 1), d->floor_ms);
         it->len = (uint32_t)sqlite3_column_int64(st, 2);
         it->bad = sqlite3_column_int(st, 3) != SX_BLOCK_GOOD;
         got++;
@@ -419,7 +419,7 @@ static int list_shard(struct sx_store *s, unsigned shard, bool bad, const struct
     return r;
 }
 
-static int list(struct sx_store *s, bool bad, const struct sx_id *after,
+static int list(struct sx_device *d, bool bad, const struct sx_id *after,
                 struct sx_store_item *items, size_t max, size_t *n, struct sx_err *e)
 {
     size_t total = 0;
@@ -427,24 +427,24 @@ static int list(struct sx_store *s, bool bad, const struct sx_id *after,
     for (unsigned k = after ? sx_shard_of(after) : 0; k < SX_SHARDS && total < max; k++) {
         size_t got;
 
-        if (list_shard(s, k, bad, after, items + total, max - total, &got, e))
-            return failed(s, e, "list", max);
+        if (list_shard(d, k, bad, after, items + total, max - total, &got, e))
+            return failed(d, e, "list", max);
         total += got;
     }
     *n = total;
     return 0;
 }
 
-int sx_store_list(struct sx_store *s, const struct sx_id *after, struct sx_store_item *items,
-                  size_t max, size_t *n, struct sx_err *e)
+int sx_device_list(struct sx_device *d, const struct sx_id *after, struct sx_store_item *items,
+                   size_t max, size_t *n, struct sx_err *e)
 {
-    return list(s, false, after, items, max, n, e);
+    return list(d, false, after, items, max, n, e);
 }
 
-int sx_store_list_bad(struct sx_store *s, const struct sx_id *after, struct sx_store_item *items,
-                      size_t max, size_t *n, struct sx_err *e)
+int sx_device_list_bad(struct sx_device *d, const struct sx_id *after, struct sx_store_item *items,
+                       size_t max, size_t *n, struct sx_err *e)
 {
-    return list(s, true, after, items, max, n, e);
+    return list(d, true, after, items, max, n, e);
 }
 
 /* ---- delete ---- */
@@ -467,8 +467,8 @@ static int delete_one(struct sx_shard *sh, const struct sx_id *id, uint64_t hori
     return sx_shard_delete(sh, id, e);
 }
 
-int sx_store_delete(struct sx_store *s, const struct sx_id *ids, size_t n, uint64_t horizon_ms,
-                    size_t *deleted, struct sx_err *e)
+int sx_device_delete(struct sx_device *d, const struct sx_id *ids, size_t n, uint64_t horizon_ms,
+                     size_t *deleted, struct sx_err *e)
 {
     SX_AUTO_FREE uint32_t *order = NULL;
     size_t total = 0;
@@ -476,21 +476,21 @@ int sx_store_delete(struct sx_store *s, const struct sx_id *ids, size_t n, uint6
     *deleted = 0;
     if (check_count(n, e))
         return -1;
-    if (s->floor_ms > horizon_ms)
+    if (d->floor_ms > horizon_ms)
         return 0;
-    order = sx_store_order(ids, n);
+    order = sx_device_order(ids, n);
     for (size_t i = 0, end; i < n; i = end) {
-        struct sx_shard *sh = &s->shard[sx_shard_of(&ids[order[i]])];
+        struct sx_shard *sh = &d->shard[sx_shard_of(&ids[order[i]])];
         size_t here = 0;
         int r = 0;
 
-        end = sx_store_same_shard(ids, order, i, n);
+        end = sx_device_same_shard(ids, order, i, n);
         if (sx_shard_begin(sh, e))
-            return failed(s, e, "delete", n);
+            return failed(d, e, "delete", n);
         for (size_t k = i; k < end && !r; k++)
             r = delete_one(sh, &ids[order[k]], horizon_ms, &here, e);
         if (sx_shard_end(sh, r, e))
-            return failed(s, e, "delete", n);
+            return failed(d, e, "delete", n);
         total += here;
     }
     *deleted = total;

@@ -5,7 +5,7 @@
  * not synced for each batch: a lost update makes `size` and `durable` smaller than the truth, which
  * only makes recovery read more, and marks of bad packs are synced.
  */
-#include "fcgi/store/store_int.h"
+#include "fcgi/store/device_int.h"
 #include "libsx/base/mem.h"
 
 static const struct sx_db_schema schema = {

@@ -20,7 +20,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "fcgi/store/store_int.h"
+#include "fcgi/store/device_int.h"
 #include "libsx/base/log.h"
 #include "libsx/base/mem.h"
 
@@ -39,37 +39,37 @@ static bool pack_number(const char *name, uint64_t *number)
     return v > 0 && v <= INT64_MAX;
 }
 
-static int register_packs(struct sx_store *s, struct sx_err *e)
+static int register_packs(struct sx_device *d, struct sx_err *e)
 {
-    SX_AUTO_FREE char *dir = sx_asprintf("%s/packs", s->dir);
-    DIR *d = opendir(dir);
+    SX_AUTO_FREE char *dir = sx_asprintf("%s/packs", d->dir);
+    DIR *dp = opendir(dir);
     struct dirent *de;
     uint64_t number;
     int r = 0;
 
-    if (!d)
+    if (!dp)
         return sx_err_errno(e, errno, "open %s", dir);
-    while (!r && (de = readdir(d)) != NULL)
+    while (!r && (de = readdir(dp)) != NULL)
         if (pack_number(de->d_name, &number))
-            r = sx_packs_add(&s->packs, number, e);
-    closedir(d);
+            r = sx_packs_add(&d->packs, number, e);
+    closedir(dp);
     return r;
 }
 
-static int drop_pack(struct sx_store *s, uint64_t number, struct sx_err *e)
+static int drop_pack(struct sx_device *d, uint64_t number, struct sx_err *e)
 {
     for (unsigned i = 0; i < SX_SHARDS; i++) {
         struct sx_usage u;
 
-        if (sx_shard_usage(&s->shard[i], number, &u, e))
+        if (sx_shard_usage(&d->shard[i], number, &u, e))
             return -1;
         if (u.blocks)
             sx_error("pack %llu is gone, with %llu blocks of shard %u", (unsigned long long)number,
                      (unsigned long long)u.blocks, i);
-        if (sx_shard_lose_pack(&s->shard[i], number, true, e))
+        if (sx_shard_lose_pack(&d->shard[i], number, true, e))
             return -1;
     }
-    return sx_packs_drop(&s->packs, number, e);
+    return sx_packs_drop(&d->packs, number, e);
 }
 
 /* ---- one pack ---- */
@@ -82,10 +82,10 @@ struct found {
     uint64_t added;
 };
 
-static int add_missing(struct sx_store *s, uint64_t pack, struct found *f, const uint32_t *order,
+static int add_missing(struct sx_device *d, uint64_t pack, struct found *f, const uint32_t *order,
                        size_t n, struct sx_err *e)
 {
-    struct sx_shard *sh = &s->shard[sx_shard_of(&f->id[order[0]])];
+    struct sx_shard *sh = &d->shard[sx_shard_of(&f->id[order[0]])];
     int r = 0;
 
     if (sx_shard_begin(sh, e))
@@ -109,20 +109,20 @@ static int add_missing(struct sx_store *s, uint64_t pack, struct found *f, const
     return sx_shard_end(sh, r, e);
 }
 
-static int flush(struct sx_store *s, uint64_t pack, struct found *f, struct sx_err *e)
+static int flush(struct sx_device *d, uint64_t pack, struct found *f, struct sx_err *e)
 {
-    SX_AUTO_FREE uint32_t *order = sx_store_order(f->id, f->n);
+    SX_AUTO_FREE uint32_t *order = sx_device_order(f->id, f->n);
 
     for (size_t i = 0, end; i < f->n; i = end) {
-        end = sx_store_same_shard(f->id, order, i, f->n);
-        if (add_missing(s, pack, f, order + i, end - i, e))
+        end = sx_device_same_shard(f->id, order, i, f->n);
+        if (add_missing(d, pack, f, order + i, end - i, e))
             return -1;
     }
     f->n = 0;
     return 0;
 }
 
-static int scan_tail(struct sx_store *s, uint64_t pack, struct sx_scan *sc, struct sx_err *e)
+static int scan_tail(struct sx_device *d, uint64_t pack, struct sx_scan *sc, struct sx_err *e)
 {
     SX_AUTO_FREE struct found *f = sx_calloc(1, sizeof *f);
     struct sx_record r;
@@ -132,10 +132,10 @@ static int scan_tail(struct sx_store *s, uint64_t pack, struct sx_scan *sc, stru
         f->id[f->n] = r.id;
         f->at[f->n] = at;
         f->len[f->n] = SX_RECORD_HEADER + r.len;
-        if (++f->n == RECOVER_BATCH && flush(s, pack, f, e))
+        if (++f->n == RECOVER_BATCH && flush(d, pack, f, e))
             return -1;
     }
-    if (flush(s, pack, f, e))
+    if (flush(d, pack, f, e))
         return -1;
     if (f->added || sc->skipped)
         sx_info("pack %llu: %llu blocks put back into the index, %llu bytes are no record",
@@ -144,23 +144,23 @@ static int scan_tail(struct sx_store *s, uint64_t pack, struct sx_scan *sc, stru
     return 0;
 }
 
-static int cut(struct sx_store *s, const struct sx_claim *c, uint64_t end, struct sx_err *e)
+static int cut(struct sx_device *d, const struct sx_claim *c, uint64_t end, struct sx_err *e)
 {
-    if (s->io->ftruncate(s->io, c->fd, (off_t)end))
+    if (d->io->ftruncate(d->io, c->fd, (off_t)end))
         return sx_err_errno(e, errno, "cut to %llu bytes", (unsigned long long)end);
-    if (s->io->fdatasync(s->io, c->fd))
+    if (d->io->fdatasync(d->io, c->fd))
         return sx_err_errno(e, errno, "fdatasync");
     return 0;
 }
 
 /* A damaged header only means that nothing is appended; one of a later version is not touched. */
-static int check_header(struct sx_store *s, const struct sx_claim *c, bool *good, struct sx_err *e)
+static int check_header(struct sx_device *d, const struct sx_claim *c, bool *good, struct sx_err *e)
 {
     struct sx_err why = SX_ERR_INIT;
     uint8_t h[SX_PACK_HEADER];
 
-    *good = sx_io_pread_all(s->io, c->fd, h, sizeof h, 0, &why) == 0 &&
-            sx_pack_header_check(h, s, c->number, &why) == 0;
+    *good = sx_io_pread_all(d->io, c->fd, h, sizeof h, 0, &why) == 0 &&
+            sx_pack_header_check(h, d, c->number, &why) == 0;
     if (why.code == SX_EVERSION)
         return sx_err_set(e, SX_EVERSION, "%s", why.msg);
     if (!*good)
@@ -169,7 +169,7 @@ static int check_header(struct sx_store *s, const struct sx_claim *c, bool *good
 }
 
 /* Reads the tail; gives the state and the size that the table shall have. */
-static int recover_tail(struct sx_store *s, struct sx_claim *c, struct sx_pack_row *row,
+static int recover_tail(struct sx_device *d, struct sx_claim *c, struct sx_pack_row *row,
                         struct sx_err *e)
 {
     uint64_t from = sx_max_u64(row->durable, SX_PACK_HEADER);
@@ -183,58 +183,58 @@ static int recover_tail(struct sx_store *s, struct sx_claim *c, struct sx_pack_r
         row->size = row->state == SX_PACK_BAD ? to : c->size;
         return 0;
     }
-    if (s->io->fdatasync(s->io, c->fd))
+    if (d->io->fdatasync(d->io, c->fd))
         return sx_err_errno(e, errno, "fdatasync");
-    sx_scan_init(&sc, s->io, c->fd, from, to);
-    r = scan_tail(s, c->number, &sc, e);
+    sx_scan_init(&sc, d->io, c->fd, from, to);
+    r = scan_tail(d, c->number, &sc, e);
     row->size = to;
     if (!r && sc.valid_end < to && row->state != SX_PACK_BAD) {
-        r = cut(s, c, sc.valid_end, e);
+        r = cut(d, c, sc.valid_end, e);
         row->size = sc.valid_end;
     }
     sx_scan_fini(&sc);
     return r;
 }
 
-static int recover_pack(struct sx_store *s, struct sx_pack_row *row, struct sx_err *e)
+static int recover_pack(struct sx_device *d, struct sx_pack_row *row, struct sx_err *e)
 {
     struct sx_pack_row was = *row;
     struct sx_claim c = { 0 };
     int state = row->state, r;
     bool got, good = true;
 
-    if (sx_pack_try(s, row->number, &c, &got, e))
+    if (sx_pack_try(d, row->number, &c, &got, e))
         return -1;
     if (!got)
-        return drop_pack(s, row->number, e);
+        return drop_pack(d, row->number, e);
     if (c.size < row->size)
         sx_error("pack %llu: %llu bytes, %llu expected", (unsigned long long)row->number,
                  (unsigned long long)c.size, (unsigned long long)row->size);
-    r = c.size > row->durable ? check_header(s, &c, &good, e) : 0;
+    r = c.size > row->durable ? check_header(d, &c, &good, e) : 0;
     if (!good && state != SX_PACK_BAD)
         state = SX_PACK_SEALED;
     if (!r)
-        r = recover_tail(s, &c, row, e);
+        r = recover_tail(d, &c, row, e);
     if (!r && (state != was.state || row->size != was.size))
-        r = sx_packs_set(&s->packs, row->number, state, row->size, false, e);
-    sx_pack_release(s, &c);
+        r = sx_packs_set(&d->packs, row->number, state, row->size, false, e);
+    sx_pack_release(d, &c);
     return r ? sx_err_wrap(e, "pack %llu", (unsigned long long)row->number) : 0;
 }
 
 /* Usage rows of packs that the table does not know: their blocks are lost. */
-static int drop_unknown(struct sx_store *s, struct sx_err *e)
+static int drop_unknown(struct sx_device *d, struct sx_err *e)
 {
     for (unsigned i = 0; i < SX_SHARDS; i++) {
         SX_AUTO_FREE uint64_t *gone = NULL;
         size_t n = 0, room = 0;
         int r;
 
-        while ((r = sx_db_step(s->shard[i].q[SX_Q_USAGE_ALL], e)) == 1) {
-            uint64_t pack = (uint64_t)sqlite3_column_int64(s->shard[i].q[SX_Q_USAGE_ALL], 0);
+        while ((r = sx_db_step(d->shard[i].q[SX_Q_USAGE_ALL], e)) == 1) {
+            uint64_t pack = (uint64_t)sqlite3_column_int64(d->shard[i].q[SX_Q_USAGE_ALL], 0);
             struct sx_pack_row row;
             bool found;
 
-            if (sx_packs_get(&s->packs, pack, &row, &found, e))
+            if (sx_packs_get(&d->packs, pack, &row, &found, e))
                 return -1;
             if (found)
                 continue;
@@ -245,33 +245,33 @@ static int drop_unknown(struct sx_store *s, struct sx_err *e)
             gone[n++] = pack;
         }
         for (size_t k = 0; k < n && !r; k++)
-            r = drop_pack(s, gone[k], e);
+            r = drop_pack(d, gone[k], e);
         if (r)
             return -1;
     }
     return 0;
 }
 
-int sx_store_recover(struct sx_store *s, bool whole, struct sx_err *e)
+int sx_device_recover(struct sx_device *d, bool whole, struct sx_err *e)
 {
     SX_AUTO_FREE struct sx_pack_row *rows = NULL;
     size_t n;
     bool synced;
 
-    if (register_packs(s, e) || drop_unknown(s, e) || sx_packs_list(&s->packs, false, &rows, &n, e))
+    if (register_packs(d, e) || drop_unknown(d, e) || sx_packs_list(&d->packs, false, &rows, &n, e))
         return -1;
     if (n == 0) /* a new store: nothing to find, and no lease can have been lost */
-        return sx_store_set_floor(s, 0, e);
-    sx_info("block store %s was not closed: reading the ends of its packs", s->dir);
+        return sx_device_set_floor(d, 0, e);
+    sx_info("block store %s was not closed: reading the ends of its packs", d->dir);
     for (size_t i = 0; i < n; i++) {
         if (whole)
             rows[i].durable = 0;
-        if (recover_pack(s, &rows[i], e))
+        if (recover_pack(d, &rows[i], e))
             return -1;
     }
-    if (sx_store_checkpoint(s, &synced, e))
+    if (sx_device_checkpoint(d, &synced, e))
         return -1;
     if (whole && !synced)
         return sx_err_set(e, SX_EUNAVAIL, "the new index could not be synced");
-    return sx_store_set_floor(s, sx_store_now_ms(s) + sx_store_lease_period_ms(s), e);
+    return sx_device_set_floor(d, sx_device_now_ms(d) + sx_device_lease_period_ms(d), e);
 }

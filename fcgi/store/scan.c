@@ -6,7 +6,7 @@
  */
 #include <errno.h>
 
-#include "fcgi/store/store_int.h"
+#include "fcgi/store/device_int.h"
 #include "libsx/base/mem.h"
 
 #define READ_AHEAD (1u << 20)

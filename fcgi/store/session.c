@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Opening and closing a store.
+ * Opening and closing a device.
  *
  * The file `lock` carries two locks (of open file descriptions, so they end with the process):
  *   byte 0, the door: held exclusively while a process opens or closes;
- *   byte 1, presence: held shared by all who have the store open.
+ *   byte 1, presence: held shared by all who have the device open.
  * Who comes through the door and can have byte 1 exclusively is alone: on the way in he is the first,
  * and recovers unless the file `clean` is there; on the way out he is the last, and makes that file.
  * It is removed, durably, before the first process opens anything for writing.
@@ -16,7 +16,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "fcgi/store/store_int.h"
+#include "fcgi/store/device_int.h"
 #include "libsx/base/log.h"
 #include "libsx/base/mem.h"
 #include "libsx/base/wire.h"
@@ -39,79 +39,79 @@ static int lock_byte(int fd, int byte, short type, bool wait)
     return r;
 }
 
-static int enter(struct sx_store *s, bool *alone, struct sx_err *e)
+static int enter(struct sx_device *d, bool *alone, struct sx_err *e)
 {
-    SX_AUTO_FREE char *path = sx_asprintf("%s/lock", s->dir);
+    SX_AUTO_FREE char *path = sx_asprintf("%s/lock", d->dir);
 
-    s->lock_fd = s->io->open(s->io, path, O_RDWR | O_CREAT, 0640);
-    if (s->lock_fd < 0)
+    d->lock_fd = d->io->open(d->io, path, O_RDWR | O_CREAT, 0640);
+    if (d->lock_fd < 0)
         return sx_err_errno(e, errno, "open %s", path);
-    if (lock_byte(s->lock_fd, DOOR, F_WRLCK, true))
+    if (lock_byte(d->lock_fd, DOOR, F_WRLCK, true))
         return sx_err_errno(e, errno, "lock %s", path);
-    *alone = lock_byte(s->lock_fd, PRESENCE, F_WRLCK, false) == 0;
+    *alone = lock_byte(d->lock_fd, PRESENCE, F_WRLCK, false) == 0;
     return 0;
 }
 
 /* Through the door, and it is free for the next. */
-static int settle(struct sx_store *s, struct sx_err *e)
+static int settle(struct sx_device *d, struct sx_err *e)
 {
-    if (lock_byte(s->lock_fd, PRESENCE, F_RDLCK, false) ||
-        lock_byte(s->lock_fd, DOOR, F_UNLCK, false))
-        return sx_err_errno(e, errno, "lock %s", s->dir);
+    if (lock_byte(d->lock_fd, PRESENCE, F_RDLCK, false) ||
+        lock_byte(d->lock_fd, DOOR, F_UNLCK, false))
+        return sx_err_errno(e, errno, "lock %s", d->dir);
     return 0;
 }
 
 /* ---- small files ---- */
 
-static bool is_clean(struct sx_store *s)
+static bool is_clean(struct sx_device *d)
 {
-    SX_AUTO_FREE char *path = sx_asprintf("%s/clean", s->dir);
+    SX_AUTO_FREE char *path = sx_asprintf("%s/clean", d->dir);
 
     return access(path, F_OK) == 0;
 }
 
-static int remove_clean(struct sx_store *s, struct sx_err *e)
+static int remove_clean(struct sx_device *d, struct sx_err *e)
 {
-    SX_AUTO_FREE char *path = sx_asprintf("%s/clean", s->dir);
+    SX_AUTO_FREE char *path = sx_asprintf("%s/clean", d->dir);
 
-    if (s->io->unlink(s->io, path))
+    if (d->io->unlink(d->io, path))
         return errno == ENOENT ? 0 : sx_err_errno(e, errno, "remove %s", path);
-    return sx_io_sync_dir(s->io, s->dir, e);
+    return sx_io_sync_dir(d->io, d->dir, e);
 }
 
-/* In place, without a new file: a store on a full disk must open, too.  A torn write is seen by the
+/* In place, without a new file: a device on a full disk must open, too.  A torn write is seen by the
  * checksum, and the floor is then set anew. */
-int sx_store_set_floor(struct sx_store *s, uint64_t floor_ms, struct sx_err *e)
+int sx_device_set_floor(struct sx_device *d, uint64_t floor_ms, struct sx_err *e)
 {
-    SX_AUTO_FREE char *path = sx_asprintf("%s/floor", s->dir);
+    SX_AUTO_FREE char *path = sx_asprintf("%s/floor", d->dir);
     uint8_t b[FLOOR_SIZE];
-    int fd = s->io->open(s->io, path, O_WRONLY | O_CREAT, 0640), r;
+    int fd = d->io->open(d->io, path, O_WRONLY | O_CREAT, 0640), r;
 
     if (fd < 0)
         return sx_err_errno(e, errno, "open %s", path);
     memcpy(b, FLOOR_MAGIC, 4);
     sx_put_u64(b + 4, floor_ms);
     sx_put_u32(b + 12, sx_crc32c(0, b, 12));
-    r = sx_io_pwrite_all(s->io, fd, b, sizeof b, 0, e);
-    if (!r && s->io->fsync(s->io, fd))
+    r = sx_io_pwrite_all(d->io, fd, b, sizeof b, 0, e);
+    if (!r && d->io->fsync(d->io, fd))
         r = sx_err_errno(e, errno, "fsync");
-    s->io->close(s->io, fd);
-    if (r || sx_io_sync_dir(s->io, s->dir, e))
+    d->io->close(d->io, fd);
+    if (r || sx_io_sync_dir(d->io, d->dir, e))
         return sx_err_wrap(e, "%s", path);
-    s->floor_ms = floor_ms;
+    d->floor_ms = floor_ms;
     return 0;
 }
 
 /* *good false: the file is there and damaged, and the floor must be set anew. */
-static int load_floor(struct sx_store *s, bool *good, struct sx_err *e)
+static int load_floor(struct sx_device *d, bool *good, struct sx_err *e)
 {
-    SX_AUTO_FREE char *path = sx_asprintf("%s/floor", s->dir);
+    SX_AUTO_FREE char *path = sx_asprintf("%s/floor", d->dir);
     SX_AUTO(sx_buf) struct sx_buf b = SX_BUF_INIT;
     struct sx_err why = SX_ERR_INIT;
 
-    s->floor_ms = 0;
+    d->floor_ms = 0;
     *good = true;
-    if (sx_io_read_file(s->io, path, FLOOR_SIZE, &b, &why)) {
+    if (sx_io_read_file(d->io, path, FLOOR_SIZE, &b, &why)) {
         *good = why.code == SX_ENOTFOUND;
         if (*good || why.code == SX_ETOOBIG)
             return 0;
@@ -121,41 +121,41 @@ static int load_floor(struct sx_store *s, bool *good, struct sx_err *e)
     *good = b.len == FLOOR_SIZE && memcmp(b.data, FLOOR_MAGIC, 4) == 0 &&
             sx_get_u32(b.data + 12) == sx_crc32c(0, b.data, 12);
     if (*good)
-        s->floor_ms = sx_get_u64(b.data + 4);
+        d->floor_ms = sx_get_u64(b.data + 4);
     return 0;
 }
 
 /* ---- opening ---- */
 
-static int make_dirs(struct sx_store *s, struct sx_err *e)
+static int make_dirs(struct sx_device *d, struct sx_err *e)
 {
-    SX_AUTO_FREE char *packs = sx_asprintf("%s/packs", s->dir);
-    SX_AUTO_FREE char *index = sx_asprintf("%s/index", s->dir);
+    SX_AUTO_FREE char *packs = sx_asprintf("%s/packs", d->dir);
+    SX_AUTO_FREE char *index = sx_asprintf("%s/index", d->dir);
 
     return sx_io_mkdirs(packs, e) || sx_io_mkdirs(index, e) ? -1 : 0;
 }
 
-static int open_index(struct sx_store *s, bool *fresh, struct sx_err *e)
+static int open_index(struct sx_device *d, bool *fresh, struct sx_err *e)
 {
     bool made;
 
     *fresh = false;
-    if (sx_packs_open(&s->packs, s->dir, &made, e))
+    if (sx_packs_open(&d->packs, d->dir, &made, e))
         return -1;
     *fresh = made;
     for (unsigned i = 0; i < SX_SHARDS; i++) {
-        if (sx_shard_open(&s->shard[i], s->dir, i, &made, e))
+        if (sx_shard_open(&d->shard[i], d->dir, i, &made, e))
             return -1;
         *fresh = *fresh || made;
     }
     return 0;
 }
 
-static bool index_complete(struct sx_store *s)
+static bool index_complete(struct sx_device *d)
 {
     for (unsigned i = 0; i <= SX_SHARDS; i++) {
-        SX_AUTO_FREE char *path = i < SX_SHARDS ? sx_asprintf("%s/index/shard-%u.db", s->dir, i)
-                                                : sx_asprintf("%s/index/packs.db", s->dir);
+        SX_AUTO_FREE char *path = i < SX_SHARDS ? sx_asprintf("%s/index/shard-%u.db", d->dir, i)
+                                                : sx_asprintf("%s/index/packs.db", d->dir);
 
         if (access(path, F_OK))
             return false;
@@ -163,11 +163,11 @@ static bool index_complete(struct sx_store *s)
     return true;
 }
 
-static void close_index(struct sx_store *s)
+static void close_index(struct sx_device *d)
 {
     for (unsigned i = 0; i < SX_SHARDS; i++)
-        sx_shard_close(&s->shard[i]);
-    sx_packs_close(&s->packs);
+        sx_shard_close(&d->shard[i]);
+    sx_packs_close(&d->packs);
 }
 
 static bool is_index_file(const char *name)
@@ -175,117 +175,117 @@ static bool is_index_file(const char *name)
     return strncmp(name, "shard-", 6) == 0 || strncmp(name, "packs.db", 8) == 0;
 }
 
-static int remove_index(struct sx_store *s, struct sx_err *e)
+static int remove_index(struct sx_device *d, struct sx_err *e)
 {
-    SX_AUTO_FREE char *dir = sx_asprintf("%s/index", s->dir);
-    DIR *d = opendir(dir);
+    SX_AUTO_FREE char *dir = sx_asprintf("%s/index", d->dir);
+    DIR *dp = opendir(dir);
     struct dirent *de;
     int r = 0;
 
-    if (!d)
+    if (!dp)
         return sx_err_errno(e, errno, "open %s", dir);
-    while (!r && (de = readdir(d)) != NULL) {
+    while (!r && (de = readdir(dp)) != NULL) {
         SX_AUTO_FREE char *path = sx_asprintf("%s/%s", dir, de->d_name);
 
-        if (is_index_file(de->d_name) && s->io->unlink(s->io, path))
+        if (is_index_file(de->d_name) && d->io->unlink(d->io, path))
             r = sx_err_errno(e, errno, "remove %s", path);
     }
-    closedir(d);
-    return r ? r : sx_io_sync_dir(s->io, dir, e);
+    closedir(dp);
+    return r ? r : sx_io_sync_dir(d->io, dir, e);
 }
 
 /* The file `rebuild` says, from before the first empty part of an index is made until all packs are
  * read into it, that the index cannot be relied on: a crash in between must not leave a half-filled
  * one that looks whole. */
-static int begin_rebuild(struct sx_store *s, struct sx_err *e)
+static int begin_rebuild(struct sx_device *d, struct sx_err *e)
 {
-    SX_AUTO_FREE char *path = sx_asprintf("%s/rebuild", s->dir);
+    SX_AUTO_FREE char *path = sx_asprintf("%s/rebuild", d->dir);
 
-    return sx_io_replace(s->io, path, "", 0, 0640, e);
+    return sx_io_replace(d->io, path, "", 0, 0640, e);
 }
 
-void sx_store_suspect_index(struct sx_store *s)
+void sx_device_suspect_index(struct sx_device *d)
 {
     struct sx_err e = SX_ERR_INIT;
     bool damaged = false;
 
     for (unsigned i = 0; i < SX_SHARDS; i++) {
-        int rc = sqlite3_errcode(s->shard[i].db) & 0xff;
+        int rc = sqlite3_errcode(d->shard[i].db) & 0xff;
 
         damaged = damaged || rc == SQLITE_CORRUPT || rc == SQLITE_NOTADB;
     }
-    if (!damaged || s->suspected)
+    if (!damaged || d->suspected)
         return;
-    s->suspected = true;
+    d->suspected = true;
     sx_error("the index in %s is damaged; it is made anew when the node is started the next time",
-             s->dir);
-    if (begin_rebuild(s, &e))
+             d->dir);
+    if (begin_rebuild(d, &e))
         sx_error("%s", e.msg);
 }
 
-static bool rebuilding(struct sx_store *s)
+static bool rebuilding(struct sx_device *d)
 {
-    SX_AUTO_FREE char *path = sx_asprintf("%s/rebuild", s->dir);
+    SX_AUTO_FREE char *path = sx_asprintf("%s/rebuild", d->dir);
 
     return access(path, F_OK) == 0;
 }
 
-static int end_rebuild(struct sx_store *s, struct sx_err *e)
+static int end_rebuild(struct sx_device *d, struct sx_err *e)
 {
-    SX_AUTO_FREE char *path = sx_asprintf("%s/rebuild", s->dir);
+    SX_AUTO_FREE char *path = sx_asprintf("%s/rebuild", d->dir);
 
-    if (s->io->unlink(s->io, path) && errno != ENOENT)
+    if (d->io->unlink(d->io, path) && errno != ENOENT)
         return sx_err_errno(e, errno, "remove %s", path);
-    return sx_io_sync_dir(s->io, s->dir, e);
+    return sx_io_sync_dir(d->io, d->dir, e);
 }
 
 /* Opens the index, and recovers if the last session did not end well. */
-static int open_and_recover(struct sx_store *s, bool clean, struct sx_err *e)
+static int open_and_recover(struct sx_device *d, bool clean, struct sx_err *e)
 {
-    SX_AUTO_FREE char *index = sx_asprintf("%s/index", s->dir);
+    SX_AUTO_FREE char *index = sx_asprintf("%s/index", d->dir);
     bool fresh, floor_good, rebuild;
 
-    if (open_index(s, &fresh, e) || load_floor(s, &floor_good, e))
+    if (open_index(d, &fresh, e) || load_floor(d, &floor_good, e))
         return -1;
-    if (fresh && !rebuilding(s) && begin_rebuild(s, e)) /* an empty file in place of a part */
+    if (fresh && !rebuilding(d) && begin_rebuild(d, e)) /* an empty file in place of a part */
         return -1;
-    rebuild = rebuilding(s);
-    if (rebuild && sx_io_sync_dir(s->io, index, e))
+    rebuild = rebuilding(d);
+    if (rebuild && sx_io_sync_dir(d->io, index, e))
         return -1;
-    if ((!clean || rebuild || !floor_good) && sx_store_recover(s, rebuild, e))
+    if ((!clean || rebuild || !floor_good) && sx_device_recover(d, rebuild, e))
         return sx_err_wrap(e, "recover");
-    return rebuild ? end_rebuild(s, e) : 0;
+    return rebuild ? end_rebuild(d, e) : 0;
 }
 
 /* Alone: whatever the last session left is put in order.  A damaged index is thrown away: the
  * packs have all that was in it, except leases. */
-static int open_first(struct sx_store *s, struct sx_err *e)
+static int open_first(struct sx_device *d, struct sx_err *e)
 {
     struct sx_err why = SX_ERR_INIT;
-    bool clean = is_clean(s);
-    int r = rebuilding(s) ? remove_index(s, e) : index_complete(s) ? 0 : begin_rebuild(s, e);
+    bool clean = is_clean(d);
+    int r = rebuilding(d) ? remove_index(d, e) : index_complete(d) ? 0 : begin_rebuild(d, e);
 
     if (r)
         return -1;
-    r = open_and_recover(s, clean, &why);
+    r = open_and_recover(d, clean, &why);
     if (r && why.code == SX_ECORRUPT) {
         sx_error("the index is damaged and made anew: %s", why.msg);
-        close_index(s);
+        close_index(d);
         sx_err_clear(&why);
-        r = begin_rebuild(s, &why) || remove_index(s, &why) || open_and_recover(s, clean, &why);
+        r = begin_rebuild(d, &why) || remove_index(d, &why) || open_and_recover(d, clean, &why);
     }
     if (r) {
         sx_err_set(e, why.code, "%s", why.msg);
         return -1;
     }
-    return remove_clean(s, e);
+    return remove_clean(d, e);
 }
 
-static int open_beside(struct sx_store *s, struct sx_err *e)
+static int open_beside(struct sx_device *d, struct sx_err *e)
 {
     bool fresh, good;
 
-    if (open_index(s, &fresh, e) || load_floor(s, &good, e))
+    if (open_index(d, &fresh, e) || load_floor(d, &good, e))
         return -1;
     if (fresh)
         return sx_err_set(e, SX_ECORRUPT,
@@ -293,98 +293,98 @@ static int open_beside(struct sx_store *s, struct sx_err *e)
     return good ? 0 : sx_err_set(e, SX_ECORRUPT, "file 'floor' is damaged");
 }
 
-static void fill_options(struct sx_store *s, const struct sx_store_options *o)
+static void fill_options(struct sx_device *d, const struct sx_store_options *o)
 {
-    s->o = *o;
-    s->io = o->io ? o->io : &sx_io_posix;
-    if (!s->o.pack_max)
-        s->o.pack_max = SX_STORE_PACK_MAX;
-    if (!s->o.lease_s)
-        s->o.lease_s = SX_STORE_LEASE_S;
+    d->o = *o;
+    d->io = o->io ? o->io : &sx_io_posix;
+    if (!d->o.pack_max)
+        d->o.pack_max = SX_STORE_PACK_MAX;
+    if (!d->o.lease_s)
+        d->o.lease_s = SX_STORE_LEASE_S;
 }
 
-static void discard(struct sx_store *s)
+static void discard(struct sx_device *d)
 {
-    close_index(s);
+    close_index(d);
     for (unsigned i = 0; i < SX_FD_CACHE; i++)
-        if (s->fds[i].pack)
-            s->io->close(s->io, s->fds[i].fd);
-    if (s->lock_fd >= 0)
-        s->io->close(s->io, s->lock_fd);
-    free(s->dir);
-    s->magic = 0;
-    free(s);
+        if (d->fds[i].pack)
+            d->io->close(d->io, d->fds[i].fd);
+    if (d->lock_fd >= 0)
+        d->io->close(d->io, d->lock_fd);
+    free(d->dir);
+    d->magic = 0;
+    free(d);
 }
 
-static struct sx_store *new_store(const char *dir, const struct sx_store_options *o)
+static struct sx_device *new_device(const char *dir, const struct sx_store_options *o)
 {
-    struct sx_store *s = sx_calloc(1, sizeof *s);
+    struct sx_device *d = sx_calloc(1, sizeof *d);
 
-    s->magic = SX_STORE_MAGIC;
-    s->dir = sx_strdup(dir);
-    s->lock_fd = -1;
-    fill_options(s, o);
-    return s;
+    d->magic = SX_DEVICE_MAGIC;
+    d->dir = sx_strdup(dir);
+    d->lock_fd = -1;
+    fill_options(d, o);
+    return d;
 }
 
-int sx_store_open(const char *dir, const struct sx_store_options *o, struct sx_store **out,
-                  struct sx_err *e)
+int sx_device_open(const char *dir, const struct sx_store_options *o, struct sx_device **out,
+                   struct sx_err *e)
 {
-    struct sx_store *s = new_store(dir, o);
+    struct sx_device *d = new_device(dir, o);
     bool alone;
 
-    if (make_dirs(s, e) || enter(s, &alone, e) || (alone ? open_first(s, e) : open_beside(s, e)) ||
-        settle(s, e)) {
-        discard(s);
+    if (make_dirs(d, e) || enter(d, &alone, e) || (alone ? open_first(d, e) : open_beside(d, e)) ||
+        settle(d, e)) {
+        discard(d);
         return sx_err_wrap(e, "block store %s", dir);
     }
-    *out = s;
+    *out = d;
     return 0;
 }
 
-int sx_store_rebuild_index(const char *dir, const struct sx_store_options *o, struct sx_err *e)
+int sx_device_rebuild_index(const char *dir, const struct sx_store_options *o, struct sx_err *e)
 {
-    struct sx_store *s = new_store(dir, o);
+    struct sx_device *d = new_device(dir, o);
     bool alone;
-    int r = make_dirs(s, e) || enter(s, &alone, e) ? -1 : 0;
+    int r = make_dirs(d, e) || enter(d, &alone, e) ? -1 : 0;
 
     if (!r && !alone)
         r = sx_err_set(e, SX_ECONFLICT, "the store is in use: stop the node first");
     if (!r)
-        r = begin_rebuild(s, e) || remove_index(s, e) || open_first(s, e) || settle(s, e) ? -1 : 0;
+        r = begin_rebuild(d, e) || remove_index(d, e) || open_first(d, e) || settle(d, e) ? -1 : 0;
     if (r) {
-        discard(s);
+        discard(d);
         return sx_err_wrap(e, "block store %s", dir);
     }
-    sx_store_close(s);
+    sx_device_close(d);
     return 0;
 }
 
 /* ---- closing ---- */
 
-static int make_clean(struct sx_store *s, struct sx_err *e)
+static int make_clean(struct sx_device *d, struct sx_err *e)
 {
-    SX_AUTO_FREE char *path = sx_asprintf("%s/clean", s->dir);
+    SX_AUTO_FREE char *path = sx_asprintf("%s/clean", d->dir);
     bool whole;
 
-    if (sx_store_checkpoint(s, &whole, e))
+    if (sx_device_checkpoint(d, &whole, e))
         return -1;
-    if (whole && sx_db_checkpoint(s->packs.db, &whole, e))
+    if (whole && sx_db_checkpoint(d->packs.db, &whole, e))
         return -1;
     if (!whole)
         return sx_err_set(e, SX_EUNAVAIL, "the index could not be synced");
-    return sx_io_replace(s->io, path, "", 0, 0640, e);
+    return sx_io_replace(d->io, path, "", 0, 0640, e);
 }
 
-void sx_store_close(struct sx_store *s)
+void sx_device_close(struct sx_device *d)
 {
     struct sx_err e = SX_ERR_INIT;
 
-    if (!s)
+    if (!d)
         return;
-    sx_assert(s->magic == SX_STORE_MAGIC);
-    if (lock_byte(s->lock_fd, DOOR, F_WRLCK, true) == 0 &&
-        lock_byte(s->lock_fd, PRESENCE, F_WRLCK, false) == 0 && make_clean(s, &e))
-        sx_warn("block store %s is left unclean: %s", s->dir, e.msg);
-    discard(s);
+    sx_assert(d->magic == SX_DEVICE_MAGIC);
+    if (lock_byte(d->lock_fd, DOOR, F_WRLCK, true) == 0 &&
+        lock_byte(d->lock_fd, PRESENCE, F_WRLCK, false) == 0 && make_clean(d, &e))
+        sx_warn("block store %s is left unclean: %s", d->dir, e.msg);
+    discard(d);
 }

@@ -5,7 +5,7 @@
  *
  * Not synced for each commit (synchronous = NORMAL): packs are the truth.
  */
-#include "fcgi/store/store_int.h"
+#include "fcgi/store/device_int.h"
 #include "libsx/base/mem.h"
 
 static const struct sx_db_schema schema = {

@@ -1,120 +1,105 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * A store as a whole: how far its index is durable, its space, its statistics.
+ * A node's store above its devices: which device a call goes to.
  */
 #include "fcgi/store/store.h"
 
-#include <errno.h>
-#include <inttypes.h>
-#include <sys/statvfs.h>
-
-#include "fcgi/store/store_int.h"
-#include "libsx/base/clock.h"
+#include "fcgi/store/device.h"
 #include "libsx/base/mem.h"
 
-#define RESERVE_DIV 100
-
-/* ---- durability of the index ---- */
-
-/* `size` of each pack is read first: all rows below it were committed before it was set, so they
- * are in what the checkpoints make durable. */
-int sx_store_checkpoint(struct sx_store *s, bool *whole, struct sx_err *e)
-{
-    SX_AUTO_FREE struct sx_pack_row *rows = NULL;
-    size_t n;
-
-    *whole = true;
-    if (sx_packs_list(&s->packs, false, &rows, &n, e))
-        return sx_err_wrap(e, "checkpoint of the index");
-    for (unsigned i = 0; i < SX_SHARDS && *whole; i++)
-        if (sx_db_checkpoint(s->shard[i].db, whole, e))
-            return sx_err_wrap(e, "checkpoint of shard %u", i);
-    if (!*whole)
-        return 0;
-    s->since_checkpoint = 0;
-    if (sx_packs_set_durable(&s->packs, rows, n, e))
-        return sx_err_wrap(e, "checkpoint of the index");
-    return 0;
-}
-
-/* ---- space ---- */
-
-struct space {
-    uint64_t capacity, free, reserve;
+struct sx_store {
+    struct sx_device *device;
 };
 
-static int get_space(struct sx_store *s, struct space *sp, struct sx_err *e)
+int sx_store_open(const char *dir, const struct sx_store_options *o, struct sx_store **out,
+                  struct sx_err *e)
 {
-    struct statvfs v;
+    struct sx_store *s = sx_calloc(1, sizeof *s);
 
-    if (statvfs(s->dir, &v))
-        return sx_err_errno(e, errno, "statvfs %s", s->dir);
-    sp->capacity = s->o.capacity ? s->o.capacity : (uint64_t)v.f_blocks * v.f_frsize;
-    sp->free = (uint64_t)v.f_bavail * v.f_frsize;
-    sp->reserve = s->o.reserve ? s->o.reserve
-                               : sx_max_u64(SX_STORE_RESERVE_MIN, sp->capacity / RESERVE_DIV);
-    return 0;
-}
-
-int sx_store_check_space(struct sx_store *s, uint64_t bytes, struct sx_err *e)
-{
-    uint64_t now = sx_mono_ms(), packs;
-    struct space sp;
-
-    if (get_space(s, &sp, e))
+    if (sx_device_open(dir, o, &s->device, e)) {
+        free(s);
         return -1;
-    if (s->used_ms == 0 || now - s->used_ms >= SX_USED_MS) {
-        if (sx_packs_sum(&s->packs, &packs, &s->used, e))
-            return -1;
-        s->used_ms = now;
     }
-    if (s->used + bytes > sp.capacity)
-        return sx_err_set(e, SX_ENOSPACE, "the node's capacity is used up: %" PRIu64 " of %" PRIu64
-                          " bytes", s->used, sp.capacity);
-    if (sp.free < sp.reserve + bytes)
-        return sx_err_set(e, SX_ENOSPACE,
-                          "the disk is nearly full: %" PRIu64 " bytes free, %" PRIu64
-                          " kept in reserve", sp.free, sp.reserve);
+    *out = s;
     return 0;
 }
 
-static uint64_t minus(uint64_t a, uint64_t b)
+void sx_store_close(struct sx_store *s)
 {
-    return a > b ? a - b : 0;
+    if (!s)
+        return;
+    sx_device_close(s->device);
+    free(s);
 }
 
-int sx_store_stats(struct sx_store *s, struct sx_store_stats *out, struct sx_err *e)
+int sx_store_put(struct sx_store *s, const struct sx_record *recs, size_t n, uint64_t *lease_ms,
+                 size_t *written, struct sx_err *e)
 {
-    struct sx_store_stats st = { 0 };
-    struct space sp;
+    return sx_device_put(s->device, recs, n, lease_ms, written, e);
+}
 
-    if (get_space(s, &sp, e) || sx_packs_sum(&s->packs, &st.packs, &st.used, e))
-        return -1;
-    for (unsigned i = 0; i < SX_SHARDS; i++) {
-        sqlite3_stmt *q = s->shard[i].q[SX_Q_TOTAL];
+int sx_store_have(struct sx_store *s, const struct sx_id *ids, size_t n, uint8_t *present,
+                  uint64_t *lease_ms, struct sx_err *e)
+{
+    return sx_device_have(s->device, ids, n, present, lease_ms, e);
+}
 
-        if (sx_db_step(q, e) != 1)
-            return sx_err_wrap(e, "statistics of shard %u", i);
-        st.bytes += (uint64_t)sqlite3_column_int64(q, 0);
-        st.blocks += (uint64_t)sqlite3_column_int64(q, 1);
-        st.bad += (uint64_t)sqlite3_column_int64(q, 2);
-        sqlite3_reset(q);
-    }
-    st.dead = minus(st.used, st.bytes + st.packs * SX_PACK_HEADER);
-    st.capacity = sp.capacity;
-    st.free = minus(sp.capacity, st.used);
-    if (minus(sp.free, sp.reserve) < st.free)
-        st.free = minus(sp.free, sp.reserve);
-    *out = st;
-    return 0;
+int sx_store_exists(struct sx_store *s, const struct sx_id *ids, size_t n, uint8_t *present,
+                    struct sx_err *e)
+{
+    return sx_device_exists(s->device, ids, n, present, e);
+}
+
+int sx_store_get(struct sx_store *s, const struct sx_id *id, struct sx_buf *out, struct sx_err *e)
+{
+    return sx_device_get(s->device, id, out, e);
+}
+
+int sx_store_list(struct sx_store *s, const struct sx_id *after, struct sx_store_item *items,
+                  size_t max, size_t *n, struct sx_err *e)
+{
+    return sx_device_list(s->device, after, items, max, n, e);
+}
+
+int sx_store_list_bad(struct sx_store *s, const struct sx_id *after, struct sx_store_item *items,
+                      size_t max, size_t *n, struct sx_err *e)
+{
+    return sx_device_list_bad(s->device, after, items, max, n, e);
+}
+
+int sx_store_delete(struct sx_store *s, const struct sx_id *ids, size_t n, uint64_t horizon_ms,
+                    size_t *deleted, struct sx_err *e)
+{
+    return sx_device_delete(s->device, ids, n, horizon_ms, deleted, e);
+}
+
+int sx_store_compact(struct sx_store *s, uint64_t bytes_max, struct sx_store_compaction *done,
+                     struct sx_err *e)
+{
+    return sx_device_compact(s->device, bytes_max, done, e);
+}
+
+int sx_store_stats(struct sx_store *s, struct sx_store_stats *st, struct sx_err *e)
+{
+    return sx_device_stats(s->device, st, e);
 }
 
 uint64_t sx_store_lease_period_ms(const struct sx_store *s)
 {
-    return (uint64_t)s->o.lease_s * 1000;
+    return sx_device_lease_period_ms(s->device);
 }
 
 uint64_t sx_store_now_ms(const struct sx_store *s)
 {
-    return s->o.now_ms ? s->o.now_ms(s->o.now_ctx) : sx_wall_ms();
+    return sx_device_now_ms(s->device);
+}
+
+int sx_store_check(struct sx_store *s, bool deep, struct sx_store_report *r, struct sx_err *e)
+{
+    return sx_device_check(s->device, deep, r, e);
+}
+
+int sx_store_rebuild_index(const char *dir, const struct sx_store_options *o, struct sx_err *e)
+{
+    return sx_device_rebuild_index(dir, o, e);
 }

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The blocks of one device: a directory of packs (append-only runs of records, the truth) and an
- * index (SQLite, 8 shards) that says where each block lies and until when it is leased.
+ * The blocks of a node.  They lie on its devices (device.h).
  * Design: docs/design.md section 3; formats: docs/formats.md section 10.
  *
  * Any number of processes open the same store; each opens it for itself, after fork. A handle is
@@ -18,35 +17,12 @@
 #ifndef SX_FCGI_STORE_STORE_H
 #define SX_FCGI_STORE_STORE_H
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-
+#include "fcgi/store/values.h"
 #include "libsx/base/buf.h"
 #include "libsx/base/err.h"
-#include "libsx/codec/id.h"
 #include "libsx/codec/record.h"
-#include "libsx/io/io.h"
-
-#define SX_STORE_LEASE_S 3600u          /* default lease period, seconds */
-#define SX_STORE_PACK_MAX (256u << 20)  /* a pack is rolled at this size */
-#define SX_STORE_BATCH_MAX 4096u        /* ids or records in one call */
-#define SX_STORE_RESERVE_MIN (64u << 20)
 
 struct sx_store;
-
-struct sx_store_options {
-    const struct sx_io *io;         /* NULL: sx_io_posix */
-    uint64_t (*now_ms)(void *ctx);  /* NULL: sx_wall_ms */
-    void *now_ctx;
-    uint8_t cluster[16];            /* into pack headers */
-    uint64_t node;
-    uint64_t capacity;              /* bytes the packs may take; 0: the file system's size */
-    uint64_t reserve;               /* bytes of the file system that puts leave free; 0: the
-                                     * larger of 64 MiB and 1 % of the capacity */
-    uint64_t pack_max;              /* 0: SX_STORE_PACK_MAX */
-    uint32_t lease_s;               /* 0: SX_STORE_LEASE_S */
-};
 
 /* The options as DIR/node.json gives them (cluster, node, capacity, lease_s). */
 int sx_store_options_load(const char *node_dir, struct sx_store_options *o,
@@ -84,13 +60,6 @@ int sx_store_exists(struct sx_store *s, const struct sx_id *ids, size_t n, uint8
 int sx_store_get(struct sx_store *s, const struct sx_id *id, struct sx_buf *out,
                  struct sx_err *e) SX_MUST_CHECK;
 
-struct sx_store_item {
-    struct sx_id id;
-    uint64_t lease_ms; /* effective deadline (the floor after an unclean start included) */
-    uint32_t len;      /* of the record */
-    bool bad;          /* known to be damaged */
-};
-
 /* Up to `max` items in order of their ids, behind *after (NULL: from the first).  *n < max means
  * the end. */
 int sx_store_list(struct sx_store *s, const struct sx_id *after, struct sx_store_item *items,
@@ -104,41 +73,16 @@ int sx_store_list_bad(struct sx_store *s, const struct sx_id *after, struct sx_s
 int sx_store_delete(struct sx_store *s, const struct sx_id *ids, size_t n, uint64_t horizon_ms,
                     size_t *deleted, struct sx_err *e) SX_MUST_CHECK;
 
-struct sx_store_compaction {
-    uint64_t packs;       /* removed */
-    uint64_t freed;       /* bytes given back, net */
-    uint64_t copied;      /* bytes rewritten */
-    bool more;            /* there is more to do: `bytes_max` was reached */
-};
-
 /* Removes packs that are wholly dead and rewrites those that are at least half dead,
  * until about bytes_max bytes are copied (0: no limit). */
 int sx_store_compact(struct sx_store *s, uint64_t bytes_max, struct sx_store_compaction *done,
                      struct sx_err *e) SX_MUST_CHECK;
-
-struct sx_store_stats {
-    uint64_t blocks, bytes; /* live records and their size */
-    uint64_t dead;          /* bytes of the packs that are no live record */
-    uint64_t packs;
-    uint64_t used;          /* size of all packs */
-    uint64_t bad;           /* blocks known to be damaged */
-    uint64_t capacity;      /* declared, or the file system's size */
-    uint64_t free;          /* what may still be put: of capacity and of space, less reserve */
-};
 
 int sx_store_stats(struct sx_store *s, struct sx_store_stats *st, struct sx_err *e) SX_MUST_CHECK;
 
 /* Lease period in ms, and the wall clock that leases are counted in. */
 uint64_t sx_store_lease_period_ms(const struct sx_store *s);
 uint64_t sx_store_now_ms(const struct sx_store *s);
-
-struct sx_store_report {
-    uint64_t blocks;      /* rows looked at */
-    uint64_t missing;     /* rows that point at nothing */
-    uint64_t damaged;     /* rows whose record is damaged (deep), or marked so before */
-    uint64_t stray;       /* valid records in packs that no row points at (deep): dead space */
-    uint64_t index_faults; /* index files that SQLite finds wrong, or sums that do not agree */
-};
 
 /* Checks the whole store: fast = index against the sizes of the packs; deep = every record too.
  * What is found damaged is marked so, as by sx_store_get().  May run beside other processes. */

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Inside of the store: what its files share.  Who knows what:
+ * Inside of a device: what its files share.  Who knows what:
  *
  *   session.c  opening and closing, who is first and last
- *   store.c    how far the index is durable, space, statistics
+ *   device.c   how far the index is durable, space, statistics
  *   shard.c    the index: statements on one shard
  *   packs.c    the table of packs (index/packs.db)
  *   packfile.c pack files: header, claiming one to append to, appending, reading
@@ -15,13 +15,13 @@
  *
  * Order of locks: the door (session.c), a pack's lock, one shard's or the pack table's transaction.
  */
-#ifndef SX_FCGI_STORE_STORE_INT_H
-#define SX_FCGI_STORE_STORE_INT_H
+#ifndef SX_FCGI_STORE_DEVICE_INT_H
+#define SX_FCGI_STORE_DEVICE_INT_H
 
 #include "fcgi/store/db.h"
-#include "fcgi/store/store.h"
+#include "fcgi/store/device.h"
 
-#define SX_STORE_MAGIC 0x53585354u
+#define SX_DEVICE_MAGIC 0x53584456u
 #define SX_SHARDS 8u
 #define SX_SHARD_BITS 3
 #define SX_FD_CACHE 32u                     /* packs that a process keeps open for reading */
@@ -162,7 +162,7 @@ int sx_packs_set_durable(struct sx_packs *p, const struct sx_pack_row *rows, siz
 int sx_packs_sum(struct sx_packs *p, uint64_t *count, uint64_t *bytes,
                  struct sx_err *e) SX_MUST_CHECK;
 
-/* ---- the store ---- */
+/* ---- the device ---- */
 
 struct sx_fd_slot {
     uint64_t pack; /* 0: free */
@@ -177,7 +177,7 @@ struct sx_claim {
     uint64_t size;
 };
 
-struct sx_store {
+struct sx_device {
     uint32_t magic;
     char *dir;
     const struct sx_io *io;
@@ -201,50 +201,50 @@ static inline uint64_t sx_max_u64(uint64_t a, uint64_t b)
 }
 
 /* Notes how far the index of each pack is durable.  *whole: all of it is. */
-int sx_store_checkpoint(struct sx_store *s, bool *whole, struct sx_err *e) SX_MUST_CHECK;
+int sx_device_checkpoint(struct sx_device *d, bool *whole, struct sx_err *e) SX_MUST_CHECK;
 /* SX_ENOSPACE if `bytes` more would pass the capacity or reach into the reserve.  With many packs
  * their sum takes time, so it may be SX_USED_MS old, but for what this process has put. */
-int sx_store_check_space(struct sx_store *s, uint64_t bytes, struct sx_err *e) SX_MUST_CHECK;
+int sx_device_check_space(struct sx_device *d, uint64_t bytes, struct sx_err *e) SX_MUST_CHECK;
 /* After a call on a shard has failed: if SQLite says that the file is damaged, marks the index so
  * that the first process of the next start makes it anew. */
-void sx_store_suspect_index(struct sx_store *s);
+void sx_device_suspect_index(struct sx_device *d);
 /* Writes the floor file and uses it. */
-int sx_store_set_floor(struct sx_store *s, uint64_t floor_ms, struct sx_err *e) SX_MUST_CHECK;
+int sx_device_set_floor(struct sx_device *d, uint64_t floor_ms, struct sx_err *e) SX_MUST_CHECK;
 
 /* ---- pack files ---- */
 
-char *sx_pack_path(const struct sx_store *s, uint64_t number); /* to free */
+char *sx_pack_path(const struct sx_device *d, uint64_t number); /* to free */
 /* Finds an open pack with room for `need` bytes, or makes one, and locks it. */
-int sx_pack_claim(struct sx_store *s, uint64_t need, struct sx_claim *c,
+int sx_pack_claim(struct sx_device *d, uint64_t need, struct sx_claim *c,
                   struct sx_err *e) SX_MUST_CHECK;
 /* Takes the lock of one pack if it is free: *got.  For compaction. */
-int sx_pack_try(struct sx_store *s, uint64_t number, struct sx_claim *c, bool *got,
+int sx_pack_try(struct sx_device *d, uint64_t number, struct sx_claim *c, bool *got,
                 struct sx_err *e) SX_MUST_CHECK;
-void sx_pack_release(struct sx_store *s, struct sx_claim *c);
+void sx_pack_release(struct sx_device *d, struct sx_claim *c);
 
 struct sx_piece {
     const void *p;
     uint32_t len;
 };
 /* Appends n pieces and syncs.  After a failure the pack is bad for ever. */
-int sx_pack_append(struct sx_store *s, struct sx_claim *c, const struct sx_piece *pieces, size_t n,
+int sx_pack_append(struct sx_device *d, struct sx_claim *c, const struct sx_piece *pieces, size_t n,
                    struct sx_err *e) SX_MUST_CHECK;
 /* Notes the new end of the pack, when the index has all its records. */
-int sx_pack_advance(struct sx_store *s, struct sx_claim *c, struct sx_err *e) SX_MUST_CHECK;
+int sx_pack_advance(struct sx_device *d, struct sx_claim *c, struct sx_err *e) SX_MUST_CHECK;
 /* Reads a record's bytes behind `out`; not verified.  SX_ENOTFOUND, SX_ECORRUPT if it is not there
  * whole. */
-int sx_pack_read(struct sx_store *s, const struct sx_row *row, struct sx_buf *out,
+int sx_pack_read(struct sx_device *d, const struct sx_row *row, struct sx_buf *out,
                  struct sx_err *e) SX_MUST_CHECK;
 /* Reads and verifies: magic, length, checksum and id. */
-int sx_pack_read_record(struct sx_store *s, const struct sx_id *id, const struct sx_row *row,
+int sx_pack_read_record(struct sx_device *d, const struct sx_id *id, const struct sx_row *row,
                         struct sx_buf *out, struct sx_err *e) SX_MUST_CHECK;
 /* Closes a cached descriptor of the pack. */
-void sx_pack_forget(struct sx_store *s, uint64_t number);
-void sx_pack_header(uint8_t h[SX_PACK_HEADER], const struct sx_store *s, uint64_t number);
-int sx_pack_header_check(const uint8_t h[SX_PACK_HEADER], const struct sx_store *s, uint64_t number,
-                         struct sx_err *e) SX_MUST_CHECK;
+void sx_pack_forget(struct sx_device *d, uint64_t number);
+void sx_pack_header(uint8_t h[SX_PACK_HEADER], const struct sx_device *d, uint64_t number);
+int sx_pack_header_check(const uint8_t h[SX_PACK_HEADER], const struct sx_device *d,
+                         uint64_t number, struct sx_err *e) SX_MUST_CHECK;
 /* Opens a pack for reading; its size. */
-int sx_pack_open_read(struct sx_store *s, uint64_t number, int *fd, uint64_t *size,
+int sx_pack_open_read(struct sx_device *d, uint64_t number, int *fd, uint64_t *size,
                       struct sx_err *e) SX_MUST_CHECK;
 
 /* ---- walking a pack ---- */
@@ -271,11 +271,11 @@ int sx_scan_next(struct sx_scan *sc, struct sx_record *r, uint64_t *at);
 
 /* Under the exclusive lock: registers packs, drops rows of packs that are gone, reads tails
  * (`whole`: every pack from its start). */
-int sx_store_recover(struct sx_store *s, bool whole, struct sx_err *e) SX_MUST_CHECK;
+int sx_device_recover(struct sx_device *d, bool whole, struct sx_err *e) SX_MUST_CHECK;
 
 /* Indexes of ids in order: shards one behind the other, each in the order of its tree.  To free. */
-uint32_t *sx_store_order(const struct sx_id *ids, size_t n);
+uint32_t *sx_device_order(const struct sx_id *ids, size_t n);
 /* The end of the run from order[from] on that is in one shard. */
-size_t sx_store_same_shard(const struct sx_id *ids, const uint32_t *order, size_t from, size_t n);
+size_t sx_device_same_shard(const struct sx_id *ids, const uint32_t *order, size_t from, size_t n);
 
 #endif
