@@ -66,13 +66,12 @@ int sxadm_node_info(struct sxadm *a, int argc, char **argv, struct sx_err *e)
 static void print_report(const struct sxadm *a, const struct sx_store_report *r)
 {
     if (a->cli.json) {
-        cli_json(json_pack("{s:I, s:I, s:I, s:I, s:I}", "blocks", (json_int_t)r->blocks, "missing",
-                           (json_int_t)r->missing, "damaged", (json_int_t)r->damaged, "stray", (json_int_t)r->stray,
-                           "index_faults", (json_int_t)r->index_faults));
+        cli_json(json_pack("{s:I, s:I, s:I, s:I}", "blocks", (json_int_t)r->blocks, "bad", (json_int_t)r->bad, "stray",
+                           (json_int_t)r->stray, "index_faults", (json_int_t)r->index_faults));
         return;
     }
-    printf("blocks:       %" PRIu64 "\nmissing:      %" PRIu64 "\ndamaged:      %" PRIu64 "\nindex faults: %" PRIu64 "\n",
-           r->blocks, r->missing, r->damaged, r->index_faults);
+    printf("blocks:       %" PRIu64 "\nbad:          %" PRIu64 "\nindex faults: %" PRIu64 "\n", r->blocks, r->bad,
+           r->index_faults);
     if (a->deep)
         printf("stray:        %" PRIu64 " (dead space, no fault)\n", r->stray);
 }
@@ -92,9 +91,9 @@ int sxadm_node_check(struct sxadm *a, int argc, char **argv, struct sx_err *e)
         result = sx_store_check(s, a->deep, &r, e);
     if (result == 0) {
         print_report(a, &r);
-        if (r.missing + r.damaged > 0)
+        if (r.bad > 0)
             result = sx_err_set(e, SX_ECORRUPT, "%" PRIu64 " blocks in %s are bad; the node fetches them anew from the others",
-                                r.missing + r.damaged, dir);
+                                r.bad, dir);
         else if (r.index_faults > 0)
             result = sx_err_set(e, SX_ECORRUPT, "the index in %s is faulty; stop the node, then: sxadm node rebuild-index --dir %s",
                                 dir, dir);

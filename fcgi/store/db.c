@@ -5,6 +5,7 @@
 #include "fcgi/store/db.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "libsx/base/clock.h"
 #include "libsx/base/mem.h"
@@ -161,6 +162,19 @@ int sx_db_open(const char *path, const struct sx_db_schema *schema, sqlite3 **db
     if (fresh)
         *fresh = made;
     *db = h;
+    return 0;
+}
+
+/* Damage shows as words of the check, or as an error of it. */
+int sx_db_quick_check(sqlite3 *db, bool *sound, struct sx_err *e)
+{
+    sqlite3_stmt *st;
+
+    if (sx_db_prepare(db, "PRAGMA quick_check(1)", &st, e))
+        return -1;
+    *sound = sx_db_step(st, NULL) == 1 &&
+             strcmp((const char *)sqlite3_column_text(st, 0), "ok") == 0;
+    sqlite3_finalize(st);
     return 0;
 }
 

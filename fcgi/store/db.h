@@ -36,6 +36,9 @@ int sx_db_step(sqlite3_stmt *st, struct sx_err *e) SX_MUST_CHECK;
 /* Steps a statement that gives no rows: 0 or -1. */
 int sx_db_run(sqlite3_stmt *st, struct sx_err *e) SX_MUST_CHECK;
 
+/* SQLite's own check of a whole database, but for what can be wrong in unique indexes. */
+int sx_db_quick_check(sqlite3 *db, bool *sound, struct sx_err *e) SX_MUST_CHECK;
+
 /* Copies all that is committed into the database file and fsyncs it.  *whole: false if another
  * process's transaction kept a part back. */
 int sx_db_checkpoint(sqlite3 *db, bool *whole, struct sx_err *e) SX_MUST_CHECK;

@@ -11,7 +11,8 @@
  *   ops.c      put, have, exists, get, list, delete
  *   recover.c  bringing the index up to date from the packs
  *   compact.c  giving dead space back
- *   check.c    checking all of it
+ *   scrub.c    verifying and mending all of it, step by step
+ *   check.c    the same at once
  *
  * Order of locks: the door (session.c), a pack's lock, one shard's or the pack table's transaction.
  */
@@ -50,6 +51,9 @@ enum sx_shard_stmt {
     SX_Q_DROP_PACK,
     SX_Q_TOTAL,
     SX_Q_RECOUNT,
+    SX_Q_USAGE_CLEAR,
+    SX_Q_USAGE_FILL,
+    SX_Q_IN_PACK,
     SX_Q_COUNT
 };
 
@@ -95,6 +99,9 @@ int sx_shard_move(struct sx_shard *sh, const struct sx_id *id, const struct sx_r
 /* Adds to the live bytes and blocks of a pack. */
 int sx_shard_use(struct sx_shard *sh, uint64_t pack, int64_t bytes, int64_t blocks,
                  struct sx_err *e) SX_MUST_CHECK;
+/* Puts the row in place of `old` (NULL: there is none), and the usage of both packs right. */
+int sx_shard_replace(struct sx_shard *sh, const struct sx_id *id, const struct sx_row *old,
+                     const struct sx_row *row, struct sx_err *e) SX_MUST_CHECK;
 /* Own transactions: */
 /* Marks the row bad if it still is where `at` says. */
 int sx_shard_mark_bad(struct sx_shard *sh, const struct sx_id *id, const struct sx_row *at,
@@ -109,6 +116,19 @@ struct sx_usage {
 
 int sx_shard_usage(struct sx_shard *sh, uint64_t pack, struct sx_usage *u,
                    struct sx_err *e) SX_MUST_CHECK;
+/* Counts the use of the packs anew.  *faults: how many sums were wrong; `mend`: they are put
+ * right. */
+int sx_shard_recount(struct sx_shard *sh, bool mend, uint64_t *faults,
+                     struct sx_err *e) SX_MUST_CHECK;
+
+struct sx_pack_area {
+    uint64_t pack, from, to; /* offsets: from … to - 1 */
+};
+
+/* The good blocks whose rows point into an area, in order, at most `max`: from the first if *n is 0,
+ * else behind the *n that the last call gave.  Reads the whole shard. */
+int sx_shard_in_pack(struct sx_shard *sh, const struct sx_pack_area *area, struct sx_id *ids,
+                     size_t max, size_t *n, struct sx_err *e) SX_MUST_CHECK;
 
 /* ---- the table of packs ---- */
 
@@ -135,6 +155,7 @@ enum sx_packs_stmt {
     SX_P_LIST_OPEN,
     SX_P_DURABLE,
     SX_P_SUM,
+    SX_P_FROM,
     SX_P_COUNT
 };
 
@@ -159,6 +180,9 @@ int sx_packs_list(struct sx_packs *p, bool open_only, struct sx_pack_row **rows,
                   struct sx_err *e) SX_MUST_CHECK;
 int sx_packs_set_durable(struct sx_packs *p, const struct sx_pack_row *rows, size_t n,
                          struct sx_err *e) SX_MUST_CHECK;
+/* The pack of the least number that is not below `number`. */
+int sx_packs_from(struct sx_packs *p, uint64_t number, struct sx_pack_row *row, bool *found,
+                  struct sx_err *e) SX_MUST_CHECK;
 int sx_packs_sum(struct sx_packs *p, uint64_t *count, uint64_t *bytes,
                  struct sx_err *e) SX_MUST_CHECK;
 
@@ -208,6 +232,8 @@ int sx_device_check_space(struct sx_device *d, uint64_t bytes, struct sx_err *e)
 /* After a call on a shard has failed: if SQLite says that the file is damaged, marks the index so
  * that the first process of the next start makes it anew. */
 void sx_device_suspect_index(struct sx_device *d);
+/* Marks it so, whatever SQLite said. */
+void sx_device_distrust_index(struct sx_device *d);
 /* Writes the floor file and uses it. */
 int sx_device_set_floor(struct sx_device *d, uint64_t floor_ms, struct sx_err *e) SX_MUST_CHECK;
 
@@ -231,6 +257,8 @@ int sx_pack_append(struct sx_device *d, struct sx_claim *c, const struct sx_piec
                    struct sx_err *e) SX_MUST_CHECK;
 /* Notes the new end of the pack, when the index has all its records. */
 int sx_pack_advance(struct sx_device *d, struct sx_claim *c, struct sx_err *e) SX_MUST_CHECK;
+/* Is the place within its pack? */
+bool sx_pack_holds(struct sx_device *d, const struct sx_row *row);
 /* Reads a record's bytes behind `out`; not verified.  SX_ENOTFOUND, SX_ECORRUPT if it is not there
  * whole. */
 int sx_pack_read(struct sx_device *d, const struct sx_row *row, struct sx_buf *out,
@@ -259,6 +287,8 @@ struct sx_scan {
     uint64_t base;
     uint64_t valid_end;    /* behind the last valid record */
     uint64_t skipped;      /* bytes that belong to none */
+    uint64_t read_errors;  /* places that could not be read; the last of them: */
+    uint64_t error_at;
 };
 
 void sx_scan_init(struct sx_scan *sc, const struct sx_io *io, int fd, uint64_t from, uint64_t to);
@@ -272,6 +302,8 @@ int sx_scan_next(struct sx_scan *sc, struct sx_record *r, uint64_t *at);
 /* Under the exclusive lock: registers packs, drops rows of packs that are gone, reads tails
  * (`whole`: every pack from its start). */
 int sx_device_recover(struct sx_device *d, bool whole, struct sx_err *e) SX_MUST_CHECK;
+/* Gives a row to each pack on disk that the table does not know. */
+int sx_device_register_packs(struct sx_device *d, struct sx_err *e) SX_MUST_CHECK;
 
 /* Indexes of ids in order: shards one behind the other, each in the order of its tree.  To free. */
 uint32_t *sx_device_order(const struct sx_id *ids, size_t n);

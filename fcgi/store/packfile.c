@@ -354,6 +354,17 @@ void sx_pack_forget(struct sx_device *d, uint64_t number)
         }
 }
 
+bool sx_pack_holds(struct sx_device *d, const struct sx_row *row)
+{
+    uint64_t size;
+    int fd = -1;
+
+    if (row->pack == 0 || row->len <= SX_RECORD_HEADER || row->at < SX_PACK_HEADER ||
+        cached_fd(d, row->pack, &fd, NULL) || file_size(d, fd, &size, NULL))
+        return false;
+    return row->len <= size && row->at <= size - row->len;
+}
+
 int sx_pack_read(struct sx_device *d, const struct sx_row *row, struct sx_buf *out,
                  struct sx_err *e)
 {

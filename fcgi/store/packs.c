@@ -26,6 +26,8 @@ static const char *const sql[SX_P_COUNT] = {
     [SX_P_LIST_OPEN] =
         "SELECT number, state, size, durable FROM pack WHERE state = 0 ORDER BY number LIMIT ?1",
     [SX_P_DURABLE] = "UPDATE pack SET durable = ?2 WHERE number = ?1",
+    [SX_P_FROM] = "SELECT number, state, size, durable FROM pack WHERE number >= ?1"
+                  " ORDER BY number LIMIT 1",
     [SX_P_SUM] = "SELECT count(*), ifnull(sum(size), 0) FROM pack",
 };
 
@@ -73,10 +75,10 @@ static void read_row(sqlite3_stmt *st, struct sx_pack_row *row)
     row->durable = (uint64_t)sqlite3_column_int64(st, 3);
 }
 
-int sx_packs_get(struct sx_packs *p, uint64_t number, struct sx_pack_row *row, bool *found,
-                 struct sx_err *e)
+static int get(struct sx_packs *p, int q, uint64_t number, struct sx_pack_row *row, bool *found,
+               struct sx_err *e)
 {
-    sqlite3_stmt *st = p->q[SX_P_GET];
+    sqlite3_stmt *st = p->q[q];
     int r;
 
     sqlite3_bind_int64(st, 1, (sqlite3_int64)number);
@@ -89,6 +91,18 @@ int sx_packs_get(struct sx_packs *p, uint64_t number, struct sx_pack_row *row, b
         sqlite3_reset(st);
     }
     return 0;
+}
+
+int sx_packs_get(struct sx_packs *p, uint64_t number, struct sx_pack_row *row, bool *found,
+                 struct sx_err *e)
+{
+    return get(p, SX_P_GET, number, row, found, e);
+}
+
+int sx_packs_from(struct sx_packs *p, uint64_t number, struct sx_pack_row *row, bool *found,
+                  struct sx_err *e)
+{
+    return get(p, SX_P_FROM, number, row, found, e);
 }
 
 static int set(struct sx_packs *p, uint64_t number, int state, uint64_t size, struct sx_err *e)

@@ -39,7 +39,7 @@ static bool pack_number(const char *name, uint64_t *number)
     return v > 0 && v <= INT64_MAX;
 }
 
-static int register_packs(struct sx_device *d, struct sx_err *e)
+int sx_device_register_packs(struct sx_device *d, struct sx_err *e)
 {
     SX_AUTO_FREE char *dir = sx_asprintf("%s/packs", d->dir);
     DIR *dp = opendir(dir);
@@ -98,12 +98,7 @@ static int add_missing(struct sx_device *d, uint64_t pack, struct found *f, cons
         r = sx_shard_find(sh, &f->id[k], &old, &have, e);
         if (r || (have && old.state == SX_BLOCK_GOOD))
             continue;
-        if (have && old.pack)
-            r = sx_shard_use(sh, old.pack, -(int64_t)old.len, -1, e);
-        if (!r)
-            r = sx_shard_use(sh, pack, row.len, 1, e);
-        if (!r)
-            r = sx_shard_put(sh, &f->id[k], &row, e);
+        r = sx_shard_replace(sh, &f->id[k], have ? &old : NULL, &row, e);
         f->added++;
     }
     return sx_shard_end(sh, r, e);
@@ -258,7 +253,7 @@ int sx_device_recover(struct sx_device *d, bool whole, struct sx_err *e)
     size_t n;
     bool synced;
 
-    if (register_packs(d, e) || drop_unknown(d, e) || sx_packs_list(&d->packs, false, &rows, &n, e))
+    if (sx_device_register_packs(d, e) || drop_unknown(d, e) || sx_packs_list(&d->packs, false, &rows, &n, e))
         return -1;
     if (n == 0) /* a new store: nothing to find, and no lease can have been lost */
         return sx_device_set_floor(d, 0, e);

@@ -23,6 +23,14 @@ void sx_scan_fini(struct sx_scan *sc)
     sx_buf_fini(&sc->buf);
 }
 
+/* Each place that cannot be read is counted once, however often it is tried. */
+static void note_error(struct sx_scan *sc, uint64_t at)
+{
+    if (sc->read_errors == 0 || sc->error_at != at)
+        sc->read_errors++;
+    sc->error_at = at;
+}
+
 /* Makes the buffer hold up to `want` bytes from sc->at on; fewer only at the end or before a
  * place that cannot be read.  Returns how many. */
 static size_t fill(struct sx_scan *sc, size_t want)
@@ -47,6 +55,8 @@ static size_t fill(struct sx_scan *sc, size_t want)
 
         if (r < 0 && errno == EINTR)
             continue;
+        if (r < 0)
+            note_error(sc, sc->base + sc->buf.len);
         if (r <= 0)
             break;
         sx_buf_extend(&sc->buf, (size_t)r);

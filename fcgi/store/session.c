@@ -204,9 +204,21 @@ static int begin_rebuild(struct sx_device *d, struct sx_err *e)
     return sx_io_replace(d->io, path, "", 0, 0640, e);
 }
 
-void sx_device_suspect_index(struct sx_device *d)
+void sx_device_distrust_index(struct sx_device *d)
 {
     struct sx_err e = SX_ERR_INIT;
+
+    if (d->suspected)
+        return;
+    d->suspected = true;
+    sx_error("the index in %s is damaged; it is made anew when the node is started the next time",
+             d->dir);
+    if (begin_rebuild(d, &e))
+        sx_error("%s", e.msg);
+}
+
+void sx_device_suspect_index(struct sx_device *d)
+{
     bool damaged = false;
 
     for (unsigned i = 0; i < SX_SHARDS; i++) {
@@ -214,13 +226,8 @@ void sx_device_suspect_index(struct sx_device *d)
 
         damaged = damaged || rc == SQLITE_CORRUPT || rc == SQLITE_NOTADB;
     }
-    if (!damaged || d->suspected)
-        return;
-    d->suspected = true;
-    sx_error("the index in %s is damaged; it is made anew when the node is started the next time",
-             d->dir);
-    if (begin_rebuild(d, &e))
-        sx_error("%s", e.msg);
+    if (damaged)
+        sx_device_distrust_index(d);
 }
 
 static bool rebuilding(struct sx_device *d)

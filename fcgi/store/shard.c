@@ -5,6 +5,8 @@
  *
  * Not synced for each commit (synchronous = NORMAL): packs are the truth.
  */
+#include <string.h>
+
 #include "fcgi/store/device_int.h"
 #include "libsx/base/mem.h"
 
@@ -40,6 +42,11 @@ static const char *const sql[SX_Q_COUNT] = {
                    " (SELECT count(*) FROM block WHERE state <> 0) FROM usage WHERE pack <> 0",
     [SX_Q_RECOUNT] = "SELECT pack, sum(len), count(*) FROM block WHERE pack <> 0 GROUP BY pack"
                      " ORDER BY pack",
+    [SX_Q_USAGE_CLEAR] = "DELETE FROM usage",
+    [SX_Q_USAGE_FILL] = "INSERT INTO usage SELECT pack, sum(len), count(*) FROM block"
+                        " WHERE pack <> 0 GROUP BY pack",
+    [SX_Q_IN_PACK] = "SELECT id FROM block WHERE id > ?1 AND pack = ?2 AND at >= ?3 AND at < ?4"
+                     " AND state = 0 ORDER BY id LIMIT ?5",
 };
 
 int sx_shard_open(struct sx_shard *sh, const char *dir, unsigned number, bool *fresh,
@@ -160,6 +167,16 @@ int sx_shard_use(struct sx_shard *sh, uint64_t pack, int64_t bytes, int64_t bloc
     return sx_db_run(st, e);
 }
 
+int sx_shard_replace(struct sx_shard *sh, const struct sx_id *id, const struct sx_row *old,
+                     const struct sx_row *row, struct sx_err *e)
+{
+    if (old && old->pack && sx_shard_use(sh, old->pack, -(int64_t)old->len, -1, e))
+        return -1;
+    if (sx_shard_use(sh, row->pack, row->len, 1, e))
+        return -1;
+    return sx_shard_put(sh, id, row, e);
+}
+
 int sx_shard_mark_bad(struct sx_shard *sh, const struct sx_id *id, const struct sx_row *at,
                       struct sx_err *e)
 {
@@ -202,4 +219,68 @@ int sx_shard_usage(struct sx_shard *sh, uint64_t pack, struct sx_usage *u, struc
         sqlite3_reset(st);
     }
     return 0;
+}
+
+/* In one read transaction.  Packs that are counted and have no row show in the balance. */
+static int compare_usage(struct sx_shard *sh, uint64_t *faults, struct sx_err *e)
+{
+    sqlite3_stmt *st = sh->q[SX_Q_RECOUNT], *all = sh->q[SX_Q_USAGE_ALL];
+    int64_t balance = 0;
+    int r;
+
+    while ((r = sx_db_step(st, e)) == 1) {
+        struct sx_usage u;
+
+        if (sx_shard_usage(sh, (uint64_t)sqlite3_column_int64(st, 0), &u, e)) {
+            sqlite3_reset(st);
+            return -1;
+        }
+        balance += (int64_t)u.live;
+        if (u.live != (uint64_t)sqlite3_column_int64(st, 1) ||
+            u.blocks != (uint64_t)sqlite3_column_int64(st, 2))
+            ++*faults;
+    }
+    while (!r && (r = sx_db_step(all, e)) == 1) {
+        balance -= sqlite3_column_int64(all, 1);
+        r = 0;
+    }
+    if (!r && balance)
+        ++*faults;
+    return r;
+}
+
+int sx_shard_recount(struct sx_shard *sh, bool mend, uint64_t *faults, struct sx_err *e)
+{
+    int r;
+
+    *faults = 0;
+    if (sx_db_exec(sh->db, "BEGIN", e))
+        return -1;
+    r = compare_usage(sh, faults, e);
+    sqlite3_exec(sh->db, "COMMIT", NULL, NULL, NULL);
+    if (r || !*faults || !mend)
+        return r;
+    if (sx_shard_begin(sh, e))
+        return -1;
+    r = sx_db_run(sh->q[SX_Q_USAGE_CLEAR], e) || sx_db_run(sh->q[SX_Q_USAGE_FILL], e) ? -1 : 0;
+    return sx_shard_end(sh, r, e);
+}
+
+int sx_shard_in_pack(struct sx_shard *sh, const struct sx_pack_area *area, struct sx_id *ids,
+                     size_t max, size_t *n, struct sx_err *e)
+{
+    sqlite3_stmt *st = sh->q[SX_Q_IN_PACK];
+    struct sx_id after = *n ? ids[*n - 1] : (struct sx_id){ 0 };
+    int r;
+
+    sqlite3_bind_blob(st, 1, after.b, SX_ID_SIZE, SQLITE_STATIC);
+    sqlite3_bind_int64(st, 2, (sqlite3_int64)area->pack);
+    sqlite3_bind_int64(st, 3, (sqlite3_int64)area->from);
+    sqlite3_bind_int64(st, 4, (sqlite3_int64)area->to);
+    sqlite3_bind_int64(st, 5, (sqlite3_int64)max);
+    *n = 0;
+    while ((r = sx_db_step(st, e)) == 1)
+        if (sqlite3_column_bytes(st, 0) == SX_ID_SIZE)
+            memcpy(ids[(*n)++].b, sqlite3_column_blob(st, 0), SX_ID_SIZE);
+    return r;
 }

@@ -56,10 +56,9 @@ struct sx_store_stats {
 
 struct sx_store_report {
     uint64_t blocks;      /* rows looked at */
-    uint64_t missing;     /* rows that point at nothing */
-    uint64_t damaged;     /* rows whose record is damaged (deep), or marked so before */
+    uint64_t bad;         /* rows whose record is damaged or missing, now or known before */
     uint64_t stray;       /* valid records in packs that no row points at (deep): dead space */
-    uint64_t index_faults; /* index files that SQLite finds wrong, or sums that do not agree */
+    uint64_t index_faults; /* index files that SQLite finds wrong, or sums that did not agree */
 };
 
 #endif

@@ -110,8 +110,7 @@ static inline void util_check(struct sx_store *s)
 
     assert_done(sx_store_check(s, true, &r, &e), &e);
     assert_int_equal(r.index_faults, 0);
-    assert_int_equal(r.missing, 0);
-    assert_int_equal(r.damaged, 0);
+    assert_int_equal(r.bad, 0);
 }
 
 #endif

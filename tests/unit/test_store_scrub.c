@@ -1,0 +1,433 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Scrubbing a device (fcgi/store/scrub.h): each kind of damage is found, by a walk in steps of any
+ * size, and what the packs can mend is mended.
+ */
+#include "tests/unit/store_util.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sqlite3.h>
+
+#include "fcgi/store/scrub.h"
+#include "libsx/base/log.h"
+
+#define MAX 3000u
+enum { BLOCKS = 120, BATCH = 20, STEP = 4096 };
+
+/* What the walk asks: which blocks are referenced, and whether a content is right. */
+struct world {
+    bool referenced[BLOCKS];
+    unsigned wrong; /* the content of this block counts as wrong; BLOCKS: none */
+};
+
+static unsigned number_of(const struct sx_id *id)
+{
+    for (unsigned i = 0; i < BLOCKS; i++) {
+        struct sx_id other = util_id(i);
+
+        if (sx_id_cmp(&other, id) == 0)
+            return i;
+    }
+    return BLOCKS;
+}
+
+static int decode(void *ctx, const struct sx_record *r, struct sx_err *e)
+{
+    struct world *w = ctx;
+    unsigned n = number_of(&r->id);
+
+    if (n == BLOCKS || n == w->wrong)
+        return sx_err_set(e, SX_EBLOCK, "wrong content");
+    return 0;
+}
+
+static int referenced(void *ctx, const struct sx_id *ids, size_t n, uint8_t *yes, struct sx_err *e)
+{
+    struct world *w = ctx;
+
+    (void)e;
+    for (size_t i = 0; i < n; i++) {
+        unsigned k = number_of(&ids[i]);
+
+        yes[i] = k < BLOCKS && w->referenced[k];
+    }
+    return 0;
+}
+
+struct test {
+    char *dir;
+    struct sx_store_options o;
+    struct sx_device *d;
+    struct world world;
+};
+
+static struct test *make(void)
+{
+    struct test *t = sx_calloc(1, sizeof *t);
+    struct sx_err e = SX_ERR_INIT;
+    struct sx_store *s;
+
+    t->dir = util_dir();
+    t->world.wrong = BLOCKS;
+    t->o = (struct sx_store_options){ .node = 7, .capacity = 1u << 30, .reserve = 1,
+                                      .pack_max = 64 << 10 };
+    s = util_open(t->dir, &t->o);
+    for (uint64_t i = 0; i < BLOCKS; i += BATCH)
+        assert_done(util_put(s, i, BATCH, MAX, NULL, NULL, &e), &e);
+    sx_store_close(s);
+    assert_done(sx_device_open(t->dir, &t->o, &t->d, &e), &e);
+    return t;
+}
+
+static void end(struct test *t)
+{
+    sx_device_close(t->d);
+    util_remove(t->dir);
+    free(t);
+}
+
+/* A whole walk; each step by a walk that knows only the place. */
+static struct sx_scrub_found walk(struct test *t, uint64_t step)
+{
+    struct sx_scrub_walk w = { .decode = decode, .referenced = referenced, .ctx = &t->world };
+    struct sx_err e = SX_ERR_INIT;
+    unsigned steps = 0;
+
+    while (w.place.phase != SX_SCRUB_DONE) {
+        struct sx_scrub_walk next = { .decode = decode, .referenced = referenced,
+                                      .ctx = &t->world, .place = w.place, .found = w.found };
+
+        assert_done(sx_device_scrub(t->d, &next, step, &e), &e);
+        w = next;
+        assert_true(++steps < 100000);
+    }
+    return w.found;
+}
+
+/* Nothing is wrong (any more). */
+static void sound(struct test *t)
+{
+    struct sx_scrub_found f = walk(t, STEP);
+
+    assert_int_equal(f.blocks, BLOCKS);
+    assert_int_equal(f.damaged + f.mended + f.sums + f.headers + f.read_errors + f.index_faults, 0);
+}
+
+static unsigned readable(struct test *t)
+{
+    unsigned n = 0;
+
+    for (uint64_t i = 0; i < BLOCKS; i++) {
+        SX_AUTO(sx_buf) struct sx_buf got = SX_BUF_INIT, want = SX_BUF_INIT;
+        struct sx_id id = util_id(i);
+
+        if (sx_device_get(t->d, &id, &got, NULL))
+            continue;
+        util_record(&want, i, MAX);
+        assert_int_equal(got.len, want.len);
+        assert_memory_equal(got.data, want.data, want.len);
+        n++;
+    }
+    return n;
+}
+
+static size_t bad(struct test *t)
+{
+    struct sx_store_item items[BLOCKS];
+    struct sx_err e = SX_ERR_INIT;
+    size_t n;
+
+    assert_done(sx_device_list_bad(t->d, NULL, items, BLOCKS, &n, &e), &e);
+    return n;
+}
+
+/* SQL on every shard, as damage that SQLite does not see. */
+static void shards(struct test *t, const char *sql)
+{
+    for (unsigned i = 0; i < 8; i++) {
+        SX_AUTO_FREE char *path = sx_asprintf("%s/index/shard-%u.db", t->dir, i);
+        sqlite3 *db;
+
+        assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+        assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+        sqlite3_close(db);
+    }
+}
+
+static int open_pack(struct test *t, unsigned number)
+{
+    SX_AUTO_FREE char *path = sx_asprintf("%s/packs/%010u.pack", t->dir, number);
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+
+    assert_true(fd >= 0);
+    return fd;
+}
+
+static void nothing_wrong(void **state)
+{
+    struct test *t = make();
+
+    for (uint64_t step = 1; step <= 1 << 20; step *= 32) {
+        struct sx_scrub_found f = walk(t, step);
+
+        assert_int_equal(f.blocks, BLOCKS);
+        assert_int_equal(f.rows, BLOCKS);
+        assert_int_equal(f.stray + f.damaged + f.mended + f.sums, 0);
+    }
+    end(t);
+}
+
+static void flipped_bits(void **state)
+{
+    struct test *t = make();
+    struct sx_scrub_found f;
+    int fd = open_pack(t, 1);
+    uint8_t b;
+
+    for (unsigned i = 0; i < 5; i++) {
+        assert_int_equal(pread(fd, &b, 1, 2000 + i * 9000), 1);
+        b ^= 4;
+        assert_int_equal(pwrite(fd, &b, 1, 2000 + i * 9000), 1);
+    }
+    close(fd);
+    f = walk(t, STEP);
+    assert_int_equal(f.damaged, 5);
+    assert_int_equal(f.blocks, BLOCKS - 5);
+    assert_int_equal(bad(t), 5);
+    assert_int_equal(readable(t), BLOCKS - 5);
+    f = walk(t, 1 << 20); /* known already */
+    assert_int_equal(f.damaged, 0);
+    end(t);
+}
+
+static void zeroed_area(void **state)
+{
+    struct test *t = make();
+    uint8_t zero[20000] = { 0 };
+    struct sx_scrub_found f;
+    int fd = open_pack(t, 2);
+    unsigned left;
+
+    assert_int_equal(pwrite(fd, zero, sizeof zero, 8192), sizeof zero);
+    close(fd);
+    f = walk(t, STEP);
+    left = readable(t);
+    assert_in_range(left, BLOCKS - 30, BLOCKS - 5);
+    assert_int_equal(f.damaged, BLOCKS - left);
+    assert_int_equal(f.blocks, left);
+    end(t);
+}
+
+static void lost_pack(void **state)
+{
+    struct test *t = make();
+    SX_AUTO_FREE char *path = sx_asprintf("%s/packs/%010u.pack", t->dir, 2);
+    struct sx_scrub_found f;
+
+    assert_int_equal(unlink(path), 0);
+    f = walk(t, STEP);
+    assert_true(f.damaged > 5);
+    assert_int_equal(f.damaged, bad(t));
+    assert_int_equal(readable(t), BLOCKS - f.damaged);
+    end(t);
+}
+
+/* The index lies, in ways that its databases do not show; the packs have the truth. */
+static void wrong_rows(void **state)
+{
+    static const char *const damage[] = {
+        "UPDATE block SET at = at + 64",
+        "UPDATE block SET at = at | (1 << 40)",
+        "UPDATE block SET pack = CASE pack WHEN 1 THEN 2 ELSE 1 END",
+        "UPDATE block SET pack = pack + 1000",
+        "UPDATE block SET len = len + 8",
+        "UPDATE block SET len = 0",
+        "UPDATE block SET state = 1",
+        "UPDATE block SET state = 7",
+        "UPDATE block SET pack = 0, state = 1",
+    };
+
+    for (size_t i = 0; i < sizeof damage / sizeof *damage; i++) {
+        struct test *t = make();
+        struct sx_scrub_found f;
+
+        print_message("%s\n", damage[i]);
+        shards(t, damage[i]);
+        f = walk(t, STEP);
+        assert_int_equal(f.mended, BLOCKS);
+        assert_int_equal(readable(t), BLOCKS);
+        assert_int_equal(bad(t), 0);
+        walk(t, STEP); /* sums that were wrong because of the rows */
+        sound(t);
+        end(t);
+    }
+}
+
+static void lost_rows(void **state)
+{
+    struct test *t = make();
+    struct sx_scrub_found f;
+
+    for (unsigned i = 0; i < BLOCKS / 2; i++)
+        t->world.referenced[i] = true;
+    shards(t, "DELETE FROM block");
+    f = walk(t, STEP);
+    assert_int_equal(f.sums, 8);
+    assert_int_equal(f.mended, BLOCKS / 2);
+    assert_int_equal(f.stray, BLOCKS / 2);
+    assert_int_equal(readable(t), BLOCKS / 2);
+    f = walk(t, STEP);
+    assert_int_equal(f.blocks, BLOCKS / 2);
+    assert_int_equal(f.damaged + f.mended + f.sums, 0);
+    end(t);
+}
+
+static void wrong_ids(void **state)
+{
+    struct test *t = make();
+    struct sx_scrub_found f;
+
+    for (unsigned i = 0; i < BLOCKS; i++)
+        t->world.referenced[i] = true;
+    shards(t, "UPDATE block SET id = CAST(substr(id, 1, 31) || x'5a' AS BLOB)");
+    f = walk(t, STEP);
+    assert_int_equal(f.damaged, BLOCKS); /* blocks of ids that nobody knows */
+    assert_int_equal(f.mended, BLOCKS);
+    assert_int_equal(readable(t), BLOCKS);
+    end(t);
+}
+
+static void wrong_content(void **state)
+{
+    struct test *t = make();
+    struct sx_scrub_found f;
+
+    t->world.wrong = 17;
+    f = walk(t, STEP);
+    assert_int_equal(f.damaged, 1);
+    assert_int_equal(bad(t), 1);
+    f = walk(t, STEP); /* and it is not taken for good again */
+    assert_int_equal(f.mended, 0);
+    assert_int_equal(f.stray, 1);
+    t->world.wrong = BLOCKS;
+    assert_int_equal(walk(t, STEP).mended, 1);
+    sound(t);
+    end(t);
+}
+
+static void damaged_headers(void **state)
+{
+    struct test *t = make();
+    struct sx_scrub_found f;
+    int fd = open_pack(t, 1);
+
+    assert_int_equal(pwrite(fd, "X", 1, 9), 1);
+    close(fd);
+    f = walk(t, STEP);
+    assert_int_equal(f.headers, 1);
+    assert_int_equal(f.blocks, BLOCKS);
+    end(t);
+}
+
+static void wrong_pack_table(void **state)
+{
+    static const char *const damage[] = { "DELETE FROM pack", "UPDATE pack SET size = size * 3",
+                                          "UPDATE pack SET size = 64", "UPDATE pack SET state = 0",
+                                          "UPDATE pack SET state = 9" };
+
+    for (size_t i = 0; i < sizeof damage / sizeof *damage; i++) {
+        struct test *t = make();
+        SX_AUTO_FREE char *path = sx_asprintf("%s/index/packs.db", t->dir);
+        struct sx_store_stats st;
+        struct sx_err e = SX_ERR_INIT;
+        sqlite3 *db;
+
+        assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+        assert_int_equal(sqlite3_exec(db, damage[i], NULL, NULL, NULL), SQLITE_OK);
+        sqlite3_close(db);
+        assert_int_equal(walk(t, STEP).blocks, BLOCKS);
+        assert_done(sx_device_stats(t->d, &st, &e), &e);
+        assert_int_equal(st.blocks, BLOCKS);
+        sound(t);
+        end(t);
+    }
+}
+
+/* ---- a disk that does not give back what it has ---- */
+
+static bool disk_bad;
+
+static ssize_t bad_pread(const struct sx_io *io, int fd, void *p, size_t n, off_t at)
+{
+    enum { FROM = 16384, TO = 24576 }; /* of every pack */
+
+    if (disk_bad && at < TO && at + (off_t)n > FROM) {
+        if (at >= FROM) {
+            errno = EIO;
+            return -1;
+        }
+        n = (size_t)(FROM - at);
+    }
+    return sx_io_posix.pread(&sx_io_posix, fd, p, n, at);
+}
+
+static void unreadable_area(void **state)
+{
+    struct test *t = make();
+    struct sx_io io = sx_io_posix;
+    struct sx_scrub_found f;
+    struct sx_err e = SX_ERR_INIT;
+    struct sx_store_stats st;
+    unsigned left;
+
+    io.pread = bad_pread;
+    t->o.io = &io;
+    sx_device_close(t->d);
+    assert_done(sx_device_open(t->dir, &t->o, &t->d, &e), &e);
+    disk_bad = true;
+    f = walk(t, STEP);
+    assert_done(sx_device_stats(t->d, &st, &e), &e);
+    assert_true(f.read_errors >= 2 * (st.packs - 1));
+    left = readable(t);
+    assert_in_range(left, BLOCKS / 4, BLOCKS - 5);
+    assert_int_equal(bad(t), BLOCKS - left);
+    disk_bad = false; /* it was the cable */
+    f = walk(t, STEP);
+    assert_int_equal(f.mended, BLOCKS - left);
+    sound(t);
+    end(t);
+}
+
+/* A block that is looked at alone. */
+static void one_block(void **state)
+{
+    struct test *t = make();
+    struct sx_scrub_walk w = { .decode = decode, .ctx = &t->world };
+    struct sx_id id = util_id(3), none = { { 1, 2, 3 } };
+    struct sx_err e = SX_ERR_INIT;
+
+    assert_done(sx_device_scrub_block(t->d, &w, &id, &e), &e);
+    assert_done(sx_device_scrub_block(t->d, &w, &none, &e), &e);
+    assert_int_equal(w.found.blocks, 1);
+    t->world.wrong = 3;
+    assert_done(sx_device_scrub_block(t->d, &w, &id, &e), &e);
+    assert_int_equal(w.found.damaged, 1);
+    assert_int_equal(bad(t), 1);
+    end(t);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(nothing_wrong),   cmocka_unit_test(flipped_bits),
+        cmocka_unit_test(zeroed_area),     cmocka_unit_test(lost_pack),
+        cmocka_unit_test(wrong_rows),      cmocka_unit_test(lost_rows),
+        cmocka_unit_test(wrong_ids),       cmocka_unit_test(wrong_content),
+        cmocka_unit_test(damaged_headers), cmocka_unit_test(wrong_pack_table),
+        cmocka_unit_test(unreadable_area), cmocka_unit_test(one_block),
+    };
+
+    sx_log_level_set((enum sx_log_level)-1); /* hundreds of errors are to be expected */
+    return cmocka_run_group_tests_name("store scrub", tests, NULL, NULL);
+}
