@@ -8,24 +8,34 @@ SH_LOG_COMPILER = bash
 AM_TESTS_ENVIRONMENT = SX_SRCDIR='$(abs_top_srcdir)' SX_BUILDDIR='$(abs_top_builddir)' SX_NGINX='$(NGINX)'; \
 	export SX_SRCDIR SX_BUILDDIR SX_NGINX;
 
-sx_test_lib = tests/lib/cluster.py tests/lib/sxhttp.py tests/lib/cluster.sh tests/lib/load.py
+sx_test_lib = tests/lib/cluster.py tests/lib/sxhttp.py tests/lib/cluster.sh tests/lib/load.py \
+	tests/lib/disk.py tests/lib/fault.py tests/lib/goals.py
 sx_style_tests = tests/style/tree.py tests/style/headers.py tests/style/tools.py
 sx_cluster_tests = tests/cluster/test_single.py tests/cluster/test_bad_input.py tests/cluster/test_gc.py \
-	tests/cluster/test_roles.py tests/cluster/test_repair.py tests/cluster/test_three.py \
+	tests/cluster/test_roles.py tests/cluster/test_repair.py tests/cluster/test_three.py
+sx_fault_tests = tests/fault/test_power.py tests/fault/test_kill.py tests/fault/test_fsync.py \
 	tests/fault/test_hang.py tests/fault/test_order.py
-dist_check_SCRIPTS += $(sx_style_tests) $(sx_cluster_tests)
-TESTS += $(sx_style_tests) $(sx_cluster_tests)
+dist_check_SCRIPTS += $(sx_style_tests) $(sx_cluster_tests) $(sx_fault_tests)
+TESTS += $(sx_style_tests) $(sx_cluster_tests) $(sx_fault_tests)
 EXTRA_DIST += $(sx_test_lib)
 
 # `check` is also the name of a target, so it cannot stand in EXTRA_DIST.
 dist-hook:
 	cp $(top_srcdir)/check $(distdir)/check
 
+# The whole fault tier (`make check` does a tenth of it): at most 30 minutes.
+.PHONY: check-fault
+check-fault: all
+	status=0; \
+	SX_FAULT_SHARE=1 $(MAKE) $(AM_MAKEFLAGS) check TESTS='$(sx_fault_tests)' || status=$$?; \
+	python3 -B $(top_srcdir)/tests/lib/goals.py $(abs_top_builddir); \
+	exit $$status
+
 # The README of each folder.
 EXTRA_DIST += $(sx_readmes)
 sx_readmes = README CHANGES quickstart .ci/run \
-	docs/api.md docs/design.md docs/formats.md docs/glossary.md docs/operations.md docs/promises.md \
-	tests/bench/sxbench.py tests/sim/README.md \
+	docs/api.md docs/design.md docs/formats.md docs/glossary.md docs/operations.md docs/promises.md docs/reliability.md \
+	tests/bench/sxbench.py tests/fault/README.md tests/sim/README.md \
 	fcgi/README.md fcgi/api/README.md fcgi/cluster/README.md fcgi/meta/README.md fcgi/meta/manager/README.md \
 	fcgi/meta/raft/README.md fcgi/meta/sm/README.md libsx/auth/README.md libsx/base/README.md libsx/codec/README.md \
 	libsx/crypt/README.md libsx/http/README.md libsx/io/README.md libsx/place/README.md tools/README.md

@@ -224,6 +224,8 @@ class Cluster:
         conf.update(self.settings)
         with open(path, "w") as f:
             json.dump(conf, f)
+            f.flush()
+            os.fsync(f.fileno())
 
     def token(self):
         answer = self.nodes[0].client().request("POST", "/tokens", {"ttl_s": 900})

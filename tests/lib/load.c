@@ -2,11 +2,14 @@
  *
  * sxload: makes load on a cluster and remembers, outside of it, what was acknowledged.
  *
- *   sxload write URI JOURNAL SECONDS THREADS SIZE_MAX   puts, overwrites, copies and deletes files below URI
- *   sxload verify URI JOURNAL THREADS                   reads everything back
+ *   sxload write URI JOURNAL SECONDS THREADS SIZE_MAX [FILES]   puts, overwrites and deletes files below URI, at
+ *                                                               most FILES names a thread; goes on with what JOURNAL knows
+ *   sxload verify URI JOURNAL THREADS                           reads everything back
+ *   sxload settle URI JOURNAL THREADS                           the same; what nobody knew is now known, and stays
  *
  * A line of the journal: "ms thread I|A|F op name seed size", I before the operation, A when it was acknowledged, F when it
  * failed.  After F nobody knows whether it took effect, so both outcomes are right; after A only one is.
+ * settle is for when nothing can be under way any more: it notes what it found, so that the names can be used again.
  * A name belongs to one thread.  Content is a function of seed and size; a third of the files draw their seed from
  * a small pool, so that blocks are shared.
  */
@@ -51,6 +54,7 @@ static struct {
     FILE *journal;
     uint64_t until_ms, size_max;
     unsigned threads;
+    size_t files_max; /* of one thread */
     struct worker workers[THREADS_MAX];
 } g;
 
@@ -109,7 +113,7 @@ static int put(struct sx_cluster *k, const char *path, uint64_t seed, uint64_t s
 static void step(struct worker *w, struct sx_cluster *k)
 {
     uint64_t r = next_random(&w->random), seed = 0, size = 0;
-    bool fresh = w->n == 0 || (r % 10 < 6 && w->n < FILES_MAX);
+    bool fresh = w->n == 0 || (r % 10 < 6 && w->n < g.files_max);
     struct file *f = &w->files[fresh ? w->n : r / 16 % w->n];
     bool remove = !fresh && r % 10 == 9;
     const char *op = remove ? "delete" : "put";
@@ -175,7 +179,8 @@ static void *write_thread(void *arg)
     struct sx_cluster *k;
     struct sx_client *c = open_cluster(&k);
 
-    w->files = sx_calloc(FILES_MAX, sizeof *w->files);
+    if (!w->files)
+        w->files = sx_calloc(FILES_MAX, sizeof *w->files);
     w->random = (sx_mono_ns() ^ (w->number * 0x9e3779b97f4a7c15ull)) | 1;
     while (sx_mono_ms() < g.until_ms)
         step(w, k);
@@ -218,6 +223,13 @@ static bool is_content(struct sx_cluster *k, const char *path, uint64_t seed, ui
     return seed != 0 && !c.differs && c.at == size;
 }
 
+/* What was read once must stay, acknowledged or not. */
+static void settle(const struct worker *w, const struct file *f, uint64_t seed, uint64_t size)
+{
+    if (g.journal && f->maybe)
+        note(w, 'A', seed ? "put" : "delete", f, seed, size);
+}
+
 static void *verify_thread(void *arg)
 {
     struct worker *w = arg;
@@ -229,8 +241,11 @@ static void *verify_thread(void *arg)
         SX_AUTO_FREE char *path = path_of(f->name);
         char why[512];
 
-        if (is_content(k, path, f->seed, f->size, why, sizeof why) ||
-            (f->maybe && is_content(k, path, f->maybe_seed, f->maybe_size, why, sizeof why))) {
+        if (is_content(k, path, f->seed, f->size, why, sizeof why)) {
+            settle(w, f, f->seed, f->size);
+            w->done++;
+        } else if (f->maybe && is_content(k, path, f->maybe_seed, f->maybe_size, why, sizeof why)) {
+            settle(w, f, f->maybe_seed, f->maybe_size);
             w->done++;
         } else {
             w->bad++;
@@ -260,7 +275,8 @@ static void read_journal(const char *file)
     unsigned number;
     FILE *f = fopen(file, "re");
 
-    sx_assert(f != NULL);
+    if (!f)
+        return;
     while (fgets(line, sizeof line, f)) {
         if (sscanf(line, "%" SCNu64 " %u %c %15s %63s %" SCNu64 " %" SCNu64, &ms, &number, &what, op, name, &seed,
                    &size) != 7 || number >= THREADS_MAX)
@@ -311,39 +327,66 @@ static int finish(bool verify)
     return bad > 0;
 }
 
+static int usage(void)
+{
+    fputs("usage: sxload write URI JOURNAL SECONDS THREADS SIZE_MAX [FILES] | sxload verify|settle URI JOURNAL THREADS\n",
+          stderr);
+    return 2;
+}
+
+static void open_journal(const char *file)
+{
+    g.journal = fopen(file, "ae");
+    sx_assert(g.journal != NULL);
+    setvbuf(g.journal, NULL, _IOLBF, 0);
+}
+
+static void verify(const char *journal)
+{
+    g.threads = THREADS_MAX;
+    sx_assert(access(journal, R_OK) == 0);
+    read_journal(journal);
+    while (g.threads > 1 && g.workers[g.threads - 1].n == 0)
+        g.threads--;
+    run(verify_thread);
+}
+
+static void load(int argc, char **argv)
+{
+    open_journal(argv[3]);
+    read_journal(argv[3]);
+    g.until_ms = sx_mono_ms() + strtoull(argv[4], NULL, 10) * 1000;
+    g.threads = (unsigned)strtoul(argv[5], NULL, 10);
+    g.size_max = strtoull(argv[6], NULL, 10);
+    g.files_max = argc == 8 ? strtoull(argv[7], NULL, 10) : FILES_MAX;
+    sx_assert(g.threads >= 1 && g.threads <= THREADS_MAX && g.size_max >= 64);
+    sx_assert(g.files_max >= 1 && g.files_max <= FILES_MAX);
+    run(write_thread);
+}
+
 int main(int argc, char **argv)
 {
-    bool verify = argc == 5 && strcmp(argv[1], "verify") == 0;
+    bool writes = argc >= 7 && argc <= 8 && strcmp(argv[1], "write") == 0;
+    bool settles = argc == 5 && strcmp(argv[1], "settle") == 0;
     struct sx_err e = SX_ERR_INIT;
     struct sx_client *c;
 
-    if (!verify && !(argc == 7 && strcmp(argv[1], "write") == 0)) {
-        fputs("usage: sxload write URI JOURNAL SECONDS THREADS SIZE_MAX | sxload verify URI JOURNAL THREADS\n", stderr);
-        return 2;
-    }
+    if (!writes && !settles && !(argc == 5 && strcmp(argv[1], "verify") == 0))
+        return usage();
     g.text = argv[2];
     if (sx_client_new(&c, NULL, &e) != 0 || sx_uri_parse(c, g.text, &g.uri, &e) != 0) {
         fprintf(stderr, "sxload: %s\n", e.msg);
         return 1;
     }
-    if (verify) {
-        g.threads = THREADS_MAX;
-        read_journal(argv[3]);
-        while (g.threads > 1 && g.workers[g.threads - 1].n == 0)
-            g.threads--;
-        run(verify_thread);
-    } else {
-        g.journal = fopen(argv[3], "ae");
-        sx_assert(g.journal != NULL);
-        setvbuf(g.journal, NULL, _IOLBF, 0);
-        g.until_ms = sx_mono_ms() + strtoull(argv[4], NULL, 10) * 1000;
-        g.threads = (unsigned)strtoul(argv[5], NULL, 10);
-        g.size_max = strtoull(argv[6], NULL, 10);
-        sx_assert(g.threads >= 1 && g.threads <= THREADS_MAX && g.size_max >= 64);
-        run(write_thread);
+    if (settles)
+        open_journal(argv[3]);
+    if (writes)
+        load(argc, argv);
+    else
+        verify(argv[3]);
+    if (g.journal)
         fclose(g.journal);
-    }
     sx_uri_fini(&g.uri);
     sx_client_free(c);
-    return finish(verify);
+    return finish(!writes);
 }
