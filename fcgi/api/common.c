@@ -12,12 +12,19 @@
 
 #define DERIVED_MAX 64
 
-int sx_do_submit(struct sx_req *r, const struct sx_buf *command, struct sx_buf *result,
-                 struct sx_err *e)
+int sx_do_command_fits(const struct sx_buf *command, struct sx_err *e)
 {
     if (command->len > SX_COMMAND_MAX)
         return sx_err_set(e, SX_ETOOBIG, "the change takes %zu bytes; at most %u are possible",
                           command->len, SX_COMMAND_MAX);
+    return 0;
+}
+
+int sx_do_submit(struct sx_req *r, const struct sx_buf *command, struct sx_buf *result,
+                 struct sx_err *e)
+{
+    if (sx_do_command_fits(command, e) != 0)
+        return -1;
     return sx_meta_submit(r->app->meta, SX_META_GROUP_CLUSTER, command, result, SX_META_TIMEOUT_MS,
                           e);
 }

@@ -9,6 +9,8 @@
 #include "fcgi/api/reply.h"
 #include "libsx/codec/record.h"
 
+/* SX_ETOOBIG if a command is too large to be submitted. */
+int sx_do_command_fits(const struct sx_buf *command, struct sx_err *e) SX_MUST_CHECK;
 /* Submits a command to the cluster's group. */
 int sx_do_submit(struct sx_req *r, const struct sx_buf *command, struct sx_buf *result,
                  struct sx_err *e) SX_MUST_CHECK;

@@ -1,273 +1,254 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * How content becomes a file: PUT /files in its three ways, and uploads in parts (docs/api.md
- * section 5).
+ * How content becomes files: PUT /files in its three ways, POST /files with many at once, and
+ * uploads in parts (docs/api.md section 5).
  *
- * Blocks that travel along are stored on their write quorum before the command that refers to
- * them is submitted.
+ *   each file: read, checked ──► blocks of all: one write quorum ──► commands of all: submitted together
+ *
+ * Blocks that travel along are stored on their write quorum before the commands that refer to
+ * them are submitted.  A file that is refused does not hold up the others; an error that passes
+ * (no quorum, no leader) is that of the whole request, which is repeated with the same operation
+ * id: what had its effect keeps it and answers the same.
  */
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "fcgi/api/common.h"
+#include "fcgi/api/put.h"
 #include "libsx/base/mem.h"
 #include "libsx/base/text.h"
+#include "libsx/base/wire.h"
 #include "libsx/crypt/crypt.h"
 
-#define LEASE_FOREVER ((uint64_t)INT64_MAX) /* nothing in the list needs a lease */
+#define FILES_MAX SX_META_SUBMIT_MAX
 
-/* A PUT as it was sent, in parts that point into the body. */
-struct put {
-    struct sx_message m;
-    struct sx_cmd_file_put c;
-    bool is_inline;
-    size_t n_entries, n_records;
-    const uint8_t *entries;
-    struct sx_record *recs;
-    uint32_t *plain_len;
-    struct sx_buf meta;
+/* The files of a request. */
+struct puts {
+    struct sx_put *all;
+    size_t n;
 };
 
-static void put_fini(struct put *p)
+static bool is_stored(const struct sx_put *p)
 {
-    sx_message_fini(&p->m);
-    free(p->recs);
-    free(p->plain_len);
-    sx_buf_fini(&p->meta);
+    return p->err.code == SX_OK && !p->is_inline && p->n_records > 0;
 }
 
-/* An etag or upload id: 32 hex digits, or missing. */
-static int read_hex16(const json_t *j, const char *name, uint8_t out[16], bool *there,
-                      struct sx_err *e)
+/* The records of all files that are in order, one behind the other. */
+static struct sx_record *gather(const struct puts *s, size_t *n)
 {
-    const char *text;
+    struct sx_record *recs;
 
-    *there = false;
-    if (sx_json_str(j, name, NULL, &text, e) != 0)
-        return -1;
-    if (!text)
-        return 0;
-    if (sx_unhex(out, 16, text) != 0)
-        return sx_err_set(e, SX_EINVAL, "'%s' is '%.40s', not 32 hex digits", name, text);
-    *there = true;
-    return 0;
-}
+    *n = 0;
+    for (size_t i = 0; i < s->n; i++)
+        *n += is_stored(&s->all[i]) ? s->all[i].n_records : 0;
+    recs = sx_calloc(*n + 1, sizeof *recs);
+    *n = 0;
+    for (size_t i = 0; i < s->n; i++) {
+        const struct sx_put *p = &s->all[i];
 
-static int read_conditions(const json_t *j, struct sx_cmd_file_put *c, struct sx_err *e)
-{
-    bool none, match, upload;
-
-    if (sx_json_bool(j, "if_none_match", false, &none, e) != 0 ||
-        read_hex16(j, "if_match", c->if_match, &match, e) != 0 ||
-        read_hex16(j, "upload", c->upload, &upload, e) != 0)
-        return -1;
-    if (none && match)
-        return sx_err_set(e, SX_EINVAL, "'if_none_match' and 'if_match' exclude each other");
-    c->flags = (uint8_t)((none ? SX_PUT_IF_NONE_MATCH : 0) | (match ? SX_PUT_IF_MATCH : 0) |
-                         (upload ? SX_PUT_UPLOAD : 0));
-    return 0;
-}
-
-static int read_facts(struct put *p, struct sx_err *e)
-{
-    static const char *const members[] = {
-        "size", "mtime_ns", "mode", "entries", "records", "inline", "lease_ms", "upload", "etag",
-        "meta", "if_none_match", "if_match", NULL,
-    };
-    uint64_t mode, n, records;
-    const json_t *j = p->m.json;
-
-    if (sx_req_members(j, members, e) != 0 ||
-        sx_json_need_u64(j, "size", SX_FILE_SIZE_MAX, &p->c.size, e) != 0 ||
-        sx_do_i64(j, "mtime_ns", &p->c.mtime_ns, e) != 0 ||
-        sx_json_u64(j, "mode", 0644, 0177777, &mode, e) != 0 ||
-        sx_json_u64(j, "entries", 0, SX_PART_ENTRIES_MAX, &n, e) != 0 ||
-        sx_json_u64(j, "records", 0, SX_PART_ENTRIES_MAX, &records, e) != 0 ||
-        sx_json_bool(j, "inline", false, &p->is_inline, e) != 0 ||
-        sx_json_u64(j, "lease_ms", 0, INT64_MAX, &p->c.lease_ms, e) != 0 ||
-        read_conditions(j, &p->c, e) != 0)
-        return -1;
-    if (json_object_get(j, "meta") &&
-        sx_meta_items_encode(json_object_get(j, "meta"), &p->meta, e) != 0)
-        return -1;
-    p->c.mode = (uint32_t)mode;
-    p->c.meta = (struct sx_span){ p->meta.data, p->meta.len };
-    p->n_entries = n;
-    p->n_records = records;
-    return 0;
-}
-
-/* Splits the binary part into entries and records. */
-static int read_parts(struct put *p, struct sx_err *e)
-{
-    size_t list = p->n_entries * SX_ENTRY_SIZE;
-
-    if (p->m.len < list)
-        return sx_err_set(e, SX_EMALFORMED, "%zu entries take %zu bytes, but %zu follow",
-                          p->n_entries, list, p->m.len);
-    p->entries = p->m.data;
-    p->c.entries = (struct sx_span){ p->entries, list };
-    p->recs = sx_calloc(p->n_records + 1, sizeof *p->recs);
-    p->plain_len = sx_calloc(p->n_records + 1, sizeof *p->plain_len);
-    return sx_do_records(p->m.data + list, p->m.len - list, p->n_records, p->recs, e);
-}
-
-/* What must fit together, of the three ways. */
-static int check_way(const struct put *p, struct sx_err *e)
-{
-    if (p->is_inline && (p->n_entries != 1 || p->n_records != 1 || (p->c.flags & SX_PUT_UPLOAD)))
-        return sx_err_set(e, SX_EINVAL,
-                          "an inline file has one entry, one record and no upload; "
-                          "this has %zu and %zu",
-                          p->n_entries, p->n_records);
-    if (p->is_inline && p->c.size > SX_INLINE_MAX)
-        return sx_err_set(e, SX_EINVAL, "a file of %llu bytes cannot be inline; the limit is %u",
-                          (unsigned long long)p->c.size, SX_INLINE_MAX);
-    if ((p->c.flags & SX_PUT_UPLOAD) && (p->n_entries || p->n_records))
-        return sx_err_set(e, SX_EINVAL,
-                          "the entries are in the upload; there must be none beside it");
-    return 0;
-}
-
-static int check_sum(const struct put *p, struct sx_err *e)
-{
-    uint64_t sum = 0;
-    struct sx_id id;
-    uint32_t len;
-
-    if (p->c.flags & SX_PUT_UPLOAD)
-        return 0;
-    for (size_t i = 0; i < p->n_entries; i++) {
-        sx_block_entry_get(p->entries + i * SX_ENTRY_SIZE, &id, &len);
-        if (len == 0 || len > SX_BLOCK_PLAIN_MAX)
-            return sx_err_set(e, SX_EINVAL, "entry %zu has length %u; 1 to %u are allowed", i, len,
-                              SX_BLOCK_PLAIN_MAX);
-        sum += len;
+        if (!is_stored(p))
+            continue;
+        memcpy(recs + *n, p->recs, p->n_records * sizeof *recs);
+        *n += p->n_records;
     }
-    if (sum != p->c.size)
-        return sx_err_set(e, SX_EINVAL, "the entries' lengths make %llu bytes, 'size' says %llu",
-                          (unsigned long long)sum, (unsigned long long)p->c.size);
-    return 0;
+    return recs;
 }
 
-/* The etag is computed here where the whole list is here. */
-static int set_etag(struct put *p, struct sx_err *e)
+static int store(struct sx_req *r, const struct sx_record *recs, size_t n, uint64_t *lease_ms,
+                 struct sx_err *e)
 {
-    uint8_t sum[SX_SHA256], given[SX_ETAG_SIZE];
-    char hex[2 * SX_ETAG_SIZE + 1];
-    bool there;
-
-    if (read_hex16(p->m.json, "etag", given, &there, e) != 0)
-        return -1;
-    if ((p->c.flags & SX_PUT_UPLOAD) && !there)
-        return sx_err_set(e, SX_EINVAL, "'etag' is missing: a commit of an upload needs it");
-    if (p->c.flags & SX_PUT_UPLOAD) {
-        memcpy(p->c.etag, given, SX_ETAG_SIZE);
-        return 0;
-    }
-    sx_sha256(sum, p->entries, p->n_entries * SX_ENTRY_SIZE);
-    memcpy(p->c.etag, sum, SX_ETAG_SIZE);
-    if (there && memcmp(given, sum, SX_ETAG_SIZE) != 0)
-        return sx_err_set(e, SX_EINVAL, "'etag' does not fit the entries: these give %s",
-                          sx_hex(hex, sum, SX_ETAG_SIZE));
-    return 0;
-}
-
-/* ---- entries and the records that came along ---- */
-
-static int by_id(const void *a, const void *b)
-{
-    return sx_id_cmp(&(*(const struct sx_record *const *)a)->id,
-                     &(*(const struct sx_record *const *)b)->id);
-}
-
-/* Each entry whose record is here must have its length; *leased tells whether there are entries
- * without. */
-static int match_records(const struct put *p, bool *leased, struct sx_err *e)
-{
-    SX_AUTO_FREE const struct sx_record **sorted = sx_calloc(p->n_records + 1, sizeof *sorted);
-    struct sx_record want;
-    const struct sx_record *key = &want, **found;
-    uint32_t len;
-
-    for (size_t i = 0; i < p->n_records; i++)
-        sorted[i] = &p->recs[i];
-    qsort(sorted, p->n_records, sizeof *sorted, by_id);
-    *leased = false;
-    for (size_t i = 0; i < p->n_entries; i++) {
-        sx_block_entry_get(p->entries + i * SX_ENTRY_SIZE, &want.id, &len);
-        found = bsearch(&key, sorted, p->n_records, sizeof *sorted, by_id);
-        if (!found)
-            *leased = true;
-        else if (p->plain_len[*found - p->recs] != len)
-            return sx_err_set(e, SX_EINVAL, "entry %zu has length %u, its block %u bytes", i, len,
-                              p->plain_len[*found - p->recs]);
-    }
-    return 0;
-}
-
-/* Stores the records and settles the lease of the whole list. */
-static int store_records(struct sx_req *r, struct put *p, bool leased, struct sx_err *e)
-{
-    uint64_t lease = LEASE_FOREVER;
     struct sx_blocks b;
     struct sx_volume v;
 
-    if (leased && p->c.lease_ms == 0)
-        return sx_err_set(e, SX_EINVAL,
-                          "'lease_ms' is missing: it is needed when blocks do not travel along");
-    if (!leased)
-        p->c.lease_ms = LEASE_FOREVER;
-    if (p->n_records == 0)
-        return 0;
-    if (sx_do_volume(r, p->c.volume, SX_RIGHT_WRITE, &v, e) != 0 ||
-        sx_app_blocks(r->app, &b, e) != 0 ||
-        sx_blocks_put(&b, v.replica, p->recs, p->n_records, &lease, e) != 0)
+    if (n > SX_BLOCKS_MAX)
+        return sx_err_set(e, SX_ETOOBIG, "%zu records; at most %u are possible in one request", n,
+                          SX_BLOCKS_MAX);
+    if (sx_do_volume(r, r->args.v[0], SX_RIGHT_WRITE, &v, e) != 0 ||
+        sx_app_blocks(r->app, &b, e) != 0)
         return -1;
-    if (lease < p->c.lease_ms)
-        p->c.lease_ms = lease;
+    return sx_blocks_put(&b, v.replica, recs, n, lease_ms, e);
+}
+
+/* Stores the records of all files and settles the leases of their lists. */
+static void store_records(struct sx_req *r, const struct puts *s)
+{
+    uint64_t lease = SX_LEASE_FOREVER;
+    struct sx_err e = SX_ERR_INIT;
+    size_t n;
+    SX_AUTO_FREE struct sx_record *recs = gather(s, &n);
+
+    if (n > 0)
+        (void)!store(r, recs, n, &lease, &e);
+    for (size_t i = 0; i < s->n; i++) {
+        struct sx_put *p = &s->all[i];
+
+        if (!is_stored(p))
+            continue;
+        if (lease < p->c.lease_ms)
+            p->c.lease_ms = lease;
+        sx_err_copy(&p->err, &e);
+    }
+}
+
+/* Fails with the first error that may be gone when the request is repeated.  That leases have
+ * expired is not among them: the client has to do something about it. */
+static int no_passing_error(const struct puts *s, struct sx_err *e)
+{
+    for (size_t i = 0; i < s->n; i++) {
+        const struct sx_err *why = &s->all[i].err;
+
+        if (why->code == SX_ELEASE || sx_err_retry(why->code) == SX_RETRY_NO)
+            continue;
+        sx_err_copy(e, why);
+        return -1;
+    }
     return 0;
 }
 
-static int take_content(struct sx_req *r, struct put *p, struct sx_err *e)
+/* The commands of all that are in order. */
+static int submit(struct sx_req *r, const struct puts *s, struct sx_err *e)
 {
-    bool leased;
+    SX_AUTO_FREE struct sx_submission *subs = sx_calloc(s->n, sizeof *subs);
+    SX_AUTO_FREE struct sx_put **of = sx_calloc(s->n, sizeof *of);
+    size_t n = 0;
 
-    if (sx_do_verify(r, p->recs, p->n_records, p->plain_len, e) != 0 ||
-        match_records(p, &leased, e) != 0)
+    for (size_t i = 0; i < s->n; i++) {
+        struct sx_put *p = &s->all[i];
+
+        if (p->err.code != SX_OK)
+            continue;
+        sx_cmd_file_put_encode(&p->command, p->op, r->user, &p->c);
+        subs[n] = (struct sx_submission){ .command = &p->command, .result = &p->result };
+        if (sx_do_command_fits(&p->command, &p->err) == 0)
+            of[n++] = p;
+    }
+    if (n > 0 && sx_meta_submit_all(r->app->meta, SX_META_GROUP_CLUSTER, subs, n,
+                                    SX_META_TIMEOUT_MS, e) != 0)
         return -1;
-    if (!p->is_inline)
-        return store_records(r, p, leased, e);
-    if (leased)
-        return sx_err_set(e, SX_EINVAL, "the record is not that of the entry");
-    p->c.lease_ms = LEASE_FOREVER;
-    p->c.record =
-        (struct sx_span){ p->recs[0].stored - SX_RECORD_HEADER, SX_RECORD_HEADER + p->recs[0].len };
+    for (size_t i = 0; i < n; i++)
+        sx_err_copy(&of[i]->err, &subs[i].err);
     return 0;
 }
 
-static int put_file(struct sx_req *r, struct put *p, struct sx_err *e)
+/* Stores all files; the fate of each is in its `err` and `result`. */
+static int put_all(struct sx_req *r, const struct puts *s, struct sx_err *e)
 {
-    SX_AUTO(sx_buf) struct sx_buf command = SX_BUF_INIT, result = SX_BUF_INIT;
+    store_records(r, s);
+    if (no_passing_error(s, e) != 0 || submit(r, s, e) != 0)
+        return -1;
+    return no_passing_error(s, e);
+}
 
-    if (read_facts(p, e) != 0 || read_parts(p, e) != 0 || check_way(p, e) != 0 ||
-        check_sum(p, e) != 0 || set_etag(p, e) != 0 || take_content(r, p, e) != 0)
+/* ---- one file ---- */
+
+static int put_one(struct sx_req *r, struct sx_put *p, struct sx_err *e)
+{
+    const struct puts s = { p, 1 };
+
+    memcpy(p->op, r->op, sizeof p->op);
+    if (sx_put_read(r, p, r->body.data, r->body.len, e) != 0 || put_all(r, &s, e) != 0)
         return -1;
-    sx_cmd_file_put_encode(&command, r->op, r->user, &p->c);
-    if (sx_do_submit(r, &command, &result, e) != 0)
-        return -1;
-    return sx_do_reply_file(r, 201, &result, e);
+    if (p->err.code == SX_OK)
+        return sx_do_reply_file(r, 201, &p->result, e);
+    sx_err_copy(e, &p->err);
+    return -1;
 }
 
 int sx_h_file_put(struct sx_req *r, struct sx_err *e)
 {
-    struct put p = { .c = { .volume = r->args.v[0], .path = r->args.v[1] }, .meta = SX_BUF_INIT };
+    struct sx_put p = { .c = { .volume = r->args.v[0], .path = r->args.v[1] } };
     int result = -1;
 
-    if (sx_volume_name_check(p.c.volume, e) == 0 && sx_path_check(p.c.path, e) == 0 &&
-        sx_req_message(r, &p.m, e) == 0)
-        result = put_file(r, &p, e);
-    put_fini(&p);
+    if (sx_volume_name_check(p.c.volume, e) == 0)
+        result = put_one(r, &p, e);
+    sx_put_fini(&p);
+    return result;
+}
+
+/* ---- many files ---- */
+
+/* Each file has an operation id of its own, which follows from the request's. */
+static void derive_op(const struct sx_req *r, uint32_t index, uint8_t op[SX_OP_ID])
+{
+    uint8_t in[SX_OP_ID + 4], sum[SX_SHA256];
+
+    memcpy(in, r->op, SX_OP_ID);
+    sx_put_u32(in + SX_OP_ID, index);
+    sx_sha256(sum, in, sizeof in);
+    memcpy(op, sum, SX_OP_ID);
+}
+
+/* What is wrong with one file is its own affair; what is wrong with the frame is that of all. */
+static int read_all(struct sx_req *r, struct sx_cur c, const struct puts *s, struct sx_err *e)
+{
+    for (size_t i = 0; i < s->n; i++) {
+        struct sx_put *p = &s->all[i];
+        size_t n;
+        const uint8_t *body = sx_cur_bytes(&c, &n);
+
+        if (c.bad)
+            return sx_err_set(e, SX_EMALFORMED, "the body ends within file %zu of %zu", i + 1,
+                              s->n);
+        p->c.volume = r->args.v[0];
+        derive_op(r, (uint32_t)i, p->op);
+        (void)!sx_put_read(r, p, body, n, &p->err);
+    }
+    if (c.left > 0)
+        return sx_err_set(e, SX_EMALFORMED, "%zu bytes are left behind the last of %zu files",
+                          c.left, s->n);
+    return 0;
+}
+
+static json_t *result_json(struct sx_req *r, struct sx_put *p)
+{
+    char rev[17], etag[2 * SX_ETAG_SIZE + 1];
+    struct sx_file f;
+
+    if (p->err.code == SX_OK && sx_file_result_decode(p->result.data, p->result.len, &f,
+                                                      &p->err) == 0) {
+        snprintf(rev, sizeof rev, "%016" PRIx64, f.rev);
+        return json_pack("{s:i,s:s,s:I,s:s}", "status", f.unchanged ? 200 : 201, "rev", rev, "size",
+                         (json_int_t)f.size, "etag", sx_hex(etag, f.etag, SX_ETAG_SIZE));
+    }
+    sx_route_note(r, &p->err);
+    return json_pack("{s:i,s:o}", "status", sx_err_http(p->err.code), "error",
+                     sx_reply_error_json(r, &p->err));
+}
+
+static int reply_all(struct sx_req *r, const struct puts *s)
+{
+    json_t *list = json_array();
+
+    for (size_t i = 0; i < s->n; i++)
+        json_array_append_new(list, result_json(r, &s->all[i]));
+    return sx_reply_json(r, 200, json_pack("{s:o}", "files", list));
+}
+
+int sx_h_files_put(struct sx_req *r, struct sx_err *e)
+{
+    static const char *const members[] = { "count", NULL };
+    SX_AUTO(sx_message) struct sx_message m = { 0 };
+    struct puts s = { 0 };
+    uint64_t n;
+    int result;
+
+    if (sx_volume_name_check(r->args.v[0], e) != 0 || sx_req_message(r, &m, e) != 0 ||
+        sx_req_members(m.json, members, e) != 0 ||
+        sx_json_need_u64(m.json, "count", FILES_MAX, &n, e) != 0)
+        return -1;
+    if (n == 0)
+        return sx_err_set(e, SX_EINVAL, "'count' is 0; 1 to %u files are possible", FILES_MAX);
+    s.n = n;
+    s.all = sx_calloc(n, sizeof *s.all);
+    result = read_all(r, sx_cur_of(m.data, m.len), &s, e);
+    if (result == 0)
+        result = put_all(r, &s, e);
+    if (result == 0)
+        result = reply_all(r, &s);
+    for (size_t i = 0; i < s.n; i++)
+        sx_put_fini(&s.all[i]);
+    free(s.all);
     return result;
 }
 

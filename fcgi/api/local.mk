@@ -15,7 +15,7 @@ libsxapi_la_SOURCES = \
 	fcgi/api/join.h fcgi/api/h_join.c \
 	fcgi/api/status.h fcgi/api/h_status.c \
 	fcgi/api/h_cluster.c fcgi/api/h_volumes.c fcgi/api/h_users.c \
-	fcgi/api/h_files.c fcgi/api/h_put.c fcgi/api/h_blocks.c fcgi/api/h_jobs.c \
+	fcgi/api/h_files.c fcgi/api/put.h fcgi/api/put.c fcgi/api/h_put.c fcgi/api/h_blocks.c fcgi/api/h_jobs.c \
 	$(sx_cluster_sources)
 libsxapi_la_LIBADD = $(FCGI_LIBS)
 

@@ -180,7 +180,7 @@ static bool is_internal(int code)
     }
 }
 
-void sx_reply_error(struct sx_req *r, const struct sx_err *e)
+json_t *sx_reply_error_json(struct sx_req *r, const struct sx_err *e)
 {
     struct sx_err shown = SX_ERR_INIT;
     json_t *j;
@@ -191,10 +191,13 @@ void sx_reply_error(struct sx_req *r, const struct sx_err *e)
     else
         sx_err_copy(&shown, e);
     /* A message with a broken name in it is no valid JSON text. */
-    j = json_pack("{s:{s:s,s:s,s:s}}", "error", "code", sx_err_name(shown.code), "message",
-                  shown.msg, "request", r->id);
-    if (!j)
-        j = json_pack("{s:{s:s,s:s,s:s}}", "error", "code", sx_err_name(shown.code), "message",
-                      sx_err_text(shown.code), "request", r->id);
-    sx_reply_json(r, sx_err_http(e->code), j);
+    j = json_pack("{s:s,s:s,s:s}", "code", sx_err_name(shown.code), "message", shown.msg,
+                  "request", r->id);
+    return j ? j : json_pack("{s:s,s:s,s:s}", "code", sx_err_name(shown.code), "message",
+                             sx_err_text(shown.code), "request", r->id);
+}
+
+void sx_reply_error(struct sx_req *r, const struct sx_err *e)
+{
+    sx_reply_json(r, sx_err_http(e->code), json_pack("{s:o}", "error", sx_reply_error_json(r, e)));
 }

@@ -25,8 +25,10 @@ int sx_reply_message(struct sx_req *r, int status, json_t *j, const struct sx_pa
 void sx_reply_begin(struct sx_req *r, int status, const char *type, int64_t length);
 void sx_reply_write(struct sx_req *r, const void *p, size_t n);
 
-/* The error as JSON.  Details of errors that are no affair of the client (paths, SQL) stay in
- * the log. */
+/* The error as JSON, {"code","message","request"}.  Details of errors that are no affair of the
+ * client (paths, SQL) stay in the log. */
+json_t *sx_reply_error_json(struct sx_req *r, const struct sx_err *e);
+/* Answers with it. */
 void sx_reply_error(struct sx_req *r, const struct sx_err *e);
 
 #endif

@@ -47,6 +47,7 @@ static const struct sx_route client_routes[] = {
     { "GET", API "/files/*/**", SX_WHO_USER, SX_KIND_READ, JSON, sx_h_file_get },
     { "PUT", API "/files/*/**", SX_WHO_USER, SX_KIND_WRITE, MESSAGE, sx_h_file_put },
     { "DELETE", API "/files/*/**", SX_WHO_USER, SX_KIND_WRITE, JSON, sx_h_file_delete },
+    { "POST", API "/files/*", SX_WHO_USER, SX_KIND_WRITE, MESSAGE, sx_h_files_put },
     { "GET", API "/revisions/*/**", SX_WHO_USER, SX_KIND_READ, JSON, sx_h_revisions },
     { "POST", API "/copy", SX_WHO_USER, SX_KIND_WRITE, JSON, sx_h_copy },
     { "POST", API "/rename", SX_WHO_USER, SX_KIND_WRITE, JSON, sx_h_rename },
@@ -142,9 +143,9 @@ static int serve(struct sx_req *r, struct sx_err *e)
     return r->route->handler(r, e);
 }
 
-/* One line for each failed request; what the severity says decides how loud.  That something is
- * not there is an answer like others: clients ask before they write. */
-static void log_failure(const struct sx_req *r, const struct sx_err *e)
+/* What the severity says decides how loud.  That something is not there is an answer like others:
+ * clients ask before they write. */
+void sx_route_note(const struct sx_req *r, const struct sx_err *e)
 {
     static const enum sx_log_level levels[] = {
         [SX_SEVERITY_EXPECTED] = SX_LOG_INFO,  [SX_SEVERITY_STRANGE] = SX_LOG_WARN,
@@ -162,7 +163,7 @@ static void log_failure(const struct sx_req *r, const struct sx_err *e)
 
 void sx_route_fail(struct sx_req *r, const struct sx_err *e)
 {
-    log_failure(r, e);
+    sx_route_note(r, e);
     if (r->status != 0)
         return;
     sx_reply_error(r, e);

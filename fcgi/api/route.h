@@ -35,6 +35,8 @@ int sx_route_find(const char *method, const char *path, bool reserved,
 
 /* Route, authentication, body, handler: answers the request, with an error if need be. */
 void sx_route_serve(struct sx_req *r);
+/* One line in the log for a request, or a part of it, that failed. */
+void sx_route_note(const struct sx_req *r, const struct sx_err *e);
 /* Logs the failure and, if no answer was begun, answers with it. */
 void sx_route_fail(struct sx_req *r, const struct sx_err *e);
 

@@ -12,6 +12,7 @@
 #define SX_FCGI_META_META_H
 
 #include <sqlite3.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "libsx/base/buf.h"
@@ -33,6 +34,22 @@ void sx_meta_free(struct sx_meta *m);
  * SX_ETIMEOUT, SX_EUNAVAIL: then the outcome is not known, and the same op id may be submitted again. */
 int sx_meta_submit(struct sx_meta *m, unsigned group, const struct sx_buf *command,
                    struct sx_buf *result, unsigned timeout_ms, struct sx_err *e) SX_MUST_CHECK;
+
+/* One of many commands. */
+struct sx_submission {
+    const struct sx_buf *command; /* at most SX_COMMAND_MAX */
+    struct sx_buf *result;        /* filled if err.code is SX_OK */
+    struct sx_err err;            /* why it was refused, or that its outcome is not known */
+    bool answered;
+};
+
+#define SX_META_SUBMIT_MAX 256u
+
+/* Submits n (1 … SX_META_SUBMIT_MAX) commands together: they are applied in their order, as a rule in
+ * one entry, and each has its own result.  0: all have one.  -1: those that are not `answered` have
+ * an unknown outcome; all may be submitted again with the same op ids. */
+int sx_meta_submit_all(struct sx_meta *m, unsigned group, struct sx_submission *all, size_t n,
+                       unsigned timeout_ms, struct sx_err *e) SX_MUST_CHECK;
 
 /* Waits until the local database holds everything that was acknowledged before this call. */
 int sx_meta_sync(struct sx_meta *m, unsigned group, unsigned timeout_ms, struct sx_err *e) SX_MUST_CHECK;

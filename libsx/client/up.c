@@ -184,14 +184,25 @@ static bool busy(const struct up *u)
            sx_work_pending(u->x.work) > 0;
 }
 
-/* Waits no longer than until the ids gathered so far should be asked about. */
+/* Not longer than until `due`, but a moment if that could not be done when it was. */
+static unsigned until(unsigned most, uint64_t due, uint64_t now)
+{
+    if (now >= due)
+        return 1;
+    return due - now < most ? (unsigned)(due - now) : most;
+}
+
+/* Waits no longer than until what was gathered so far should be sent. */
 static unsigned step_time(const struct up *u)
 {
     uint64_t now = sx_mono_ms();
+    unsigned ms = STEP_MS;
 
-    if (!u->to_ask.head)
-        return STEP_MS;
-    return now >= u->ask_since_ms + UP_ASK_MS ? 1 : (unsigned)(u->ask_since_ms + UP_ASK_MS - now);
+    if (u->to_ask.head)
+        ms = until(ms, u->ask_since_ms + UP_ASK_MS, now);
+    if (u->ready && up_put_room(u))
+        ms = until(ms, u->ready_since_ms + UP_PUT_MS, now);
+    return ms;
 }
 
 /* After a failure of the whole: what is in flight is canceled, what waits is let go. */
@@ -214,14 +225,10 @@ static void drain(struct up *u)
         up_file_fail(f, &u->x.err);
         up_file_release(f);
     }
-    while (u->ready) {
-        struct up_file *f = u->ready;
-
-        u->ready = f->next;
+    for (struct up_file *f = up_put_take(u); f; f = up_put_take(u)) {
         up_file_fail(f, &u->x.err);
         up_file_release(f);
     }
-    u->ready_tail = &u->ready;
     pthread_mutex_lock(&u->lock);
     pthread_cond_broadcast(&u->room);
     pthread_mutex_unlock(&u->lock);
@@ -235,7 +242,7 @@ static void loop(struct up *u)
             sx_xfer_step(&u->x, 10);
             continue;
         }
-        up_whole_start(u);
+        up_put_start(u);
         up_flush(u);
         up_stream_renew(u);
         sx_xfer_step(&u->x, step_time(u));
@@ -270,6 +277,7 @@ static void free_all(struct up *u)
         sx_buf_fini(&b->answer);
         free(b);
     }
+    up_put_free_all(u);
     json_decref(u->page.ready);
     free(u->page.prefix);
     free(u->page.after);

@@ -3,15 +3,15 @@
  * Uploads.
  *
  *   source thread        worker threads             caller's thread, with the network
- *   walk, compare,  ──►  whole file: cut, hash  ──► have (many ids at once) ──► missing? ─► encode ─► PUT with records
+ *   walk, compare,  ──►  whole file: cut, hash  ──► have (many ids at once) ──► missing? ─► encode ─► POST of many files
  *   read             └►  chunk: hash            ──► have ──► missing? ─► batch: encode ─► blocks ─► parts, PUT
  *
- * A *whole* file is at most UP_WHOLE_MAX long and stays in memory until it is committed: one
- * request, or two with `have`. A *stream* is anything longer or of unknown length: it passes
+ * A *whole* file is at most UP_WHOLE_MAX long and stays in memory until it is committed; up to
+ * UP_PUT_FILES of them are one request, and one more for `have`. A *stream* is anything longer or of unknown length: it passes
  * through a fixed number of slabs; its chunks' bytes are let go as soon as the cluster has them,
  * and read again (if the source can be) should a lease expire.
  *
- * Memory: UP_SLABS slabs, UP_WHOLE_BUDGET of whole files, UP_BATCHES batches; the block list of a
+ * Memory: UP_SLABS slabs, UP_WHOLE_BUDGET of whole files, UP_PUTS requests with them, UP_BATCHES batches; the block list of a
  * stream is sent in parts of UP_PART_ENTRIES as soon as their blocks are stored.
  */
 #ifndef SX_CLIENT_UP_H
@@ -28,8 +28,10 @@
 #define UP_SLAB_SIZE (8u << 20)
 #define UP_WHOLE_MAX (1u << 20)
 #define UP_WHOLE_BUDGET (24u << 20)
-#define UP_FILES 256
-#define UP_PUTS 32
+#define UP_FILES 1024
+#define UP_PUTS 4
+#define UP_PUT_FILES 128
+#define UP_PUT_MS 10
 #define UP_ASK_IDS 128
 #define UP_ASK_MS 10
 #define UP_ASKS 4
@@ -136,6 +138,16 @@ struct up_batch {
     struct sx_call call;
 };
 
+/* A request with whole files. */
+struct up_put {
+    struct up_put *next; /* free */
+    struct up *u;
+    struct up_file *files;
+    size_t n;
+    struct sx_buf head, body, answer;
+    struct sx_call call;
+};
+
 struct up_ask {
     struct up *u;
     struct up_chunks chunks;
@@ -196,6 +208,9 @@ struct up {
     unsigned asks, batches_out, batches_made, puts;
     struct up_batch *free_batches;
     struct up_file *ready, **ready_tail; /* whole files to be committed */
+    size_t n_ready, ready_bytes;         /* of them; about so much of a request's body */
+    uint64_t ready_since_ms;             /* monotonic: since when there are some */
+    struct up_put *free_puts;
     struct up_file *streams;             /* not yet committed */
     struct up_known *known;
 };
@@ -225,7 +240,15 @@ void up_flush(struct up *u);
 /* up_whole.c */
 void up_whole_add(struct up_file *f); /* source thread: hands over the file with its content */
 void up_whole_answered(struct up_chunk *c, uint64_t lease_ms);
-void up_whole_start(struct up *u);    /* commits what is ready, within UP_PUTS */
+/* The cluster's answer for a file: stored (SX_OK), or why not. */
+void up_whole_end(struct up_file *f, const struct sx_err *why);
+
+/* up_put.c */
+void up_put_ready(struct up_file *f);         /* to be sent */
+struct up_file *up_put_take(struct up *u);    /* takes back what is not sent yet; NULL: nothing */
+bool up_put_room(const struct up *u);         /* another request may be started */
+void up_put_start(struct up *u);              /* sends what is due, within UP_PUTS */
+void up_put_free_all(struct up *u);
 
 /* up_stream.c */
 void up_stream_chunk(struct up_chunk *c); /* source thread: to be hashed */
@@ -234,9 +257,12 @@ void up_stream_settled(struct up_chunk *c, uint64_t lease_ms);
 void up_stream_step(struct up_file *f);
 void up_stream_renew(struct up *u);
 
-/* up_commit.c: the message of a PUT and its answer. */
-int up_commit_head(struct up_file *f, uint32_t entries, uint64_t lease_ms, struct sx_err *e);
-int up_commit_check(struct up_file *f, struct sx_err *e);
+/* up_commit.c: the JSON part of a file to be stored (appended), and whether what the cluster says of
+ * it is what was sent. */
+int up_commit_head(struct up_file *f, struct sx_buf *out, uint32_t entries, uint64_t lease_ms,
+                   struct sx_err *e);
+int up_commit_matches(const struct up_file *f, const json_t *j, struct sx_err *e);
+int up_commit_check(const struct up_file *f, struct sx_err *e); /* streams: f->answer */
 
 /* Copies the items into a volume.  0 also when single files failed and the options allow that. */
 int sx_upload(struct sx_cluster *k, const char *volume, const struct up_source_item *items,

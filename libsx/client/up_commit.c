@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * The head of a PUT, and whether its answer says that the cluster stored what we sent.
+ * The JSON part of a file to be stored, and whether its answer says that the cluster stored what we sent.
  */
 #include <inttypes.h>
 #include <string.h>
 
-#include "libsx/client/ops.h"
 #include "libsx/client/up.h"
 #include "libsx/http/message.h"
 
 #define MODE_BITS 07777
 
-int up_commit_head(struct up_file *f, uint32_t entries, uint64_t lease_ms, struct sx_err *e)
+int up_commit_head(struct up_file *f, struct sx_buf *out, uint32_t entries, uint64_t lease_ms,
+                   struct sx_err *e)
 {
     int64_t mtime = (int64_t)f->st.st_mtim.tv_sec * 1000000000 + f->st.st_mtim.tv_nsec;
     SX_AUTO_JSON json_t *j =
@@ -24,22 +24,30 @@ int up_commit_head(struct up_file *f, uint32_t entries, uint64_t lease_ms, struc
         json_object_set_new(j, "lease_ms", json_integer((json_int_t)lease_ms));
     if (*f->upload)
         json_object_set_new(j, "upload", json_string(f->upload));
-    sx_buf_reset(&f->head);
-    return sx_message_head(&f->head, j, e);
+    if (f->whole)
+        json_object_set_new(j, "path", json_string(f->path));
+    return sx_message_head(out, j, e);
 }
 
-int up_commit_check(struct up_file *f, struct sx_err *e)
+int up_commit_matches(const struct up_file *f, const json_t *j, struct sx_err *e)
 {
-    SX_AUTO_JSON json_t *j = sx_json_parse(f->answer.data, f->answer.len, e);
-    struct sx_file_info info;
+    const char *etag;
+    uint64_t size;
 
-    if (!j || sx_file_read(j, &info, e))
+    if (sx_json_need_str(j, "etag", &etag, e) || sx_json_need_u64(j, "size", INT64_MAX, &size, e))
         return sx_err_wrap(e, "answer of the cluster");
-    if (strcmp(info.etag, f->etag) || info.size != f->size)
+    if (strcmp(etag, f->etag) || size != f->size)
         return sx_err_set(e, SX_ECORRUPT,
                           "the cluster stored other content than was sent: "
                           "%" PRIu64 " bytes, etag %s, not "
                           "%" PRIu64 " bytes, etag %s",
-                          info.size, info.etag, f->size, f->etag);
+                          size, etag, f->size, f->etag);
     return 0;
+}
+
+int up_commit_check(const struct up_file *f, struct sx_err *e)
+{
+    SX_AUTO_JSON json_t *j = sx_json_parse(f->answer.data, f->answer.len, e);
+
+    return j ? up_commit_matches(f, j, e) : sx_err_wrap(e, "answer of the cluster");
 }

@@ -302,7 +302,8 @@ static void commit(struct up_file *f)
         sx_sha_end(f->sha, digest);
         sx_hex(f->etag, digest, 16);
     }
-    if (up_commit_head(f, p ? p->filled : 0, p ? p->lease_ms : 0, &e)) {
+    sx_buf_reset(&f->head);
+    if (up_commit_head(f, &f->head, p ? p->filled : 0, p ? p->lease_ms : 0, &e)) {
         up_file_fail(f, &e);
         up_file_release(f);
         return;

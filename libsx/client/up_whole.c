@@ -2,18 +2,15 @@
  *
  * Whole files: small enough to be held in memory until they are committed.  See up.h.
  *
- *   hashed ──► inline or empty ─────────────────────────► ready ──► PUT ──► copied
+ *   hashed ──► inline or empty ─────────────────────────► ready ──► sent (up_put.c) ──► copied
  *          └─► asked ──► all there ──────────────────────►  ▲        │
  *                    └─► some missing ──► encoded ──────────┘        └─ lease expired: asked again
  */
 #include <string.h>
 
 #include "libsx/base/text.h"
-#include "libsx/base/wire.h"
 #include "libsx/client/up.h"
 #include "libsx/codec/record.h"
-
-#define ANSWER_MAX (1u << 20)
 
 static void cut_and_hash(struct up_file *f, struct sx_worker *w, struct sx_err *e)
 {
@@ -67,13 +64,6 @@ static void whole_hash(struct sx_job *j, struct sx_worker *w)
         up_file_fail(f, &e);
 }
 
-static void make_ready(struct up_file *f)
-{
-    f->next = NULL;
-    *f->u->ready_tail = f;
-    f->u->ready_tail = &f->next;
-}
-
 static void ask_all(struct up_file *f)
 {
     size_t n = f->n_chunks;
@@ -95,7 +85,7 @@ static void whole_hashed(struct sx_job *j)
     if (f->failed)
         up_file_release(f);
     else if (f->is_inline || f->n_chunks == 0)
-        make_ready(f);
+        up_put_ready(f);
     else
         ask_all(f);
 }
@@ -131,7 +121,7 @@ static void whole_encoded(struct sx_job *j)
     if (f->failed)
         up_file_release(f);
     else
-        make_ready(f);
+        up_put_ready(f);
 }
 
 void up_whole_answered(struct up_chunk *c, uint64_t lease_ms)
@@ -151,11 +141,11 @@ void up_whole_answered(struct up_chunk *c, uint64_t lease_ms)
         f->job.done = whole_encoded;
         sx_work_add(f->u->x.work, &f->job);
     } else {
-        make_ready(f);
+        up_put_ready(f);
     }
 }
 
-/* ---- The request --------------------------------------------------------------------------- */
+/* ---- The end ------------------------------------------------------------------------------- */
 
 static void count(struct up_file *f)
 {
@@ -169,67 +159,29 @@ static void count(struct up_file *f)
             u->x.bytes_done += f->chunks[i].len;
 }
 
-static void put_done(void *arg, struct sx_call *call)
+/* The cluster may have collected blocks meanwhile. */
+static bool ask_again(struct up_file *f, const struct sx_err *why)
 {
-    struct up_file *f = arg;
     struct up *u = f->u;
-    struct sx_err e = call->err;
 
-    u->puts--;
-    f->calling = false;
-    if (e.code == SX_OK && up_commit_check(f, &e) == 0) {
+    if (why->code != SX_ELEASE || !f->n_chunks || f->is_inline || u->x.stop ||
+        f->repeats++ >= UP_LEASE_REPEATS)
+        return false;
+    for (size_t i = 0; i < f->n_chunks; i++)
+        up_known_drop(u, &f->chunks[i].id);
+    sx_buf_reset(&f->records);
+    f->n_records = 0;
+    ask_all(f);
+    return true;
+}
+
+void up_whole_end(struct up_file *f, const struct sx_err *why)
+{
+    if (why->code == SX_OK) {
         count(f);
         up_file_copied(f);
-        return;
-    }
-    if (e.code == SX_ELEASE && f->n_chunks && !f->is_inline && f->repeats++ < UP_LEASE_REPEATS &&
-        !u->x.stop) {
-        for (size_t i = 0; i < f->n_chunks; i++)
-            up_known_drop(u, &f->chunks[i].id);
-        sx_call_fini(call);
-        sx_buf_reset(&f->records);
-        f->n_records = 0;
-        ask_all(f);
-        return;
-    }
-    up_file_fail(f, &e);
-    up_file_release(f);
-}
-
-static int put_start(struct up_file *f, struct sx_err *e)
-{
-    struct up *u = f->u;
-
-    if (up_commit_head(f, (uint32_t)f->n_chunks, f->lease_ms, e))
-        return -1;
-    sx_call_init(&f->call, "PUT", sx_api_path("files", u->volume, f->path));
-    f->call.type = SX_HTTP_MESSAGE;
-    f->call.body[0] = (struct iovec){ f->head.data, f->head.len };
-    f->call.body[1] = (struct iovec){ f->entries.data, f->entries.len };
-    f->call.body[2] = (struct iovec){ f->records.data, f->records.len };
-    f->call.n_body = f->records.len ? 3 : f->entries.len ? 2 : 1;
-    f->call.answer = &f->answer;
-    f->call.answer_max = ANSWER_MAX;
-    f->call.done = put_done;
-    f->call.arg = f;
-    f->calling = true;
-    u->puts++;
-    sx_call_start(u->x.k, &f->call);
-    return 0;
-}
-
-void up_whole_start(struct up *u)
-{
-    while (u->ready && u->puts < UP_PUTS) {
-        struct up_file *f = u->ready;
-        struct sx_err e = SX_ERR_INIT;
-
-        u->ready = f->next;
-        if (!u->ready)
-            u->ready_tail = &u->ready;
-        if (put_start(f, &e)) {
-            up_file_fail(f, &e);
-            up_file_release(f);
-        }
+    } else if (!ask_again(f, why)) {
+        up_file_fail(f, why);
+        up_file_release(f);
     }
 }

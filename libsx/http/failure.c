@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-#include "libsx/base/json.h"
+#include "libsx/http/http.h"
 
 static const struct {
     CURLcode curl;
@@ -60,27 +60,29 @@ static int code_of_status(int status)
     }
 }
 
-/* The error object of our servers; false if the body is something else. */
-static bool from_body(struct sx_err *e, int status, const void *body, size_t n)
+void sx_http_error_read(const json_t *j, int status, struct sx_err *e)
 {
-    SX_AUTO_JSON json_t *j = sx_json_parse(body, n, NULL);
-    const json_t *error = j ? json_object_get(j, "error") : NULL;
+    const json_t *error = json_object_get(j, "error");
     const char *name, *message;
     int code;
 
     if (!json_is_object(error) || sx_json_need_str(error, "code", &name, NULL) ||
-        sx_json_str(error, "message", "", &message, NULL))
-        return false;
+        sx_json_str(error, "message", "", &message, NULL)) {
+        sx_err_set(e, code_of_status(status), "the cluster answered with status %d", status);
+        return;
+    }
     code = sx_err_from_name(name);
     if (code == SX_OK || (code == SX_EBUG && strcmp(name, sx_err_name(SX_EBUG)) != 0))
         code = code_of_status(status); /* from a newer server */
     sx_err_set(e, code, "%s", message[0] ? message : sx_err_text(code));
-    return true;
 }
 
 void sx_http_fail_status(struct sx_err *e, int status, const void *body, size_t n, const char *node)
 {
-    if (n && from_body(e, status, body, n))
-        return;
-    sx_err_set(e, code_of_status(status), "node %s answered with HTTP status %d", node, status);
+    SX_AUTO_JSON json_t *j = n ? sx_json_parse(body, n, NULL) : NULL;
+
+    if (json_object_get(j, "error"))
+        sx_http_error_read(j, status, e);
+    else
+        sx_err_set(e, code_of_status(status), "node %s answered with HTTP status %d", node, status);
 }

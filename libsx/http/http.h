@@ -23,6 +23,7 @@
 #include "libsx/auth/sigv4.h"
 #include "libsx/base/buf.h"
 #include "libsx/base/err.h"
+#include "libsx/base/json.h"
 
 #define SX_HTTP_JSON "application/json"
 #define SX_HTTP_MESSAGE "application/x-sx"
@@ -115,6 +116,10 @@ void sx_http_stop(struct sx_http *h);
 /* PEM of the last certificate of the chain that the server of the request last completed showed;
  * NULL if none was captured. Valid until the next run. */
 const char *sx_http_chain_ca(struct sx_http *h);
+
+/* The error of which an answer's JSON object tells in its member "error"; `status` is the HTTP
+ * status that belongs to it. */
+void sx_http_error_read(const json_t *j, int status, struct sx_err *e);
 
 /* Errors of an answer:
  *   the code and message of the server's JSON (docs/api.md section 1) if there is one;

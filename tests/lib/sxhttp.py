@@ -102,7 +102,7 @@ class Client:
         if kind or body:
             send["content-type"] = kind or "application/x-sx"
         if op and method != "GET":
-            send["x-sx-op"] = os.urandom(16).hex()
+            send["x-sx-op"] = op if isinstance(op, str) else os.urandom(16).hex()
         if self.key:
             send["x-amz-date"] = now.strftime("%Y%m%dT%H%M%SZ")
             send["x-amz-content-sha256"] = payload or (

@@ -129,6 +129,32 @@ static void one_node_keeps_what_it_acknowledged(void **state)
     see(0, "test.a", "three");
 }
 
+/* Many in one go: each has its own result, and they are applied in their order. */
+static void many_have_their_own_results(void **state)
+{
+    struct sx_buf commands[SX_META_SUBMIT_MAX] = { SX_BUF_INIT };
+    struct sx_buf results[SX_META_SUBMIT_MAX] = { SX_BUF_INIT };
+    SX_AUTO_FREE struct sx_submission *all = sx_calloc(SX_META_SUBMIT_MAX, sizeof *all);
+    struct sx_meta *m = mu_meta(&cluster, 0);
+    struct sx_err e = SX_ERR_INIT;
+    char value[16];
+
+    for (unsigned i = 0; i < SX_META_SUBMIT_MAX; i++) {
+        snprintf(value, sizeof value, "%u", i);
+        mu_setting(&commands[i], i % 3 == 1 ? "cluster.uuid" : "test.many", value, strlen(value));
+        all[i] = (struct sx_submission){ .command = &commands[i], .result = &results[i] };
+    }
+    assert_done(sx_meta_submit_all(m, 0, all, SX_META_SUBMIT_MAX, SUBMIT_MS, &e), &e);
+    for (unsigned i = 0; i < SX_META_SUBMIT_MAX; i++) {
+        assert_true(all[i].answered);
+        assert_int_equal(all[i].err.code, i % 3 == 1 ? SX_EINVAL : SX_OK);
+        sx_buf_fini(&commands[i]);
+        sx_buf_fini(&results[i]);
+    }
+    sx_meta_free(m);
+    see(0, "test.many", value);
+}
+
 static void refusals_come_back(void **state)
 {
     SX_AUTO(sx_buf) struct sx_buf command = SX_BUF_INIT, result = SX_BUF_INIT;
@@ -461,6 +487,7 @@ int main(void)
 {
     const struct CMUnitTest one[] = {
         cmocka_unit_test(one_node_keeps_what_it_acknowledged),
+        cmocka_unit_test(many_have_their_own_results),
         cmocka_unit_test(refusals_come_back),
         cmocka_unit_test(a_damaged_log_stops_the_node),
     };
