@@ -16,6 +16,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "fcgi/jobs/count.h"
 #include "fcgi/meta/command.h"
 #include "fcgi/meta/meta.h"
 #include "fcgi/meta/query.h"
@@ -132,6 +133,7 @@ static void look(struct jobs *j)
 int sx_jobs_main(const struct sx_node_conf *conf, int stop_fd)
 {
     struct jobs j = { .stop_fd = stop_fd, .command = SX_BUF_INIT, .result = SX_BUF_INIT };
+    struct sx_count *count;
     sigset_t set;
 
     sigemptyset(&set);
@@ -143,9 +145,13 @@ int sx_jobs_main(const struct sx_node_conf *conf, int stop_fd)
         return 1;
     }
     j.meta = sx_meta_new(conf->dir);
+    count = sx_count_new(conf, j.meta);
     j.expire_at_ms = sx_mono_ms() + SX_JOBS_EXPIRE_MS;
-    while (!stop_wanted(&j, SX_JOBS_POLL_MS))
+    while (!stop_wanted(&j, SX_JOBS_POLL_MS)) {
         look(&j);
+        sx_count_look(count);
+    }
+    sx_count_free(count);
     sx_meta_free(j.meta);
     sx_buf_fini(&j.command);
     sx_buf_fini(&j.result);

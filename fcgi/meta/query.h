@@ -233,4 +233,54 @@ struct sx_ref {
 int sx_query_refs(sqlite3 *db, const struct sx_id *from, size_t max, struct sx_ref *out, size_t *n,
                   struct sx_err *e) SX_MUST_CHECK;
 
+/* ---- for the census of space (docs/operations.md, Space) ---- */
+
+/* Who holds a content: a revision of a file, or an open upload (volume 0). */
+struct sx_holder {
+    uint64_t volume;
+    uint64_t content; /* 0: the file is empty */
+    uint64_t size;    /* of the revision */
+};
+
+enum sx_holder_table { SX_HOLDERS_FILE, SX_HOLDERS_OLD, SX_HOLDERS_UPLOAD, SX_HOLDERS_END };
+
+/* How far a walk over the holders has come; all zero: at its start. */
+struct sx_holder_at {
+    enum sx_holder_table table;
+    bool began;
+    uint64_t volume, ord;
+    char path[SX_PATH_MAX + 1];
+    uint8_t upload[SX_UPLOAD_ID];
+};
+
+/* At most `max` holders behind *at, which moves on.  at->table is SX_HOLDERS_END behind the last. */
+int sx_query_holders(sqlite3 *db, struct sx_holder_at *at, struct sx_holder *out, size_t max,
+                     size_t *n, struct sx_err *e) SX_MUST_CHECK;
+
+struct sx_inline {
+    uint64_t content;
+    uint32_t plain, stored; /* length of what lies inline, and of its record; 0: it has blocks */
+};
+
+/* The contents with a number above `after`, ascending; *n < max means the end. */
+int sx_query_inlines(sqlite3 *db, uint64_t after, struct sx_inline *out, size_t max, size_t *n,
+                     struct sx_err *e) SX_MUST_CHECK;
+
+/* One reference; those of one block follow each other. */
+struct sx_ref_row {
+    struct sx_id id;
+    uint64_t content;
+    uint32_t len; /* plain length */
+};
+
+/* References behind *after (NULL: from the first), by id and content; *n < max means the end. */
+int sx_query_ref_rows(sqlite3 *db, const struct sx_ref_row *after, struct sx_ref_row *out,
+                      size_t max, size_t *n, struct sx_err *e) SX_MUST_CHECK;
+
+/* A number that changes when users have changed something that takes or gives space.  It may miss a
+ * change now and then: whoever uses it looks at the whole once in a while nevertheless. */
+int sx_query_space_mark(sqlite3 *db, uint64_t *mark, struct sx_err *e) SX_MUST_CHECK;
+/* Size of the database, without its write-ahead log. */
+int sx_query_size(sqlite3 *db, uint64_t *bytes, struct sx_err *e) SX_MUST_CHECK;
+
 #endif
