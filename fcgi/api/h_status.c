@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "config.h"
+#include "fcgi/api/ask.h"
 #include "fcgi/api/common.h"
 #include "fcgi/jobs/collector.h"
 #include "fcgi/jobs/transfer.h"
@@ -132,50 +133,6 @@ int sx_h_node_status(struct sx_req *r, struct sx_err *e)
 
 /* ---- the others ---- */
 
-struct asked {
-    struct sx_peers *peers;
-    size_t node;
-    struct sx_buf answer;
-    json_t *j; /* NULL: did not answer */
-    bool done;
-};
-
-static void asked_done(void *arg, const struct sx_http_answer *answer)
-{
-    struct asked *a = arg;
-    struct sx_err e = SX_ERR_INIT;
-
-    a->done = true;
-    sx_peers_note(a->peers, a->node, &answer->err);
-    if (answer->err.code == SX_OK)
-        a->j = sx_json_parse(a->answer.data, a->answer.len, &e);
-    if (!a->j)
-        sx_info("status of node %016llx: %s",
-                (unsigned long long)sx_peers_node(a->peers, a->node)->id,
-                answer->err.code != SX_OK ? answer->err.msg : e.msg);
-}
-
-/* Asks all nodes but this one at once; each may take SX_STATUS_TIMEOUT_MS. */
-static void ask_all(struct sx_app *a, struct asked *asked, size_t n)
-{
-    struct sx_err e = SX_ERR_INIT;
-
-    for (size_t i = 0; i < n; i++) {
-        struct sx_http_request r = {
-            .method = "GET", .path = NODE_STATUS_PATH, .answer = &asked[i].answer,
-            .answer_max = NODE_STATUS_MAX, .timeout_ms = SX_STATUS_TIMEOUT_MS, .done = asked_done,
-            .arg = &asked[i],
-        };
-
-        asked[i].peers = a->peers;
-        asked[i].node = i;
-        if (i != sx_peers_self(a->peers) && sx_peers_start(a->peers, i, &r, &e) != 0)
-            sx_warn("status of the other nodes: %s", e.msg);
-    }
-    while (sx_http_in_flight(sx_peers_http(a->peers)) > 0)
-        sx_http_run(sx_peers_http(a->peers), SX_STATUS_TIMEOUT_MS);
-}
-
 static json_t *absent_json(const struct sx_node *n)
 {
     char hex[SX_NODE_HEX + 1];
@@ -189,12 +146,12 @@ static json_t *absent_json(const struct sx_node *n)
 static json_t *ask_nodes(struct sx_app *a, json_t **own_groups)
 {
     size_t n = sx_peers_count(a->peers), self = sx_peers_self(a->peers);
-    struct asked *asked = sx_calloc(n + 1, sizeof *asked);
+    json_t **answers = sx_calloc(n + 1, sizeof *answers);
     json_t *array = json_array();
 
-    ask_all(a, asked, n);
+    sx_ask_nodes(a, "GET", NODE_STATUS_PATH, NODE_STATUS_MAX, answers);
     for (size_t i = 0; i < n; i++) {
-        json_t *j = i == self ? own_status(a) : asked[i].j;
+        json_t *j = i == self ? own_status(a) : answers[i];
 
         if (!j)
             j = absent_json(sx_peers_node(a->peers, i));
@@ -203,9 +160,8 @@ static json_t *ask_nodes(struct sx_app *a, json_t **own_groups)
             *own_groups = json_incref(json_object_get(j, "groups"));
         json_object_del(j, "groups");
         json_array_append_new(array, j);
-        sx_buf_fini(&asked[i].answer);
     }
-    free(asked);
+    free(answers);
     return array;
 }
 
@@ -223,7 +179,7 @@ bool sx_status_node_up(struct sx_app *a, uint64_t node)
     struct sx_http_request r = {
         .method = "GET", .path = NODE_STATUS_PATH, .answer = &answer,
         .address = sx_peers_node(a->peers, i)->address, .port = sx_peers_node(a->peers, i)->port,
-        .answer_max = NODE_STATUS_MAX, .timeout_ms = SX_STATUS_TIMEOUT_MS,
+        .answer_max = NODE_STATUS_MAX, .timeout_ms = SX_ASK_TIMEOUT_MS,
     };
 
     return sx_http_call(sx_peers_http(a->peers), &r, NULL, &e) == 0;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "fcgi/api/common.h"
+#include "fcgi/api/space.h"
 #include "libsx/base/mem.h"
 #include "libsx/codec/block.h"
 
@@ -83,7 +84,19 @@ int sx_h_volume_create(struct sx_req *r, struct sx_err *e)
 
 int sx_h_volume_get(struct sx_req *r, struct sx_err *e)
 {
-    return reply_volume(r, 200, r->args.v[0], e);
+    unsigned long long with_space;
+    struct sx_volume v;
+    json_t *j, *space;
+
+    if (sx_query_u64(&r->query, "space", 0, 1, &with_space, e) != 0)
+        return -1;
+    if (!with_space)
+        return reply_volume(r, 200, r->args.v[0], e);
+    if (sx_do_volume(r, r->args.v[0], 0, &v, e) != 0 || sx_do_space(r, v.id, &space, e) != 0)
+        return -1;
+    j = sx_volume_json(&v);
+    json_object_set_new(j, "space", space);
+    return sx_reply_json(r, 200, j);
 }
 
 /* Which members are there, and their values. */

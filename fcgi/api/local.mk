@@ -13,19 +13,24 @@ libsxapi_la_SOURCES = \
 	fcgi/api/common.h fcgi/api/common.c \
 	fcgi/api/ticket.h fcgi/api/ticket.c \
 	fcgi/api/join.h fcgi/api/h_join.c \
-	fcgi/api/status.h fcgi/api/h_status.c \
+	fcgi/api/status.h fcgi/api/h_status.c fcgi/api/ask.h fcgi/api/ask.c \
+	fcgi/api/space.h fcgi/api/space.c fcgi/api/h_space.c \
 	fcgi/api/h_cluster.c fcgi/api/h_volumes.c fcgi/api/h_users.c \
 	fcgi/api/h_files.c fcgi/api/put.h fcgi/api/put.c fcgi/api/h_put.c fcgi/api/h_blocks.c fcgi/api/h_jobs.c \
 	$(sx_cluster_sources)
 libsxapi_la_LIBADD = $(FCGI_LIBS)
 
 if HAVE_CMOCKA
-sx_api_tests = tests/unit/test_api tests/unit/test_cluster_plan
+sx_api_tests = tests/unit/test_api tests/unit/test_cluster_plan tests/unit/test_space
 check_PROGRAMS += $(sx_api_tests)
 TESTS += $(sx_api_tests)
 tests_unit_test_api_SOURCES = tests/unit/test_api.c
 tests_unit_test_api_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_api_LDADD = $(sx_daemon_libs) $(CMOCKA_LIBS)
+tests_unit_test_space_SOURCES = tests/unit/test_space.c tests/unit/store_util.h \
+	tests/unit/sm_util.c tests/unit/sm_util.h
+tests_unit_test_space_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_space_LDADD = $(sx_daemon_libs) $(CMOCKA_LIBS)
 tests_unit_test_cluster_plan_SOURCES = tests/unit/test_cluster_plan.c
 tests_unit_test_cluster_plan_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_cluster_plan_LDADD = libsxapi.la libsxcore.la $(CMOCKA_LIBS)

@@ -22,6 +22,8 @@ static const struct sx_route client_routes[] = {
     { "GET", API "/ping", SX_WHO_ANYONE, SX_KIND_PLAIN, JSON, sx_h_ping },
     { "GET", API "/cluster", SX_WHO_USER, SX_KIND_READ, JSON, sx_h_cluster },
     { "GET", API "/status", SX_WHO_ADMIN, SX_KIND_PLAIN, JSON, sx_h_status },
+    { "GET", API "/space", SX_WHO_ADMIN, SX_KIND_PLAIN, JSON, sx_h_space },
+    { "POST", API "/space", SX_WHO_ADMIN, SX_KIND_PLAIN, JSON, sx_h_space },
     { "POST", API "/tokens", SX_WHO_ADMIN, SX_KIND_WRITE, JSON, sx_h_token_create },
     { "POST", API "/join", SX_WHO_ANYONE, SX_KIND_PLAIN, JSON, sx_h_join },
     { "DELETE", API "/nodes/*", SX_WHO_ADMIN, SX_KIND_WRITE, JSON, sx_h_node_delete },
@@ -71,6 +73,8 @@ static const struct sx_route node_routes[] = {
     { "POST", NODE "/blocks", SX_WHO_NODE, SX_KIND_PLAIN, MESSAGE, sx_h_node_blocks_put },
     { "POST", NODE "/blocks/get", SX_WHO_NODE, SX_KIND_PLAIN, JSON, sx_h_node_blocks_get },
     { "GET", NODE "/status", SX_WHO_NODE, SX_KIND_PLAIN, JSON, sx_h_node_status },
+    { "GET", NODE "/space", SX_WHO_NODE, SX_KIND_PLAIN, JSON, sx_h_node_space },
+    { "POST", NODE "/space", SX_WHO_NODE, SX_KIND_PLAIN, JSON, sx_h_node_space },
     { NULL, NULL, SX_WHO_ANYONE, SX_KIND_PLAIN, 0, NULL },
 };
 

@@ -7,8 +7,6 @@
 
 #include "fcgi/api/app.h"
 
-#define SX_STATUS_TIMEOUT_MS 2000
-
 /* Whether a node answers, as asked just now. */
 bool sx_status_node_up(struct sx_app *a, uint64_t node);
 

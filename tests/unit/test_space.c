@@ -1,0 +1,648 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The census of space: a real state machine, three stores in place of three nodes, and their figures
+ * put together as the API does.  Known data whose right figures are written here; and random ones
+ * against a recount that reads the tables in another way.
+ */
+#include "tests/unit/store_util.h"
+
+#include "fcgi/api/space.h"
+#include "fcgi/jobs/census.h"
+#include "tests/unit/sm_util.h"
+
+enum { NODES = 3, VOLUMES = 3, SEEDS = 150, LONG = 70 };
+
+#define LEN 1000u /* plain length of all blocks */
+#define PAYLOAD 80u
+#define PACK_MAX 8192u /* several packs */
+
+static const char *const volume_names[VOLUMES] = { "v0", "v1", "v2" };
+
+struct node {
+    char *dir;
+    struct sx_store *s;
+    uint32_t stored[SEEDS]; /* length of the record; 0: not here */
+};
+
+struct cluster {
+    struct world w;
+    struct node node[NODES];
+    unsigned number; /* of the node whose census is made */
+};
+
+static void cluster_open(struct cluster *c)
+{
+    const struct sx_store_options o = { .pack_max = PACK_MAX };
+
+    memset(c, 0, sizeof *c);
+    world_open(&c->w, NODES);
+    for (unsigned v = 0; v < VOLUMES; v++)
+        assert_int_equal(DO(&c->w, "admin", volume_create, .name = volume_names[v],
+                            .owner = "admin", .revisions = 3), SX_OK);
+    for (unsigned i = 0; i < NODES; i++) {
+        SX_AUTO_FREE char *run = NULL;
+
+        c->node[i].dir = util_dir();
+        run = sx_asprintf("%s/run", c->node[i].dir);
+        assert_int_equal(mkdir(run, 0700), 0);
+        SX_AUTO_FREE char *store = sx_asprintf("%s/store", c->node[i].dir);
+
+        c->node[i].s = util_open(store, &o);
+    }
+}
+
+static void cluster_close(struct cluster *c)
+{
+    for (unsigned i = 0; i < NODES; i++) {
+        sx_store_close(c->node[i].s);
+        util_remove(c->node[i].dir);
+    }
+    world_check(&c->w);
+    world_close(&c->w);
+}
+
+/* ---- blocks in stores ---- */
+
+static void store_one(struct node *n, uint64_t seed, uint32_t payload)
+{
+    SX_AUTO(sx_buf) struct sx_buf b = SX_BUF_INIT;
+    struct sx_err e = SX_ERR_INIT;
+    struct sx_id id = id_of(seed);
+    struct sx_record rec;
+    uint64_t lease;
+    size_t used, at = sx_record_begin(&b);
+
+    unit_fill(sx_buf_extend(&b, payload), payload, seed);
+    sx_record_end(&b, at, &id);
+    assert_done(sx_record_parse(b.data, b.len, &rec, &used, &e), &e);
+    assert_done(sx_store_put(n->s, &rec, 1, &lease, NULL, &e), &e);
+    if (!n->stored[seed])
+        n->stored[seed] = (uint32_t)b.len;
+}
+
+static void store_run(struct cluster *c, unsigned node, uint64_t from, unsigned n)
+{
+    for (uint64_t s = from; s < from + n; s++)
+        store_one(&c->node[node], s, PAYLOAD);
+}
+
+static void unstore(struct node *n, uint64_t seed)
+{
+    struct sx_err e = SX_ERR_INIT;
+    struct sx_id id = id_of(seed);
+    size_t deleted;
+
+    assert_done(sx_store_delete(n->s, &id, 1, UINT64_MAX, &deleted, &e), &e);
+    n->stored[seed] = 0;
+}
+
+/* ---- censuses ---- */
+
+static int db_of(void *ctx, unsigned group, sqlite3 **db, struct sx_err *e)
+{
+    struct cluster *c = ctx;
+
+    assert_int_equal(group, 0);
+    *db = world_db(&c->w);
+    return 0;
+}
+
+static unsigned first_owner(const struct sx_id *id)
+{
+    return sx_id_partition(id) % NODES;
+}
+
+static unsigned first_of(uint64_t seed)
+{
+    struct sx_id id = id_of(seed);
+
+    return first_owner(&id);
+}
+
+static bool first_here(void *ctx, const struct sx_id *id)
+{
+    return first_owner(id) == ((struct cluster *)ctx)->number;
+}
+
+static struct sx_space census(struct cluster *c, unsigned number)
+{
+    const struct sx_census_source from = {
+        .dir = c->node[number].dir, .store = c->node[number].s, .groups = 1, .db = db_of,
+        .first = first_here, .ctx = c,
+    };
+    struct sx_err e = SX_ERR_INIT;
+    struct sx_census *census;
+    struct sx_space s;
+    bool more = true;
+
+    c->number = number;
+    assert_done(sx_census_new(&from, &census, &e), &e);
+    while (more)
+        assert_done(sx_census_step(census, &more, &e), &e);
+    s = sx_census_take(census);
+    sx_census_free(census);
+    return s;
+}
+
+/* The sums agree with the packs: what lies in them, and what the files take. */
+static void check_packs(const struct node *n, const struct sx_space *s)
+{
+    SX_AUTO_FREE char *cmd = sx_asprintf("cat %s/store/packs/*.pack 2>/dev/null | wc -c", n->dir);
+    struct sx_store_stats st;
+    struct sx_err e = SX_ERR_INIT;
+    unsigned long long size;
+    FILE *f;
+
+    assert_done(sx_store_stats(n->s, &st, &e), &e);
+    assert_int_equal(s->all.physical + s->uploading + s->unreferenced + s->damaged, st.bytes);
+    assert_int_equal(st.bytes + s->dead + s->headers, s->packs);
+    f = popen(cmd, "r");
+    assert_non_null(f);
+    assert_int_equal(fscanf(f, "%llu", &size), 1);
+    pclose(f);
+    assert_int_equal(size, s->packs);
+}
+
+struct counts {
+    struct sx_space space[NODES];
+    json_t *json[NODES];
+    struct sx_space_counts c;
+};
+
+static void count_all(struct cluster *c, struct counts *k)
+{
+    for (unsigned i = 0; i < NODES; i++) {
+        k->space[i] = census(c, i);
+        k->space[i].as_of_ms = 1000 + i;
+        check_packs(&c->node[i], &k->space[i]);
+        k->json[i] = sx_space_json(&k->space[i]);
+    }
+    k->c = (struct sx_space_counts){ k->json, NODES, 0 };
+}
+
+static void counts_free(struct counts *k)
+{
+    for (unsigned i = 0; i < NODES; i++) {
+        sx_space_fini(&k->space[i]);
+        json_decref(k->json[i]);
+    }
+}
+
+static uint64_t get(const json_t *j, const char *name)
+{
+    assert_true(json_is_integer(json_object_get(j, name)));
+    return (uint64_t)json_integer_value(json_object_get(j, name));
+}
+
+/* ---- known data ---- */
+
+#define R (SX_RECORD_HEADER + PAYLOAD) /* each record */
+
+#define EXPECT_FIGURES(k, volume, l, u, co, p, in)                                                 \
+    do {                                                                                           \
+        SX_AUTO_JSON json_t *j_ = sx_space_figures(&(k)->c, volume);                               \
+        assert_int_equal(get(j_, "logical"), l);                                                   \
+        assert_int_equal(get(j_, "unique"), u);                                                    \
+        assert_int_equal(get(j_, "compressed"), co);                                               \
+        assert_int_equal(get(j_, "physical"), p);                                                  \
+        assert_int_equal(get(j_, "inline"), in);                                                   \
+    } while (0)
+
+static uint64_t exclusive_of(const struct counts *k, uint64_t volume)
+{
+    SX_AUTO_JSON json_t *j = sx_space_figures(&k->c, volume);
+
+    return get(j, "exclusive");
+}
+
+static void upload_open(struct world *w, uint8_t number, const char *volume, uint64_t seed,
+                        unsigned n)
+{
+    SX_AUTO(sx_buf) struct sx_buf entries = SX_BUF_INIT;
+    char path[16];
+
+    snprintf(path, sizeof path, "up%u", number);
+    entries_make(&entries, seed, n, LEN);
+    assert_int_equal(DO(w, "admin", upload_begin, .upload = { number }, .volume = volume,
+                        .path = path), SX_OK);
+    assert_int_equal(DO(w, "admin", upload_part, .upload = { number }, .lease_ms = UINT64_MAX,
+                        .entries = { entries.data, entries.len }), SX_OK);
+}
+
+static int put(struct cluster *c, const char *volume, const char *path, uint64_t seed, unsigned n)
+{
+    return put_blocks(&c->w, "admin", volume, path, seed, n, LEN, UINT64_MAX);
+}
+
+static void copy(struct cluster *c, const char *from, const char *path, const char *to,
+                 const char *to_path)
+{
+    assert_int_equal(DO(&c->w, "admin", file_copy, .volume = from, .path = path, .to_volume = to,
+                        .to_path = to_path), SX_OK);
+}
+
+/* Blocks 0 … 29 in v0 (twice: as another content, and as an older revision), 20 … 29 in v1 too;
+ * 30 … 39 only in an upload; 40 … 44 deleted; 50 … 119 deleted, and so many that the content
+ * is only doomed; an inline file, copied inside v0 and to v1. */
+static void make_known(struct cluster *c)
+{
+    assert_int_equal(put(c, "v0", "a", 0, 20), SX_OK);
+    assert_int_equal(put(c, "v0", "a", 10, 20), SX_OK);
+    assert_int_equal(put(c, "v0", "b", 0, 30), SX_OK);
+    assert_int_equal(put(c, "v1", "c", 20, 10), SX_OK);
+    upload_open(&c->w, 1, "v0", 25, 15);
+    assert_int_equal(put(c, "v0", "gone", 40, 5), SX_OK);
+    assert_int_equal(put(c, "v0", "doomed", 50, LONG), SX_OK);
+    assert_int_equal(put_inline(&c->w, "admin", "v0", "small", 130, 300), SX_OK);
+    copy(c, "v0", "small", "v0", "small2");
+    copy(c, "v0", "small", "v1", "small3");
+    assert_int_equal(put_inline(&c->w, "admin", "v0", "empty", 0, 0), SX_OK);
+    assert_int_equal(DO(&c->w, "admin", file_delete, .volume = "v0", .path = "gone"), SX_OK);
+    assert_int_equal(DO(&c->w, "admin", file_delete, .volume = "v0", .path = "doomed"), SX_OK);
+}
+
+static void known_data(void **state)
+{
+    struct cluster c;
+    struct counts k;
+    uint64_t v0, v1, v2, small;
+
+    cluster_open(&c);
+    make_known(&c);
+    for (unsigned i = 0; i < NODES; i++) /* copies: two of most, three of 0 … 9 */
+        store_run(&c, i, 0, i < 2 ? SEEDS : 10);
+    for (unsigned s = 0; s < SEEDS; s++)
+        if (first_of(s) == 2)
+            store_one(&c.node[2], s, PAYLOAD);
+    count_all(&c, &k);
+    v0 = world_volume(&c.w, "v0").id;
+    v1 = world_volume(&c.w, "v1").id;
+    v2 = world_volume(&c.w, "v2").id;
+    small = strlen("record of 130");
+
+    uint64_t third[2] = { 0, 0 }; /* copies on node 2 of blocks 0 … 29, and of 20 … 29 */
+    for (unsigned s = 0; s < 30; s++) {
+        third[0] += c.node[2].stored[s] != 0;
+        third[1] += s >= 20 && c.node[2].stored[s];
+    }
+    EXPECT_FIGURES(&k, v0, 70 * LEN + 600, 30 * LEN + 300, 30 * R + small, (60 + third[0]) * R,
+                   small);
+    EXPECT_FIGURES(&k, v1, 10 * LEN + 300, 10 * LEN + 300, 10 * R + small, (20 + third[1]) * R,
+                   small);
+    EXPECT_FIGURES(&k, v2, 0, 0, 0, 0, 0);
+    EXPECT_FIGURES(&k, SX_SPACE_ALL, 80 * LEN + 900, 30 * LEN + 300, 30 * R + small,
+                   (60 + third[0]) * R, small);
+    assert_int_equal(exclusive_of(&k, v0), (40 + third[0] - third[1]) * R);
+    assert_int_equal(exclusive_of(&k, v1), 0);
+    assert_int_equal(world_volume(&c.w, "v0").used, 70 * LEN + 600);
+    assert_int_equal(k.space[0].uploading, 10 * R);
+    assert_int_equal(k.space[0].unreferenced, (SEEDS - 40) * R);
+    assert_int_equal(k.space[0].blocks, 30);
+    assert_int_equal(k.space[0].lacking, 0);
+    assert_true(sx_space_complete(&k.c));
+    assert_int_equal(sx_space_as_of(&k.c), 1000);
+    counts_free(&k);
+    cluster_close(&c);
+}
+
+static double ratio(const struct counts *k, const char *name)
+{
+    SX_AUTO_JSON json_t *j = sx_space_figures(&k->c, SX_SPACE_ALL);
+
+    return json_number_value(json_object_get(j, name));
+}
+
+/* A node is missing, or a block where it should be: the sums say so, the ratios hold. */
+static void incomplete(void **state)
+{
+    struct cluster c;
+    struct counts k;
+    unsigned s = 0;
+    json_t *kept;
+
+    cluster_open(&c);
+    assert_int_equal(put(&c, "v0", "a", 0, 60), SX_OK);
+    assert_int_equal(put(&c, "v0", "b", 0, 60), SX_OK);
+    for (unsigned i = 0; i < NODES; i++)
+        store_run(&c, i, 0, 60);
+    count_all(&c, &k);
+    assert_true(sx_space_complete(&k.c));
+    assert_true(ratio(&k, "dedup") == 2.0 && ratio(&k, "compression") == 7.813);
+    assert_true(ratio(&k, "reduction") == 15.625);
+
+    kept = k.json[0];
+    k.json[0] = NULL;
+    assert_false(sx_space_complete(&k.c));
+    assert_true(ratio(&k, "dedup") == 2.0 && ratio(&k, "compression") == 7.813);
+    EXPECT_FIGURES(&k, SX_SPACE_ALL, 120 * LEN, 60 * LEN,
+                   k.space[1].all.compressed + k.space[2].all.compressed, 120 * R, 0);
+    k.json[0] = kept;
+    json_object_set_new(kept, "map_version", json_integer(7)); /* it counted by another map */
+    assert_false(sx_space_complete(&k.c));
+    counts_free(&k);
+
+    while (first_of(s) != 1)
+        s++;
+    unstore(&c.node[1], s);
+    count_all(&c, &k);
+    assert_int_equal(k.space[1].lacking, LEN);
+    assert_false(sx_space_complete(&k.c));
+    EXPECT_FIGURES(&k, SX_SPACE_ALL, 120 * LEN, 60 * LEN, 59 * R, 179 * R, 0);
+    counts_free(&k);
+
+    k = (struct counts){ .c = { k.json, NODES, 0 } }; /* nobody has counted */
+    k.json[0] = k.json[1] = k.json[2] = NULL;
+    EXPECT_FIGURES(&k, SX_SPACE_ALL, 0, 0, 0, 0, 0);
+    assert_int_equal(sx_space_as_of(&k.c), 0);
+    assert_true(ratio(&k, "dedup") == 0);
+    cluster_close(&c);
+}
+
+/* When all is deleted, collected and compacted, nothing is left to reclaim, and nothing at all. */
+static void all_reclaimed(void **state)
+{
+    struct sx_store_compaction done;
+    struct sx_err e = SX_ERR_INIT;
+    struct cluster c;
+    struct counts k;
+
+    cluster_open(&c);
+    assert_int_equal(put(&c, "v0", "a", 0, 60), SX_OK);
+    for (unsigned i = 0; i < NODES; i++)
+        store_run(&c, i, 0, 60);
+    assert_int_equal(DO(&c.w, "admin", file_delete, .volume = "v0", .path = "a"), SX_OK);
+    count_all(&c, &k);
+    assert_int_equal(sx_space_total(&k.c, "unreferenced"), NODES * 60 * R);
+    assert_int_equal(sx_space_total(&k.c, "dead"), 0);
+    counts_free(&k);
+
+    for (unsigned i = 0; i < NODES; i++)
+        for (unsigned s = 0; s < 60; s++)
+            unstore(&c.node[i], s);
+    count_all(&c, &k);
+    assert_int_equal(sx_space_total(&k.c, "unreferenced"), 0);
+    assert_int_equal(sx_space_total(&k.c, "dead"), NODES * 60 * R);
+    counts_free(&k);
+
+    for (unsigned i = 0; i < NODES; i++)
+        assert_done(sx_store_compact(c.node[i].s, 0, &done, &e), &e);
+    count_all(&c, &k);
+    assert_int_equal(sx_space_total(&k.c, "dead"), 0);
+    EXPECT_FIGURES(&k, SX_SPACE_ALL, 0, 0, 0, 0, 0);
+    counts_free(&k);
+    cluster_close(&c);
+}
+
+static void pure_sums(void **state)
+{
+    static const uint64_t nobody[1], both[2] = { 4, 9 }, upload[1] = { SX_SPACE_UPLOAD };
+    static const uint64_t with_upload[2] = { SX_SPACE_UPLOAD, 9 };
+    struct sx_space s = { 0 };
+
+    sx_space_add_block(&s, &(struct sx_space_block){ 100, 60, true, true }, both, 2);
+    assert_int_equal(s.damaged, 60);
+    assert_int_equal(s.lacking, 100);
+    assert_int_equal(s.all.unique, 100);
+    assert_int_equal(s.all.physical + s.all.counted + s.all.compressed, 0);
+    sx_space_add_block(&s, &(struct sx_space_block){ 0, 50, true, true }, nobody, 0);
+    assert_int_equal(s.damaged, 110);
+    assert_int_equal(s.unreferenced + s.uploading, 0);
+    sx_space_add_block(&s, &(struct sx_space_block){ 100, 40, false, true }, upload, 1);
+    assert_int_equal(s.uploading, 40);
+    assert_int_equal(s.all.unique, 100);
+    sx_space_add_block(&s, &(struct sx_space_block){ 100, 40, false, false }, with_upload, 2);
+    assert_int_equal(sx_space_volume(&s, 9)->exclusive, 40);
+    assert_int_equal(sx_space_volume(&s, 9)->unique, 200);
+    assert_int_equal(sx_space_volume(&s, 4)->unique, 100);
+    assert_int_equal(s.all.counted, 0);
+    assert_int_equal(s.n_volumes, 2);
+    sx_space_fini(&s);
+}
+
+/* ---- random data against a recount ---- */
+
+struct recount {
+    unsigned held[SEEDS], uploaded[SEEDS]; /* bits of volumes; whether an upload has it */
+    uint64_t logical[VOLUMES], inlined[VOLUMES], inlined_plain[VOLUMES];
+    uint64_t inlined_all, inlined_plain_all;
+};
+
+static unsigned seed_of(const uint8_t *id)
+{
+    for (unsigned s = 0; s < SEEDS; s++) {
+        struct sx_id want = id_of(s);
+
+        if (memcmp(want.b, id, SX_ID_SIZE) == 0)
+            return s;
+    }
+    fail_msg("a block that nobody put");
+    return 0;
+}
+
+static void recount_content(struct cluster *c, uint64_t content, unsigned *held, unsigned bit)
+{
+    sqlite3_stmt *st;
+
+    assert_int_equal(sqlite3_prepare_v2(world_db(&c->w), "SELECT entries FROM part WHERE content=?",
+                                        -1, &st, NULL), SQLITE_OK);
+    sqlite3_bind_int64(st, 1, (sqlite3_int64)content);
+    while (sqlite3_step(st) == SQLITE_ROW) {
+        const uint8_t *p = sqlite3_column_blob(st, 0);
+
+        for (int at = 0; at < sqlite3_column_bytes(st, 0); at += SX_ENTRY_SIZE)
+            held[seed_of(p + at)] |= bit;
+    }
+    sqlite3_finalize(st);
+}
+
+static unsigned index_of(struct cluster *c, uint64_t volume)
+{
+    for (unsigned v = 0; v < VOLUMES; v++)
+        if (world_volume(&c->w, volume_names[v]).id == volume)
+            return v;
+    fail_msg("no such volume");
+    return 0;
+}
+
+static void recount_inline(struct cluster *c, struct recount *r)
+{
+    sqlite3_stmt *st;
+    const char *sql =
+        "SELECT c.id, length(c.record) - 36, (SELECT max(size) FROM (SELECT size, content FROM file"
+        " UNION ALL SELECT size, content FROM old) WHERE content = c.id), h.volume FROM content c,"
+        " (SELECT volume, content FROM file UNION SELECT volume, content FROM old) h"
+        " WHERE h.content = c.id AND c.record IS NOT NULL ORDER BY c.id";
+    uint64_t last = 0;
+
+    assert_int_equal(sqlite3_prepare_v2(world_db(&c->w), sql, -1, &st, NULL), SQLITE_OK);
+    while (sqlite3_step(st) == SQLITE_ROW) {
+        uint64_t id = (uint64_t)sqlite3_column_int64(st, 0);
+        uint64_t stored = (uint64_t)sqlite3_column_int64(st, 1);
+        uint64_t plain = (uint64_t)sqlite3_column_int64(st, 2);
+        unsigned v = index_of(c, (uint64_t)sqlite3_column_int64(st, 3));
+
+        r->inlined[v] += stored;
+        r->inlined_plain[v] += plain;
+        r->inlined_all += id == last ? 0 : stored;
+        r->inlined_plain_all += id == last ? 0 : plain;
+        last = id;
+    }
+    sqlite3_finalize(st);
+}
+
+static void recount(struct cluster *c, struct recount *r)
+{
+    sqlite3_stmt *st;
+
+    memset(r, 0, sizeof *r);
+    assert_int_equal(sqlite3_prepare_v2(world_db(&c->w),
+                                        "SELECT volume, content, size FROM file UNION ALL"
+                                        " SELECT volume, content, size FROM old", -1, &st, NULL),
+                     SQLITE_OK);
+    while (sqlite3_step(st) == SQLITE_ROW) {
+        unsigned v = index_of(c, (uint64_t)sqlite3_column_int64(st, 0));
+
+        r->logical[v] += (uint64_t)sqlite3_column_int64(st, 2);
+        recount_content(c, (uint64_t)sqlite3_column_int64(st, 1), r->held, 1u << v);
+    }
+    sqlite3_finalize(st);
+    assert_int_equal(sqlite3_prepare_v2(world_db(&c->w), "SELECT content FROM upload", -1, &st,
+                                        NULL), SQLITE_OK);
+    while (sqlite3_step(st) == SQLITE_ROW)
+        recount_content(c, (uint64_t)sqlite3_column_int64(st, 0), r->uploaded, 1);
+    sqlite3_finalize(st);
+    recount_inline(c, r);
+}
+
+/* What the figures of the volumes in `mask` should be. */
+static void check_figures(struct cluster *c, const struct counts *k, const struct recount *r,
+                          unsigned mask, uint64_t volume)
+{
+    uint64_t logical = 0, unique = 0, compressed = 0, physical = 0, exclusive = 0, inlined = 0;
+    bool all = volume == SX_SPACE_ALL;
+
+    for (unsigned v = 0; v < VOLUMES; v++) {
+        logical += mask & 1u << v ? r->logical[v] : 0;
+        unique += !all && mask & 1u << v ? r->inlined_plain[v] : 0;
+        inlined += !all && mask & 1u << v ? r->inlined[v] : 0;
+    }
+    unique += all ? r->inlined_plain_all : 0;
+    inlined += all ? r->inlined_all : 0;
+    compressed = inlined;
+    for (unsigned s = 0; s < SEEDS; s++) {
+        if (!(r->held[s] & mask))
+            continue;
+        unique += LEN;
+        compressed += c->node[first_of(s)].stored[s];
+        for (unsigned i = 0; i < NODES; i++) {
+            physical += c->node[i].stored[s];
+            exclusive += r->held[s] == mask ? c->node[i].stored[s] : 0;
+        }
+    }
+    EXPECT_FIGURES(k, volume, logical, unique, compressed, physical, inlined);
+    if (!all)
+        assert_int_equal(exclusive_of(k, volume), exclusive);
+}
+
+static void check_node(struct cluster *c, unsigned i, const struct sx_space *s,
+                       const struct recount *r)
+{
+    uint64_t uploading = 0, unreferenced = 0, lacking = 0, blocks = 0;
+
+    for (unsigned seed = 0; seed < SEEDS; seed++) {
+        uint32_t stored = c->node[i].stored[seed];
+
+        blocks += r->held[seed] != 0;
+        if (!r->held[seed])
+            *(r->uploaded[seed] ? &uploading : &unreferenced) += stored;
+        else if (!stored && first_of(seed) == i)
+            lacking += LEN;
+    }
+    assert_int_equal(s->uploading, uploading);
+    assert_int_equal(s->unreferenced, unreferenced);
+    assert_int_equal(s->lacking, lacking);
+    assert_int_equal(s->blocks, blocks);
+}
+
+static void check_all(struct cluster *c)
+{
+    struct recount r;
+    struct counts k;
+
+    count_all(c, &k);
+    recount(c, &r);
+    check_figures(c, &k, &r, (1u << VOLUMES) - 1, SX_SPACE_ALL);
+    for (unsigned v = 0; v < VOLUMES; v++) {
+        check_figures(c, &k, &r, 1u << v, world_volume(&c->w, volume_names[v]).id);
+        assert_int_equal(r.logical[v], world_volume(&c->w, volume_names[v]).used);
+    }
+    for (unsigned i = 0; i < NODES; i++)
+        check_node(c, i, &k.space[i], &r);
+    counts_free(&k);
+}
+
+static void random_step(struct cluster *c, uint64_t *seed)
+{
+    const char *volume = volume_names[unit_random(seed) % VOLUMES];
+    const char *other = volume_names[unit_random(seed) % VOLUMES];
+    uint64_t from = unit_random(seed) % (SEEDS - LONG);
+    unsigned node = (unsigned)(unit_random(seed) % NODES);
+    static uint8_t uploads;
+    char path[8], to[8];
+
+    snprintf(path, sizeof path, "p%u", (unsigned)(unit_random(seed) % 6));
+    snprintf(to, sizeof to, "p%u", (unsigned)(unit_random(seed) % 6));
+    switch (unit_random(seed) % 9) {
+    case 0:
+    case 1:
+        put(c, volume, path, from, 1 + (unsigned)(unit_random(seed) % LONG));
+        break;
+    case 2:
+        put_inline(&c->w, "admin", volume, path, from, (uint32_t)(unit_random(seed) % 500));
+        break;
+    case 3:
+        DO(&c->w, "admin", file_delete, .volume = volume, .path = path);
+        break;
+    case 4:
+    case 5:
+        DO(&c->w, "admin", file_copy, .volume = volume, .path = path, .to_volume = other,
+           .to_path = to);
+        break;
+    case 6:
+        if (unit_random(seed) % 8 == 0 && uploads < 100)
+            upload_open(&c->w, ++uploads, volume, from, 5);
+        break;
+    case 7:
+        for (uint64_t s = from; s < from + LONG; s++)
+            store_one(&c->node[node], s, 60 + (uint32_t)(s % 50) + node);
+        break;
+    default:
+        for (uint64_t s = from; s < from + 20; s++)
+            unstore(&c->node[node], s);
+    }
+}
+
+static void random_data(void **state)
+{
+    uint64_t seed = 20261126;
+    struct cluster c;
+
+    cluster_open(&c);
+    for (unsigned i = 0; i < 600; i++) {
+        random_step(&c, &seed);
+        if (i % 20 == 0)
+            check_all(&c);
+    }
+    check_all(&c);
+    cluster_close(&c);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(pure_sums),  cmocka_unit_test(known_data), cmocka_unit_test(incomplete),
+        cmocka_unit_test(all_reclaimed), cmocka_unit_test(random_data),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
