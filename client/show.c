@@ -43,13 +43,59 @@ json_t *show_rights_json(unsigned rights)
     return all;
 }
 
+static json_t *space_json(const struct sx_volume_space *s)
+{
+    return json_pack("{s:I,s:b,s:I,s:I,s:I,s:I,s:I,s:I,s:f,s:f,s:f}", "as_of_ms",
+                     (json_int_t)s->as_of_ms, "complete", (int)s->complete, "logical",
+                     (json_int_t)s->logical, "unique", (json_int_t)s->unique, "compressed",
+                     (json_int_t)s->compressed, "physical", (json_int_t)s->physical, "exclusive",
+                     (json_int_t)s->exclusive, "inline", (json_int_t)s->in_metadata, "dedup",
+                     s->dedup, "compression", s->compression, "reduction", s->reduction);
+}
+
 static json_t *volume_json(const struct sx_volume_info *v)
 {
-    return json_pack("{s:s,s:s,s:i,s:i,s:s,s:I,s:I,s:I,s:I,s:o}", "volume", v->name, "owner",
-                     v->owner, "replica", (int)v->replica, "revisions", (int)v->revisions,
-                     "compression", v->compression, "quota", (json_int_t)v->quota, "used",
-                     (json_int_t)v->used, "files", (json_int_t)v->files, "created_ms",
-                     (json_int_t)v->created_ms, "rights", show_rights_json(v->rights));
+    json_t *j = json_pack("{s:s,s:s,s:i,s:i,s:s,s:I,s:I,s:I,s:I,s:o}", "volume", v->name, "owner",
+                          v->owner, "replica", (int)v->replica, "revisions", (int)v->revisions,
+                          "compression", v->compression, "quota", (json_int_t)v->quota, "used",
+                          (json_int_t)v->used, "files", (json_int_t)v->files, "created_ms",
+                          (json_int_t)v->created_ms, "rights", show_rights_json(v->rights));
+
+    if (v->space)
+        json_object_set_new(j, "space", space_json(v->space));
+    return j;
+}
+
+/* "2.31 x", or "-" if it is not known. */
+static const char *ratio_text(char *out, size_t size, double ratio)
+{
+    if (ratio > 0)
+        snprintf(out, size, "%.2f x", ratio);
+    else
+        snprintf(out, size, "-");
+    return out;
+}
+
+static void print_space(const struct sx_volume_space *s)
+{
+    char size[6][SX_SIZE_TEXT], ratio[3][16], at[SX_TIME_TEXT];
+
+    if (s->as_of_ms == 0) {
+        puts("space:        not counted yet");
+        return;
+    }
+    printf("logical:      %s\nunique:       %s  (dedup %s)\n"
+           "compressed:   %s  (compression %s, together %s)\n"
+           "physical:     %s in packs, all copies; %s in the metadata\n"
+           "exclusive:    %s of them in no other volume\n"
+           "counted:      %s UTC%s\n",
+           sx_size_text(size[0], s->logical), sx_size_text(size[1], s->unique),
+           ratio_text(ratio[0], sizeof ratio[0], s->dedup), sx_size_text(size[2], s->compressed),
+           ratio_text(ratio[1], sizeof ratio[1], s->compression),
+           ratio_text(ratio[2], sizeof ratio[2], s->reduction), sx_size_text(size[3], s->physical),
+           sx_size_text(size[4], s->in_metadata), sx_size_text(size[5], s->exclusive),
+           sx_time_text(at, s->as_of_ms, false),
+           s->complete ? "" : "; incomplete: compressed, physical and exclusive are at least that");
 }
 
 int show_volume_details(void *arg, const struct sx_volume_info *v)
@@ -69,6 +115,8 @@ int show_volume_details(void *arg, const struct sx_volume_info *v)
            v->name, v->owner, v->replica, v->revisions, v->compression,
            v->quota ? sx_size_text(quota, v->quota) : "none", sx_size_text(used, v->used), v->files,
            sx_time_text(made, v->created_ms, false), show_rights(rights, v->rights));
+    if (v->space)
+        print_space(v->space);
     return 0;
 }
 

@@ -81,7 +81,7 @@ static int modify(struct cli *c, struct options *o, struct cli_place *p, struct 
 
 static int info(struct cli *c, struct options *o, struct cli_place *p, struct sx_err *e)
 {
-    return sx_volume_get(p->cluster, p->uri.volume, show_volume_details, c, e);
+    return sx_volume_space(p->cluster, p->uri.volume, show_volume_details, c, e);
 }
 
 static int remove_volume(struct cli *c, struct options *o, struct cli_place *p, struct sx_err *e)

@@ -11,7 +11,7 @@ sxsetup_SOURCES = tools/sxsetup.c tools/setup.h tools/setup_node.c tools/setup_c
 sxsetup_LDADD = libsxhttpd.la libsxsm.la
 
 sbin_PROGRAMS += sxadm
-sxadm_SOURCES = tools/sxadm.c tools/sxadm.h tools/sxadm_cluster.c tools/sxadm_node.c
+sxadm_SOURCES = tools/sxadm.c tools/sxadm.h tools/sxadm_cluster.c tools/sxadm_df.c tools/sxadm_node.c
 sxadm_LDADD = libcli.la libsxclient.la libsxstore.la libsxconf.la
 
 if HAVE_CMOCKA

@@ -12,11 +12,12 @@
 #define TTL_S_DEFAULT 900
 #define TIMEOUT_S_DEFAULT 60
 
-enum { OPT_TTL = 256, OPT_TIMEOUT, OPT_FORCE, OPT_DEEP, OPT_DIR };
+enum { OPT_TTL = 256, OPT_TIMEOUT, OPT_FORCE, OPT_DEEP, OPT_DIR, OPT_NOW };
 
 static const struct cli_option options[] = {
     { OPT_TTL, "ttl", "TIME", "token: how long it may be used, like 15m (default) or 2h" },
-    { OPT_TIMEOUT, "timeout", "TIME", "wait: give up after this time (default: 60s)" },
+    { OPT_TIMEOUT, "timeout", "TIME", "wait, df --now: give up after this time (default: 60s)" },
+    { OPT_NOW, "now", NULL, "df: have all nodes count anew, and wait for them" },
     { OPT_FORCE, "force", NULL, "remove-node: also if the node is up" },
     { OPT_DEEP, "deep", NULL, "check: read every block, not only the index" },
     { OPT_DIR, "dir", "DIR", "node commands: the node's directory (default: $SX_DIR or /var/lib/sx)" },
@@ -32,6 +33,7 @@ static int take_option(void *arg, int id, const char *value, struct sx_err *e)
     case OPT_TIMEOUT: return sx_duration_parse(value, &a->timeout_s, e);
     case OPT_FORCE: a->force = true; return 0;
     case OPT_DEEP: a->deep = true; return 0;
+    case OPT_NOW: a->now = true; return 0;
     default: a->dir = value; return 0;
     }
 }
@@ -47,6 +49,7 @@ static const struct {
     { "cluster", "token", sxadm_cluster_token },
     { "cluster", "remove-node", sxadm_cluster_remove_node },
     { "cluster", "wait", sxadm_cluster_wait },
+    { "cluster", "df", sxadm_cluster_df },
     { "job", "cancel", sxadm_job_cancel },
     { "jobs", NULL, sxadm_jobs },
     { "node", "info", sxadm_node_info },
@@ -57,6 +60,7 @@ static const struct {
 static const struct cli_command command = {
     .name = "sxadm",
     .synopsis = "cluster info|status|nodes|wait [URI]\n"
+                "cluster df [--now] [URI]\n"
                 "cluster token [--ttl TIME] [URI]\n"
                 "cluster remove-node [--force] ID [URI]\n"
                 "jobs [URI]\n"

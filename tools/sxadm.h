@@ -13,6 +13,7 @@ struct sxadm {
     uint64_t timeout_s;
     bool force;
     bool deep;
+    bool now;
     const char *dir;
 };
 
@@ -21,7 +22,11 @@ typedef int sxadm_fn(struct sxadm *a, int argc, char **argv, struct sx_err *e);
 
 /* Commands that ask a cluster; the last operand is its URI or alias, and may be left out if only one is set up. */
 sxadm_fn sxadm_cluster_info, sxadm_cluster_status, sxadm_cluster_nodes, sxadm_cluster_token,
-    sxadm_cluster_remove_node, sxadm_cluster_wait, sxadm_jobs, sxadm_job_cancel;
+    sxadm_cluster_remove_node, sxadm_cluster_wait, sxadm_cluster_df, sxadm_jobs, sxadm_job_cancel;
+
+/* Opens the cluster that operand `at` names, which must be the last, or the only one that is set up; for
+ * cli_place_fini(). */
+int sxadm_open(struct sxadm *a, int argc, char **argv, int at, struct cli_place *p, struct sx_err *e);
 
 /* Commands on a node's directory. */
 sxadm_fn sxadm_node_info, sxadm_node_check, sxadm_node_rebuild_index;

@@ -31,8 +31,7 @@ static int count_profile(void *arg, const char *cluster, const char *user, const
     return 0;
 }
 
-/* Opens the cluster that the operand names, or the only one that is set up. */
-static int open_cluster(struct sxadm *a, int argc, char **argv, int at, struct cli_place *p, struct sx_err *e)
+int sxadm_open(struct sxadm *a, int argc, char **argv, int at, struct cli_place *p, struct sx_err *e)
 {
     struct only only = { 0 };
     int result;
@@ -149,7 +148,7 @@ static int status(struct sxadm *a, int argc, char **argv, void (*print)(const js
 {
     struct cli_place p = { 0 };
     SX_AUTO_JSON json_t *j = NULL;
-    int result = open_cluster(a, argc, argv, 0, &p, e);
+    int result = sxadm_open(a, argc, argv, 0, &p, e);
 
     if (result == 0)
         result = ask(a, &p, "GET", "/status", NULL, NULL, &j, e);
@@ -192,7 +191,7 @@ int sxadm_cluster_wait(struct sxadm *a, int argc, char **argv, struct sx_err *e)
     char why[128] = "";
     bool good = false;
 
-    if (open_cluster(a, argc, argv, 0, &p, e) != 0)
+    if (sxadm_open(a, argc, argv, 0, &p, e) != 0)
         return -1;
     while (!good) {
         SX_AUTO_JSON json_t *j = NULL;
@@ -215,7 +214,7 @@ int sxadm_cluster_info(struct sxadm *a, int argc, char **argv, struct sx_err *e)
     struct cli_place p = { 0 };
     struct sx_cluster_info info;
 
-    if (open_cluster(a, argc, argv, 0, &p, e) != 0)
+    if (sxadm_open(a, argc, argv, 0, &p, e) != 0)
         return -1;
     sx_cluster_info(p.cluster, &info);
     if (a->cli.json) {
@@ -242,7 +241,7 @@ int sxadm_cluster_token(struct sxadm *a, int argc, char **argv, struct sx_err *e
 
     if (a->ttl_s < 1 || a->ttl_s > TTL_S_MAX)
         return sx_err_set(e, SX_EUSAGE, "--ttl takes 1s to 30d");
-    result = open_cluster(a, argc, argv, 0, &p, e);
+    result = sxadm_open(a, argc, argv, 0, &p, e);
     if (result == 0)
         result = ask(a, &p, "POST", "/tokens", NULL, json_pack("{s:I}", "ttl_s", (json_int_t)a->ttl_s), &j, e);
     if (j)
@@ -262,7 +261,7 @@ int sxadm_cluster_remove_node(struct sxadm *a, int argc, char **argv, struct sx_
         return sx_err_set(e, SX_EUSAGE, "remove-node needs the node's id, 16 hex digits: see sxadm cluster nodes");
     SX_AUTO_FREE char *path = sx_asprintf("/nodes/%s", argv[0]);
 
-    result = open_cluster(a, argc, argv, 1, &p, e);
+    result = sxadm_open(a, argc, argv, 1, &p, e);
     if (result == 0)
         result = ask(a, &p, "DELETE", path, a->force ? "force=1" : NULL, NULL, &j, e);
     if (j)
@@ -280,7 +279,7 @@ int sxadm_jobs(struct sxadm *a, int argc, char **argv, struct sx_err *e)
     char when[SX_TIME_TEXT];
     size_t i;
     json_t *job;
-    int result = open_cluster(a, argc, argv, 0, &p, e);
+    int result = sxadm_open(a, argc, argv, 0, &p, e);
 
     if (result == 0)
         result = ask(a, &p, "GET", "/jobs", NULL, NULL, &j, e);
@@ -306,7 +305,7 @@ int sxadm_job_cancel(struct sxadm *a, int argc, char **argv, struct sx_err *e)
         return sx_err_set(e, SX_EUSAGE, "job cancel needs the job's id, 16 hex digits: see sxadm jobs");
     SX_AUTO_FREE char *path = sx_asprintf("/jobs/%s", argv[0]);
 
-    result = open_cluster(a, argc, argv, 1, &p, e);
+    result = sxadm_open(a, argc, argv, 1, &p, e);
     if (result == 0)
         result = ask(a, &p, "DELETE", path, NULL, NULL, &j, e);
     if (j)

@@ -172,6 +172,14 @@ void sx_cluster_node(const struct sx_cluster *k, size_t i, struct sx_node_info *
 /* "read,write" to bits. */
 int sx_rights_parse(const char *text, unsigned *out, struct sx_err *e);
 
+/* What a volume takes: docs/operations.md, Space.  Bytes, and ratios that are 0 if not known. */
+struct sx_volume_space {
+    uint64_t as_of_ms; /* when it was counted; 0: not yet */
+    bool complete;     /* all nodes that should have a part in it have */
+    uint64_t logical, unique, compressed, physical, exclusive, in_metadata;
+    double dedup, compression, reduction;
+};
+
 struct sx_volume_info {
     const char *name;
     const char *owner;
@@ -183,6 +191,7 @@ struct sx_volume_info {
     uint64_t used;   /* by all revisions */
     uint64_t files;
     uint64_t created_ms;
+    const struct sx_volume_space *space; /* NULL but from sx_volume_space() */
 };
 typedef int sx_volume_fn(void *arg, const struct sx_volume_info *v);
 
@@ -203,6 +212,9 @@ void sx_volume_change_init(struct sx_volume_change *c);
 int sx_volume_each(struct sx_cluster *k, sx_volume_fn *fn, void *arg, struct sx_err *e);
 int sx_volume_get(struct sx_cluster *k, const char *volume, sx_volume_fn *fn, void *arg,
                   struct sx_err *e);
+/* The same, with its space: asks all nodes. */
+int sx_volume_space(struct sx_cluster *k, const char *volume, sx_volume_fn *fn, void *arg,
+                    struct sx_err *e);
 int sx_volume_create(struct sx_cluster *k, const char *volume, const struct sx_volume_change *c,
                      sx_volume_fn *fn, void *arg, struct sx_err *e);
 int sx_volume_modify(struct sx_cluster *k, const char *volume, const struct sx_volume_change *c,

@@ -91,12 +91,38 @@ static int read_volume(const json_t *j, struct sx_volume_info *v, struct sx_err 
     return 0;
 }
 
+static double ratio(const json_t *j, const char *name)
+{
+    return json_number_value(json_object_get(j, name));
+}
+
+static int read_space(const json_t *j, struct sx_volume_space *s, struct sx_err *e)
+{
+    if (sx_json_u64(j, "as_of_ms", 0, INT64_MAX, &s->as_of_ms, e) ||
+        sx_json_bool(j, "complete", false, &s->complete, e) ||
+        sx_json_u64(j, "logical", 0, INT64_MAX, &s->logical, e) ||
+        sx_json_u64(j, "unique", 0, INT64_MAX, &s->unique, e) ||
+        sx_json_u64(j, "compressed", 0, INT64_MAX, &s->compressed, e) ||
+        sx_json_u64(j, "physical", 0, INT64_MAX, &s->physical, e) ||
+        sx_json_u64(j, "exclusive", 0, INT64_MAX, &s->exclusive, e) ||
+        sx_json_u64(j, "inline", 0, INT64_MAX, &s->in_metadata, e))
+        return sx_err_wrap(e, "answer of the cluster");
+    s->dedup = ratio(j, "dedup");
+    s->compression = ratio(j, "compression");
+    s->reduction = ratio(j, "reduction");
+    return 0;
+}
+
 static int give(const json_t *j, sx_volume_fn *fn, void *arg, struct sx_err *e)
 {
-    struct sx_volume_info v;
+    const json_t *space = json_object_get(j, "space");
+    struct sx_volume_info v = { .space = NULL };
+    struct sx_volume_space s;
 
-    if (read_volume(j, &v, e))
+    if (read_volume(j, &v, e) || (space && read_space(space, &s, e)))
         return -1;
+    if (space)
+        v.space = &s;
     return fn ? fn(arg, &v) : 0;
 }
 
@@ -136,6 +162,18 @@ int sx_volume_get(struct sx_cluster *k, const char *volume, sx_volume_fn *fn, vo
                   struct sx_err *e)
 {
     return call_volume(k, "GET", volume, NULL, fn, arg, e);
+}
+
+int sx_volume_space(struct sx_cluster *k, const char *volume, sx_volume_fn *fn, void *arg,
+                    struct sx_err *e)
+{
+    SX_AUTO_JSON json_t *j = NULL;
+
+    if (sx_name_volume_check(volume, e) ||
+        sx_call_json(k, "GET", sx_api_path("volumes", volume, NULL), sx_strdup("space=1"), NULL, &j,
+                     e))
+        return -1;
+    return give(j, fn, arg, e);
 }
 
 void sx_volume_change_init(struct sx_volume_change *c)
