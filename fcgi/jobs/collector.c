@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The collector's process: passes over the store (collect.h), then compaction.
+ * The collector's process: passes over the store (collect.h), then compaction; and the scrub.
  *
  * When: every `collect_interval_s`, but at most a tenth of the time, so that a large store costs no
  * more than a small one; at once when asked to; and not at all while neither the metadata nor the
@@ -17,6 +17,7 @@
 #include "fcgi/jobs/collect.h"
 #include "fcgi/jobs/counters.h"
 #include "fcgi/jobs/proc.h"
+#include "fcgi/jobs/scrub.h"
 #include "fcgi/meta/command.h"
 #include "fcgi/meta/meta.h"
 #include "fcgi/meta/query.h"
@@ -48,6 +49,7 @@ struct collector {
     struct sx_buf command, result;
     struct sx_collector_counters count;
     struct seen last;
+    struct sx_scrub *scrub;
     char *cursor;
 };
 
@@ -237,6 +239,7 @@ static int start(struct collector *c, int stop_fd, struct sx_err *e)
         return -1;
     c->cursor = sx_asprintf("%s/collect.cursor", run);
     c->meta = sx_meta_new(c->conf->dir);
+    c->scrub = sx_scrub_new(c->conf, c->store, c->meta);
     sx_collector_publish(c->conf->dir, &c->count);
     return 0;
 }
@@ -252,6 +255,7 @@ static void run(struct collector *c)
         uint64_t began = sx_mono_ms(), took;
         bool asked = sx_proc_poked(&c->proc);
 
+        sx_scrub_step(c->scrub);
         if (!asked && began < next)
             continue;
         if (sweep(c, asked, &stopped, &e)) {
@@ -275,6 +279,7 @@ int sx_collector_main(const struct sx_node_conf *conf, int stop_fd)
         sx_error("%s", e.msg);
     else
         run(&c);
+    sx_scrub_free(c.scrub);
     sx_meta_free(c.meta);
     sx_store_close(c.store);
     sx_proc_fini(&c.proc);

@@ -118,3 +118,8 @@ uint64_t sx_device_now_ms(const struct sx_device *d)
 {
     return d->o.now_ms ? d->o.now_ms(d->o.now_ctx) : sx_wall_ms();
 }
+
+const char *sx_device_dir(const struct sx_device *d)
+{
+    return d->dir;
+}
