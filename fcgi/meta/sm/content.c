@@ -9,6 +9,9 @@
  *   users > 0   every distinct id of its parts has one row in table ref
  *   users = 0   doomed: sx_content_expire() removes parts, then the row; nobody can use it again
  *
+ * A put of entries that a content has already becomes one more user of it (sx_content_find), so that
+ * the same file in ten folders is kept once, inline or not.
+ *
  * An inline content has no parts and no references; `record` is its one entry and the record.
  */
 #include <string.h>
@@ -17,6 +20,7 @@
 #include "libsx/codec/block.h"
 
 #define DROP_BLOCKS_MAX 64u /* longer lists are left to expire */
+#define FIND_MAX "16"        /* contents with the same first block that are compared */
 
 int sx_content_measure(const struct sx_span *entries, uint64_t *size, uint64_t *blocks,
                        struct sx_err *e)
@@ -135,6 +139,23 @@ static int refs_remove(struct sx_sm *sm, uint64_t id, const struct sx_buf *entri
                       entries->data + at, (size_t)SX_ID_SIZE, id) != 0)
             return -1;
     return 0;
+}
+
+/* Only what cannot change any more is found: no upload, nothing doomed. */
+int sx_content_find(struct sx_sm *sm, const struct sx_span *entries, bool is_inline, uint64_t *id,
+                    struct sx_err *e)
+{
+    static const char by_record[] =
+        "SELECT id FROM content WHERE record IS NOT NULL AND substr(record, 1, 8) = ?1"
+        " AND substr(record, 1, length(?2)) = ?2 ORDER BY id LIMIT 1";
+    static const char by_first[] =
+        "SELECT c.id FROM (SELECT content FROM ref WHERE id = ? ORDER BY content DESC LIMIT " FIND_MAX
+        ") AS r CROSS JOIN content AS c ON c.id = r.content CROSS JOIN part ON part.content = c.id"
+        " WHERE c.users > 0 AND c.parts = 1 AND part.entries = ?"
+        " AND c.id NOT IN (SELECT content FROM upload WHERE content = c.id) LIMIT 1";
+
+    return sx_sm_number(sm, e, id, 0, is_inline ? by_record : by_first, "bb", entries->p,
+                        is_inline ? (size_t)8 : (size_t)SX_ID_SIZE, entries->p, entries->n);
 }
 
 /* Removes the first part that is left, or else the content itself: 1 and 0; *cost in rows. */

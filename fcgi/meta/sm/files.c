@@ -143,18 +143,30 @@ static int put_unchanged(struct sx_sm *sm, struct put *p, struct sx_err *e)
     return sx_content_drop(sm, p->up.content, e);
 }
 
-static int put_store(struct sx_sm *sm, struct put *p, struct sx_err *e)
+static int put_store_given(struct sx_sm *sm, struct put *p, struct sx_err *e)
 {
-    if (p->c.flags & SX_PUT_UPLOAD) {
-        if (sx_sm_upload_forget(sm, p->c.upload, e) != 0)
-            return -1;
-        return p->f.content ? 0 : sx_content_drop(sm, p->up.content, e);
+    uint64_t known;
+
+    if (p->f.blocks == 0)
+        return 0;
+    if (sx_content_find(sm, &p->c.entries, p->f.is_inline, &known, e) != 0)
+        return -1;
+    if (known) {
+        p->f.content = known;
+        return sx_content_use(sm, known, p->v.replica, e);
     }
     if (p->f.is_inline)
         return sx_content_add_inline(sm, sm->num, p->v.replica, &p->c.entries, &p->c.record, e);
-    if (p->f.blocks)
-        return sx_content_add_list(sm, sm->num, p->v.replica, &p->c.entries, e);
-    return 0;
+    return sx_content_add_list(sm, sm->num, p->v.replica, &p->c.entries, e);
+}
+
+static int put_store(struct sx_sm *sm, struct put *p, struct sx_err *e)
+{
+    if (!(p->c.flags & SX_PUT_UPLOAD))
+        return put_store_given(sm, p, e);
+    if (sx_sm_upload_forget(sm, p->c.upload, e) != 0)
+        return -1;
+    return p->f.content ? 0 : sx_content_drop(sm, p->up.content, e);
 }
 
 int sx_sm_do_file_put(struct sx_sm *sm, const struct sx_span *body, struct sx_err *e)

@@ -14,7 +14,7 @@ libsxsm_la_LIBADD = libsxcore.la $(SQLITE_LIBS)
 
 if HAVE_CMOCKA
 SX_SM_TESTS = tests/unit/test_sm \
-	tests/unit/test_sm_work \
+	tests/unit/test_sm_work tests/unit/test_sm_content \
 	tests/unit/test_sm_admin \
 	tests/unit/test_command tests/unit/test_query tests/unit/test_sm_random
 check_PROGRAMS += $(SX_SM_TESTS)
@@ -26,6 +26,9 @@ tests_unit_test_sm_LDADD = libsxsm.la $(CMOCKA_LIBS)
 tests_unit_test_sm_work_SOURCES = tests/unit/test_sm_work.c $(SX_SM_UTIL)
 tests_unit_test_sm_work_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_sm_work_LDADD = libsxsm.la $(CMOCKA_LIBS)
+tests_unit_test_sm_content_SOURCES = tests/unit/test_sm_content.c $(SX_SM_UTIL)
+tests_unit_test_sm_content_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_sm_content_LDADD = libsxsm.la $(CMOCKA_LIBS)
 tests_unit_test_sm_admin_SOURCES = tests/unit/test_sm_admin.c $(SX_SM_UTIL)
 tests_unit_test_sm_admin_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_sm_admin_LDADD = libsxsm.la $(CMOCKA_LIBS)

@@ -101,6 +101,10 @@ void sx_content_etag(struct sx_sm *sm, const struct sx_span *entries, uint8_t et
 /* Etag over all parts of a stored content. */
 int sx_content_etag_stored(struct sx_sm *sm, uint64_t content, uint8_t etag[SX_ETAG_SIZE],
                            struct sx_err *e) SX_MUST_CHECK;
+/* A finished content of just these entries, inline or not; *id = 0 if none is found.  Lists that
+ * are longer than a part are not looked for. */
+int sx_content_find(struct sx_sm *sm, const struct sx_span *entries, bool is_inline, uint64_t *id,
+                    struct sx_err *e) SX_MUST_CHECK;
 /* New content `id` with one user. */
 int sx_content_add_inline(struct sx_sm *sm, uint64_t id, unsigned replica,
                           const struct sx_span *entry, const struct sx_span *record,
