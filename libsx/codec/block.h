@@ -67,7 +67,7 @@ int sx_block_id(struct sx_block_ctx *ctx, const void *plain, size_t n, struct sx
                 struct sx_err *e) SX_MUST_CHECK;
 
 /* Appends the stored form to `out`.  `n` is 1 … SX_BLOCK_PLAIN_MAX.  Level 0 means the
- * codec's default (zstd 1, zlib 6).  Data that does not shrink by at least 1/16 is stored
+ * codec's default (zstd 2, up to 128 KiB 3; zlib 6).  Data that does not shrink by at least 1/16 is stored
  * with codec none. */
 int sx_block_encode(struct sx_block_ctx *ctx, const struct sx_id *id, const void *plain, size_t n,
                     enum sx_codec codec, int level, struct sx_buf *out, struct sx_err *e)
