@@ -21,7 +21,7 @@ RUNS = 100
 SYNCS = "fsync,fdatasync"
 CALLS = "fsync,fdatasync,pwrite64,pwritev,write"
 NTH_MAX = {"worker": 12, "group manager": 30}
-OWN_FILES = re.compile(r"/store/packs/.|/meta/wal/.|/meta/vote")
+OWN_FILES = re.compile(r"/store/packs/.|/meta/wal/.|/meta/.*vote$")
 
 
 def written_again(text):

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A node whose directory is a file system of its own, which can lose power or be full, under load with a journal outside
 of it."""
+import os
+import shutil
 import subprocess
 import time
 
@@ -17,17 +19,33 @@ class Lost(AssertionError):
 
 
 class DiskCluster(Cluster):
-    def __init__(self, name, kind, size=fault.IMAGE_SIZE, capacity="180M", workers=4):
-        super().__init__(name, workers=workers, reserved=1, size=capacity, settings=SETTINGS)
-        self.disk = fault.Disk(kind, f"{self.dir}/image", Node(self, 1).dir, size)
+    """`at`: what lies on the file system, a directory below the node's; "": all of it."""
+
+    def __init__(self, name, kind, at="", workers=4):
+        super().__init__(name, workers=workers, reserved=1, size="180M", settings=SETTINGS)
+        self.kind, self.at, self.disk = kind, at, None
+        if not at:
+            self.disk = fault.Disk(kind, f"{self.dir}/image", Node(self, 1).dir)
         self.journal = f"{self.dir}/journal"
+
+    def change_settings(self, node):
+        """Between setup and first start: what lies in `at` moves to the file system."""
+        super().change_settings(node)
+        if self.at:
+            at = f"{node.dir}/{self.at}"
+            os.makedirs(at, exist_ok=True)
+            os.rename(at, f"{at}.before")
+            self.disk = fault.Disk(self.kind, f"{self.dir}/image", at)
+            shutil.copytree(f"{at}.before", at, dirs_exist_ok=True)
+            shutil.rmtree(f"{at}.before")
 
     def end(self):
         for process in self.background:
             process.kill()
             process.wait()
         Node(self, 1).kill()
-        self.disk.close()
+        if self.disk:
+            self.disk.close()
         super().end()
 
     def load(self, how, *words):
