@@ -19,7 +19,8 @@ struct file {
     uint8_t *now, *disk;
     size_t size, disk_size;
     size_t cap;
-    size_t lo, hi; /* dirty range, lo >= hi: none */
+    size_t lo, hi;           /* dirty range, lo >= hi: none */
+    size_t lost_lo, lost_hi; /* its sync failed: readable, but only written anew is it synced again */
     bool used;
 };
 
@@ -256,12 +257,27 @@ static void make_durable(struct file *f)
     f->lo = f->hi = 0;
 }
 
+/* As Linux does: the pages stay in the cache and are clean now. */
+static void lose_dirty(struct file *f)
+{
+    if (f->lo >= f->hi)
+        return;
+    if (f->lost_lo >= f->lost_hi)
+        f->lost_lo = f->lo;
+    f->lost_lo = f->lo < f->lost_lo ? f->lo : f->lost_lo;
+    f->lost_hi = f->hi > f->lost_hi ? f->hi : f->lost_hi;
+    f->lo = f->hi = 0;
+}
+
 static int mem_sync(const struct sx_io *io, int fd)
 {
     struct sx_memio *m = of(io);
 
-    if (fails(m))
+    if (fails(m)) {
+        if (m->fd[fd - 1000] != FD_DIR)
+            lose_dirty(file_of(m, fd));
         return -1;
+    }
     m->syncs++;
     if (m->lie)
         return 0;
@@ -387,8 +403,10 @@ static void crash_file(struct file *f, uint64_t *random)
         }
         memcpy(f->now + at, f->disk + at, n);
     }
+    if (f->lost_lo < f->lost_hi)
+        memcpy(f->now + f->lost_lo, f->disk + f->lost_lo, f->lost_hi - f->lost_lo);
     f->size = f->disk_size;
-    f->lo = f->hi = 0;
+    f->lo = f->hi = f->lost_lo = f->lost_hi = 0;
 }
 
 void sx_memio_crash(struct sx_memio *m, uint64_t *random)

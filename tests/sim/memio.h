@@ -3,7 +3,8 @@
  * A file system in memory behind struct sx_io, for tests: what was not synced gets lost or
  * torn at a crash, and the n-th call fails on demand.
  *
- * Model: a write is durable after fsync/fdatasync of its file; a name (made, renamed, removed)
+ * Model: a write is durable after fsync/fdatasync of its file; if that fails, the bytes stay readable,
+ * and no later sync makes them durable unless they are written anew; a name (made, renamed, removed)
  * after fsync of a directory.  At a crash each dirty sector of 512 bytes is, by a coin of the
  * given generator, as it was or as it was going to be; unsynced names are undone.
  */

@@ -453,6 +453,44 @@ static void test_random(void **state)
         run(seed);
 }
 
+/* A batch was written, and its sync failed, or the process was killed before it. Who opens the log then finds the batch
+ * in the page cache and counts it as there: so it must be durable from then on. */
+static void found_is_durable(bool failed)
+{
+    struct sx_memio *m = sx_memio_new();
+    struct sx_wal *w = reopen(m, NULL);
+    struct sx_err e = SX_ERR_INIT;
+    uint64_t first, last, found;
+
+    must_put(w, 1, 1, 1, "synced");
+    must_sync(w);
+    must_put(w, 1, 2, 1, "written");
+    sx_memio_lie(m, !failed);
+    sx_memio_fail(m, failed ? 2 : 0, EIO, false);
+    assert_int_equal(sx_wal_sync(w, NULL, &e), failed ? -1 : 0);
+    sx_memio_lie(m, false);
+    w = reopen(m, w);
+    sx_wal_range(w, 1, &first, &found);
+    if (failed) { /* a later sync does not help what the kernel has forgotten */
+        must_put(w, 1, found + 1, 1, "the next");
+        must_sync(w);
+        found++;
+    }
+    sx_wal_close(w);
+    sx_memio_crash(m, NULL);
+    w = reopen(m, NULL);
+    sx_wal_range(w, 1, &first, &last);
+    assert_int_equal(last, found);
+    sx_wal_close(w);
+    sx_memio_free(m);
+}
+
+static void test_found_is_durable(void **state)
+{
+    found_is_durable(false);
+    found_is_durable(true);
+}
+
 /* Torn writes by coin: what was synced is there; of what was not, a beginning may be. */
 static void test_random_torn(void **state)
 {
@@ -501,6 +539,7 @@ int main(void)
         cmocka_unit_test(test_torn_tail),       cmocka_unit_test(test_flipped_bits),
         cmocka_unit_test(test_hole_in_last_batch), cmocka_unit_test(test_recycling),
         cmocka_unit_test(test_missing_segment), cmocka_unit_test(test_failing_calls),
+        cmocka_unit_test(test_found_is_durable),
         cmocka_unit_test(test_random),          cmocka_unit_test(test_random_torn),
     };
 

@@ -1,12 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
  * Two slots of 512 bytes at offsets 0 and 4096, each with a sequence number and a CRC.  A save
- * overwrites the older slot, so a torn write leaves the newer one; the good slot with the
- * higher sequence counts.
+ * writes and syncs one, then the other, so a complete save stands in both: whichever of them rots
+ * later, the vote is not forgotten.
  *
- * One good slot is enough only if the other one can be the victim of a crash during a save.  That
- * holds: a save is complete (synced) before the next one begins, so a torn slot is always the one
- * that was being written and never promised.
+ *   slots found          what happened            what counts
+ *   both, equal          a save ended             both
+ *   both, unequal        killed in between        the one with the higher sequence
+ *   one                  torn write, or rot       the good one: the torn one was not promised
+ *   none                                          nothing: the node must not start
+ *
+ * What is found may never have reached the disk (its sync failed, or the process was killed before
+ * it), and counts from now on.  So unless both slots are equal, it is saved again before it is used.
  */
 #include "fcgi/meta/raft/vote.h"
 
@@ -61,16 +66,22 @@ static bool decode(const uint8_t b[SLOT], uint32_t *group, struct slot *s)
     return true;
 }
 
-static int write_slot(struct sx_vote *v, const struct slot *s, struct sx_err *e)
+static int write_slot(struct sx_vote *v, const struct slot *s, unsigned i, struct sx_err *e)
 {
     uint8_t b[SLOT];
 
     encode(b, v->group, s);
-    if (sx_io_pwrite_all(v->io, v->fd, b, SLOT, s->seq % 2 * SLOT_STEP, e))
+    if (sx_io_pwrite_all(v->io, v->fd, b, SLOT, i * SLOT_STEP, e))
         return sx_err_wrap(e, "%s", v->path);
     if (v->io->fdatasync(v->io, v->fd))
         return sx_err_errno(e, errno, "fdatasync %s", v->path);
     return 0;
+}
+
+/* Slot `first` is whole again on disk before the other one is touched. */
+static int write_both(struct sx_vote *v, const struct slot *s, unsigned first, struct sx_err *e)
+{
+    return write_slot(v, s, first, e) || write_slot(v, s, 1 - first, e) ? -1 : 0;
 }
 
 /* A new file has both slots before its name is known, so a file with no good slot is damaged. */
@@ -80,37 +91,43 @@ static int create(const struct sx_io *io, const char *path, uint32_t group, stru
     int r;
 
     encode(b, group, &(struct slot){ 0, 0, 0 });
-    encode(b + SLOT_STEP, group, &(struct slot){ 1, 0, 0 });
+    encode(b + SLOT_STEP, group, &(struct slot){ 0, 0, 0 });
     r = sx_io_replace(io, path, b, SLOT_STEP + SLOT, 0640, e);
     free(b);
     return r;
 }
 
+static int read_slot(struct sx_vote *v, unsigned i, struct slot *s, bool *good, struct sx_err *e)
+{
+    uint8_t b[SLOT] = { 0 };
+    uint32_t group;
+
+    if (v->io->pread(v->io, v->fd, b, SLOT, (off_t)(i * SLOT_STEP)) < 0)
+        return sx_err_errno(e, errno, "read %s", v->path);
+    *good = decode(b, &group, s);
+    if (*good && group != v->group)
+        return sx_err_set(e, SX_ECORRUPT, "%s is of group %u, not %u", v->path, group, v->group);
+    return 0;
+}
+
 static int load(struct sx_vote *v, struct slot *best, struct sx_err *e)
 {
-    unsigned good = 0;
+    struct slot s[2] = { 0 };
+    bool good[2];
+    unsigned i;
 
-    for (unsigned i = 0; i < 2; i++) {
-        uint8_t b[SLOT];
-        struct slot s;
-        uint32_t group;
-
-        if (sx_io_pread_all(v->io, v->fd, b, SLOT, i * SLOT_STEP, e))
-            return sx_err_wrap(e, "%s", v->path);
-        if (!decode(b, &group, &s) || s.seq % 2 != i)
-            continue;
-        if (group != v->group)
-            return sx_err_set(e, SX_ECORRUPT, "%s is of group %u, not %u", v->path, group,
-                              v->group);
-        if (!good++ || s.seq > best->seq)
-            *best = s;
-    }
-    if (!good)
+    if (read_slot(v, 0, &s[0], &good[0], e) || read_slot(v, 1, &s[1], &good[1], e))
+        return -1;
+    if (!good[0] && !good[1])
         return sx_err_set(e, SX_ECORRUPT, "%s: no good slot: the vote is lost", v->path);
-    if (good == 1)
+    i = !good[0] || (good[1] && s[1].seq > s[0].seq);
+    *best = s[i];
+    if (good[0] && good[1] && s[0].seq == s[1].seq)
+        return 0;
+    if (!good[1 - i])
         sx_warn("%s: one slot is damaged; term %llu counts", v->path,
                 (unsigned long long)best->term);
-    return 0;
+    return write_both(v, best, i, e);
 }
 
 int sx_vote_open(struct sx_vote **out, const struct sx_io *io, const char *path, uint32_t group,
@@ -158,7 +175,7 @@ int sx_vote_save(struct sx_vote *v, uint64_t term, uint64_t voted_for, struct sx
 
     if (v->failed)
         return sx_err_set(e, SX_EIO, "%s failed before", v->path);
-    if (write_slot(v, &s, e)) {
+    if (write_both(v, &s, 0, e)) {
         v->failed = true;
         return -1;
     }

@@ -9,6 +9,9 @@
  * belong to the batch that the bad place lies in, then the crash came before their sync: the disk
  * wrote the pieces in its own order, nothing of them was promised, and the log ends at the bad
  * place.
+ *
+ * What is read may never have reached the disk: its sync failed, or the process was killed before
+ * it. From now on it counts, so the last batch is made durable first.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -242,10 +245,28 @@ static int end_of_log(struct sx_wal *w, struct sx_wal_segment *s, const struct s
     return 0;
 }
 
+/* Writes the header and the last batch anew: after a failed sync the kernel calls their pages
+ * clean, and no later sync would write them. All before was synced, or the batch had not begun. */
+static int make_durable(struct sx_wal *w, struct sx_wal_segment *s, const struct sx_buf *b,
+                        uint32_t batch, struct sx_err *e)
+{
+    char name[SX_WAL_NAME_MAX];
+
+    if (s != w->segment[w->n_segments - 1])
+        return 0;
+    if (sx_io_pwrite_all(w->io, s->fd, b->data, SX_WAL_BLOCK, 0, e) ||
+        (batch < w->pos &&
+         sx_io_pwrite_all(w->io, s->fd, b->data + batch, w->pos - batch, batch, e)))
+        return sx_err_wrap(e, "%s/%s", w->dir, sx_wal_name(name, s->slot));
+    if (w->io->fdatasync(w->io, s->fd))
+        return sx_err_errno(e, errno, "fdatasync %s/%s", w->dir, sx_wal_name(name, s->slot));
+    return 0;
+}
+
 static int read_records(struct sx_wal *w, struct sx_wal_segment *s, const struct sx_buf *b,
                         struct sx_err *e)
 {
-    uint32_t at = SX_WAL_BLOCK;
+    uint32_t at = SX_WAL_BLOCK, batch = at;
 
     for (;;) {
         struct sx_wal_record r;
@@ -261,9 +282,10 @@ static int read_records(struct sx_wal *w, struct sx_wal_segment *s, const struct
         s->written = at + sx_wal_record_size(r.len);
         if (take_entry(w, s, &r, at, e))
             return -1;
+        batch = r.batch;
         at = s->written;
     }
-    return end_of_log(w, s, b, at, e);
+    return end_of_log(w, s, b, at, e) || make_durable(w, s, b, batch, e) ? -1 : 0;
 }
 
 /* Goes through all segments, oldest first. */
