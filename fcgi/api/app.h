@@ -46,6 +46,9 @@ int sx_app_domain(struct sx_app *a, struct sx_err *e) SX_MUST_CHECK;
 /* Decoder for blocks of the cluster's domain. */
 int sx_app_block_ctx(struct sx_app *a, struct sx_block_ctx **ctx, struct sx_err *e) SX_MUST_CHECK;
 int sx_app_store(struct sx_app *a, struct sx_store **store, struct sx_err *e) SX_MUST_CHECK;
+/* The store, giving leases in the epoch of this moment. */
+int sx_app_leasing(struct sx_app *a, struct sx_store **store, uint64_t *epoch,
+                   struct sx_err *e) SX_MUST_CHECK;
 /* Everything for work on blocks over the cluster, with the node list of this moment. */
 int sx_app_blocks(struct sx_app *a, struct sx_blocks *b, struct sx_err *e) SX_MUST_CHECK;
 

@@ -38,18 +38,18 @@ static int read_batch(struct sx_req *r, struct sx_message *m, size_t size, uint6
     return 0;
 }
 
-static int reply_have(struct sx_req *r, uint64_t lease_ms, const uint8_t *present, size_t n)
+static int reply_have(struct sx_req *r, uint64_t lease, const uint8_t *present, size_t n)
 {
     struct sx_part part = { present, n };
 
     return sx_reply_message(r, 200,
-                            json_pack("{s:I,s:I}", "lease_ms", (json_int_t)lease_ms, "count",
+                            json_pack("{s:I,s:I}", "lease", (json_int_t)lease, "count",
                                       (json_int_t)n), &part, 1);
 }
 
-static int reply_stored(struct sx_req *r, uint64_t lease_ms, size_t n)
+static int reply_stored(struct sx_req *r, uint64_t lease, size_t n)
 {
-    return sx_reply_json(r, 200, json_pack("{s:I,s:I}", "lease_ms", (json_int_t)lease_ms, "stored",
+    return sx_reply_json(r, 200, json_pack("{s:I,s:I}", "lease", (json_int_t)lease, "stored",
                                            (json_int_t)n));
 }
 
@@ -173,10 +173,11 @@ int sx_h_node_have(struct sx_req *r, struct sx_err *e)
     SX_AUTO_FREE struct sx_id *ids = NULL;
     uint8_t present[HAVE_MAX];
     struct sx_store *store;
-    uint64_t lease;
+    uint64_t lease, epoch;
     size_t n;
 
-    if (read_batch(r, &m, SX_ID_SIZE, HAVE_MAX, &n, e) != 0 || sx_app_store(r->app, &store, e) != 0)
+    if (read_batch(r, &m, SX_ID_SIZE, HAVE_MAX, &n, e) != 0 ||
+        sx_app_leasing(r->app, &store, &epoch, e) != 0)
         return -1;
     ids = sx_calloc(n, sizeof *ids);
     memcpy(ids, m.data, m.len);
@@ -192,10 +193,11 @@ int sx_h_node_blocks_put(struct sx_req *r, struct sx_err *e)
     SX_AUTO(sx_message) struct sx_message m = { 0 };
     SX_AUTO_FREE struct sx_record *recs = NULL;
     struct sx_store *store;
-    uint64_t lease;
+    uint64_t lease, epoch;
     size_t n;
 
-    if (read_batch(r, &m, 0, SX_BLOCKS_MAX, &n, e) != 0 || sx_app_store(r->app, &store, e) != 0)
+    if (read_batch(r, &m, 0, SX_BLOCKS_MAX, &n, e) != 0 ||
+        sx_app_leasing(r->app, &store, &epoch, e) != 0)
         return -1;
     recs = sx_calloc(n, sizeof *recs);
     if (sx_do_records(m.data, m.len, n, recs, e) != 0 ||

@@ -65,12 +65,10 @@ int sx_h_cluster(struct sx_req *r, struct sx_err *e)
 {
     const struct sx_node_conf *c = r->app->conf;
     uint64_t map_version;
-    struct sx_store *store;
     sqlite3 *db;
 
     if (sx_app_domain(r->app, e) != 0 || sx_peers_refresh(r->app->peers, e) != 0 ||
-        sx_app_db(r->app, &db, e) != 0 || sx_query_map_version(db, &map_version, e) != 0 ||
-        sx_app_store(r->app, &store, e) != 0)
+        sx_app_db(r->app, &db, e) != 0 || sx_query_map_version(db, &map_version, e) != 0)
         return -1;
     return sx_reply_json(r, 200,
                          json_pack("{s:s,s:s,s:s,s:I,s:I,s:o,s:o,s:{s:i,s:i,s:i},s:i,s:I}",
@@ -80,7 +78,7 @@ int sx_h_cluster(struct sx_req *r, struct sx_err *e)
                                    nodes_json(r->app), "domain", domain_json(r->app), "chunk",
                                    "min", (int)SX_CHUNK_MIN, "avg", (int)SX_CHUNK_AVG, "max",
                                    (int)SX_CHUNK_MAX, "inline_max", (int)SX_INLINE_MAX, "lease_s",
-                                   (json_int_t)(sx_store_lease_period_ms(store) / 1000)));
+                                   (json_int_t)c->lease_s));
 }
 
 /* ---- tokens ---- */

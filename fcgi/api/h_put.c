@@ -55,7 +55,7 @@ static struct sx_record *gather(const struct puts *s, size_t *n)
     return recs;
 }
 
-static int store(struct sx_req *r, const struct sx_record *recs, size_t n, uint64_t *lease_ms,
+static int store(struct sx_req *r, const struct sx_record *recs, size_t n, uint64_t *lease,
                  struct sx_err *e)
 {
     struct sx_blocks b;
@@ -67,7 +67,7 @@ static int store(struct sx_req *r, const struct sx_record *recs, size_t n, uint6
     if (sx_do_volume(r, r->args.v[0], SX_RIGHT_WRITE, &v, e) != 0 ||
         sx_app_blocks(r->app, &b, e) != 0)
         return -1;
-    return sx_blocks_put(&b, v.replica, recs, n, lease_ms, e);
+    return sx_blocks_put(&b, v.replica, recs, n, lease, e);
 }
 
 /* Stores the records of all files and settles the leases of their lists. */
@@ -85,8 +85,8 @@ static void store_records(struct sx_req *r, const struct puts *s)
 
         if (!is_stored(p))
             continue;
-        if (lease < p->c.lease_ms)
-            p->c.lease_ms = lease;
+        if (lease < p->c.lease)
+            p->c.lease = lease;
         sx_err_copy(&p->err, &e);
     }
 }
@@ -302,7 +302,7 @@ int sx_h_upload_part(struct sx_req *r, struct sx_err *e)
     if (read_upload_id(r, c.upload, e) != 0 || read_seq(r, &c.seq, e) != 0 ||
         sx_req_message(r, &m, e) != 0 ||
         sx_json_need_u64(m.json, "count", SX_PART_ENTRIES_MAX, &n, e) != 0 ||
-        sx_json_need_u64(m.json, "lease_ms", INT64_MAX, &c.lease_ms, e) != 0)
+        sx_json_need_u64(m.json, "lease", INT64_MAX, &c.lease, e) != 0)
         return -1;
     if (n == 0 || m.len != n * SX_ENTRY_SIZE)
         return sx_err_set(e, SX_EMALFORMED,

@@ -56,7 +56,7 @@ static int read_path(struct sx_put *p, struct sx_err *e)
 static int read_facts(struct sx_put *p, struct sx_err *e)
 {
     static const char *const members[] = {
-        "size", "mtime_ns", "mode", "entries", "records", "inline", "lease_ms", "upload", "etag",
+        "size", "mtime_ns", "mode", "entries", "records", "inline", "lease", "upload", "etag",
         "meta", "if_none_match", "if_match", "path", NULL,
     };
     uint64_t mode, n, records;
@@ -69,7 +69,7 @@ static int read_facts(struct sx_put *p, struct sx_err *e)
         sx_json_u64(j, "entries", 0, SX_PART_ENTRIES_MAX, &n, e) != 0 ||
         sx_json_u64(j, "records", 0, SX_PART_ENTRIES_MAX, &records, e) != 0 ||
         sx_json_bool(j, "inline", false, &p->is_inline, e) != 0 ||
-        sx_json_u64(j, "lease_ms", 0, INT64_MAX, &p->c.lease_ms, e) != 0 ||
+        sx_json_u64(j, "lease", 0, INT64_MAX, &p->c.lease, e) != 0 ||
         read_conditions(j, &p->c, e) != 0)
         return -1;
     if (json_object_get(j, "meta") &&
@@ -196,11 +196,11 @@ static int check_leases(struct sx_put *p, struct sx_err *e)
 {
     if (p->is_inline && p->leased)
         return sx_err_set(e, SX_EINVAL, "the record is not that of the entry");
-    if (p->leased && p->c.lease_ms == 0)
+    if (p->leased && p->c.lease == 0)
         return sx_err_set(e, SX_EINVAL,
-                          "'lease_ms' is missing: it is needed when blocks do not travel along");
+                          "'lease' is missing: it is needed when blocks do not travel along");
     if (!p->leased)
-        p->c.lease_ms = SX_LEASE_FOREVER;
+        p->c.lease = SX_LEASE_FOREVER;
     if (p->is_inline)
         p->c.record = (struct sx_span){ p->recs[0].stored - SX_RECORD_HEADER,
                                         SX_RECORD_HEADER + p->recs[0].len };

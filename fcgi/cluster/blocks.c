@@ -68,43 +68,42 @@ static int no_quorum(const struct sx_plan *plan, const struct sx_flights_job *jo
 }
 
 int sx_blocks_put(const struct sx_blocks *b, unsigned replica, const struct sx_record *recs,
-                  size_t n, uint64_t *lease_ms, struct sx_err *e)
+                  size_t n, uint64_t *lease, struct sx_err *e)
 {
     struct sx_flights_job job = { SX_PLAN_PUT, b, replica, recs, NULL, n };
     struct sx_err last = SX_ERR_INIT;
     struct sx_plan *plan;
-    uint64_t lease;
+    uint64_t oldest;
     int r;
 
     sx_assert(n > 0 && n <= SX_BLOCKS_MAX);
-    plan = sx_flights_run(&job, &lease, &last);
+    plan = sx_flights_run(&job, &oldest, &last);
     r = no_quorum(plan, &job, &last, e);
     if (r == 0)
         r = queue_lacking(b, plan, &job, e);
     sx_plan_free(plan);
     if (r == 0)
-        *lease_ms = lease;
+        *lease = oldest;
     return r;
 }
 
 int sx_blocks_have(const struct sx_blocks *b, unsigned replica, const struct sx_id *ids, size_t n,
-                   uint8_t *present, uint64_t *lease_ms, struct sx_err *e)
+                   uint8_t *present, uint64_t *lease, struct sx_err *e)
 {
     struct sx_flights_job job = { SX_PLAN_HAVE, b, replica, NULL, ids, n };
     struct sx_err last = SX_ERR_INIT;
     struct sx_plan *plan;
-    uint64_t lease;
+    uint64_t oldest;
     int r;
 
     sx_assert(n > 0 && n <= SX_BLOCKS_MAX);
-    plan = sx_flights_run(&job, &lease, &last);
+    plan = sx_flights_run(&job, &oldest, &last);
     for (size_t i = 0; i < n; i++)
         present[i] = sx_plan_enough(plan, i);
     r = queue_lacking(b, plan, &job, e);
     sx_plan_free(plan);
     if (r == 0)
-        *lease_ms = lease != UINT64_MAX ? lease :
-            sx_store_now_ms(b->store) + sx_store_lease_period_ms(b->store);
+        *lease = oldest != UINT64_MAX ? oldest : b->epoch;
     return r;
 }
 

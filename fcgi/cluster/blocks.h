@@ -23,21 +23,22 @@ struct sx_blocks {
     struct sx_peers *peers;
     struct sx_store *store;
     struct sx_queue *queue;
+    uint64_t epoch; /* of leases, as this node knows it */
     void (*queued)(const char *dir); /* told after rows were added to the queue */
 };
 
 /* Stores n verified records (in memory as sx_record_parse() left them) on a write quorum of
  * their nodes.  Owners that did not get a block have a row in the replication queue when this
- * returns 0.  *lease_ms: the smallest lease of the copies.  SX_EQUORUM names a block and what
+ * returns 0.  *lease: the smallest lease of the copies.  SX_EQUORUM names a block and what
  * went wrong; SX_ENOSPACE if that was lack of space. */
 int sx_blocks_put(const struct sx_blocks *b, unsigned replica, const struct sx_record *recs,
-                  size_t n, uint64_t *lease_ms, struct sx_err *e) SX_MUST_CHECK;
+                  size_t n, uint64_t *lease, struct sx_err *e) SX_MUST_CHECK;
 
 /* present[i] = 1 if a write quorum of the block's nodes has it and has leased it.  Owners that
- * said that they lack such a block get a row in the replication queue.  *lease_ms: the smallest
+ * said that they lack such a block get a row in the replication queue.  *lease: the smallest
  * lease of the copies. */
 int sx_blocks_have(const struct sx_blocks *b, unsigned replica, const struct sx_id *ids, size_t n,
-                   uint8_t *present, uint64_t *lease_ms, struct sx_err *e) SX_MUST_CHECK;
+                   uint8_t *present, uint64_t *lease, struct sx_err *e) SX_MUST_CHECK;
 
 /* Appends the block's record, from the local store or else from the first node in placement
  * order that has a good copy.  SX_ENOBLOCK. */

@@ -44,7 +44,7 @@ struct local {
     struct sx_record *recs;
     uint32_t *list;
     size_t n;
-    uint64_t lease_ms;
+    uint64_t lease;
     int result;
     struct sx_err err;
 };
@@ -55,7 +55,7 @@ struct run {
     struct flight *flights;
     unsigned active; /* flights not done */
     struct local local;
-    uint64_t lease_ms;
+    uint64_t lease;
     struct sx_err *last;
 };
 
@@ -77,10 +77,24 @@ size_t sx_flights_iov(const struct sx_record *recs, const uint32_t *list, size_t
     return count;
 }
 
-static void note_lease(struct run *run, uint64_t lease_ms)
+static void note_lease(struct run *run, uint64_t lease)
 {
-    if (lease_ms < run->lease_ms)
-        run->lease_ms = lease_ms;
+    if (lease < run->lease)
+        run->lease = lease;
+}
+
+/* The lease that another node gave.  One whose metadata lags far behind gives leases that are over
+ * already: its copies do not count, or no commit could rest on them. */
+static int take_lease(struct run *run, uint64_t lease, struct sx_err *e)
+{
+    uint64_t epoch = run->job->env->epoch;
+
+    if (lease <= sx_epoch_horizon(epoch))
+        return sx_err_set(e, SX_EUNAVAIL,
+                          "its metadata lags: it leases in epoch %llu, the cluster is in %llu",
+                          (unsigned long long)lease, (unsigned long long)epoch);
+    note_lease(run, lease);
+    return 0;
 }
 
 static void answer_all(struct run *run, size_t node, const uint32_t *list, size_t n,
@@ -97,13 +111,14 @@ static int take_put(struct flight *f, struct sx_err *e)
     SX_AUTO_JSON json_t *j = sx_json_parse(f->answer.data, f->answer.len, e);
     uint64_t lease, stored;
 
-    if (!j || sx_json_need_u64(j, "lease_ms", INT64_MAX, &lease, e) != 0 ||
+    if (!j || sx_json_need_u64(j, "lease", INT64_MAX, &lease, e) != 0 ||
         sx_json_need_u64(j, "stored", SX_BLOCKS_MAX, &stored, e) != 0)
         return -1;
     if (stored != f->n)
         return sx_err_set(e, SX_EBUG, "%llu of %zu blocks stored", (unsigned long long)stored,
                           f->n);
-    note_lease(f->run, lease);
+    if (take_lease(f->run, lease, e) != 0)
+        return -1;
     answer_all(f->run, f->node, f->list, f->n, SX_PLAN_HAS);
     return 0;
 }
@@ -115,17 +130,17 @@ static int take_have(struct flight *f, struct sx_err *e)
     bool any = false;
 
     if (sx_message_parse(&m, f->answer.data, f->answer.len, e) != 0 ||
-        sx_json_need_u64(m.json, "lease_ms", INT64_MAX, &lease, e) != 0)
+        sx_json_need_u64(m.json, "lease", INT64_MAX, &lease, e) != 0)
         return -1;
     if (m.len != f->n)
         return sx_err_set(e, SX_EMALFORMED, "%zu answers for %zu blocks", m.len, f->n);
-    for (size_t i = 0; i < f->n; i++) {
+    for (size_t i = 0; i < f->n; i++)
         any = any || m.data[i] == 1;
+    if (any && take_lease(f->run, lease, e) != 0)
+        return -1;
+    for (size_t i = 0; i < f->n; i++)
         sx_plan_answer(f->run->plan, f->node, f->list[i],
                        m.data[i] == 1 ? SX_PLAN_HAS : SX_PLAN_LACKS);
-    }
-    if (any)
-        note_lease(f->run, lease);
     return 0;
 }
 
@@ -208,7 +223,7 @@ static void *local_put(void *arg)
 {
     struct local *l = arg;
 
-    l->result = sx_store_put(l->store, l->recs, l->n, &l->lease_ms, NULL, &l->err);
+    l->result = sx_store_put(l->store, l->recs, l->n, &l->lease, NULL, &l->err);
     atomic_store(&l->ended, true);
     if (l->threaded)
         sx_http_wake(l->wake);
@@ -222,7 +237,7 @@ static void local_end(struct run *run)
     if (l->threaded)
         pthread_join(l->thread, NULL);
     if (l->result == 0) {
-        note_lease(run, l->lease_ms);
+        note_lease(run, l->lease);
     } else {
         sx_warn("this node: %s", l->err.msg);
         sx_err_copy(run->last, &l->err);
@@ -358,10 +373,10 @@ static struct sx_plan *plan_for(const struct sx_flights_job *job)
     return plan;
 }
 
-struct sx_plan *sx_flights_run(const struct sx_flights_job *job, uint64_t *lease_ms,
+struct sx_plan *sx_flights_run(const struct sx_flights_job *job, uint64_t *lease,
                                struct sx_err *last)
 {
-    struct run run = { .job = job, .plan = plan_for(job), .lease_ms = UINT64_MAX, .last = last };
+    struct run run = { .job = job, .plan = plan_for(job), .lease = UINT64_MAX, .last = last };
     struct flight *next;
 
     drive(&run);
@@ -373,6 +388,6 @@ struct sx_plan *sx_flights_run(const struct sx_flights_job *job, uint64_t *lease
         free(f->list);
         free(f);
     }
-    *lease_ms = run.lease_ms;
+    *lease = run.lease;
     return run.plan;
 }

@@ -21,9 +21,9 @@ struct sx_flights_job {
 };
 
 /* Runs the batch.  Never fails by itself: what could not be done is in the plan and, in words,
- * in *last.  *lease_ms is the smallest lease of any node that has a copy (UINT64_MAX: none).
+ * in *last.  *lease is the smallest lease of any node that has a copy (UINT64_MAX: none).
  * The plan is the caller's. */
-struct sx_plan *sx_flights_run(const struct sx_flights_job *job, uint64_t *lease_ms,
+struct sx_plan *sx_flights_run(const struct sx_flights_job *job, uint64_t *lease,
                                struct sx_err *last);
 
 /* Appends to iov[] the memory of the records of the list, neighbours joined; iov has room for n.

@@ -1,11 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The collector's process: passes over the store (collect.h), then compaction; and the scrub.
+ * The collector's process.  Again and again it
  *
- * When: every `collect_interval_s`, but at most a tenth of the time, so that a large store costs no
- * more than a small one; at once when asked to; and not at all while neither the metadata nor the
- * store has changed since a pass that left nothing pending.  A pass is done page by page with
- * pauses; where it is, stands in a file, so that a restart goes on from there.
+ *   1. learns from the metadata in which parts of the id space references went away, and adds all
+ *      parts when a sweep over everything is due;
+ *   2. looks at these parts, page by page with pauses (collect.h);
+ *   3. moves the epoch on if blocks wait for that and the epoch has lasted long enough by this
+ *      node's monotonic clock;
+ *   4. compacts packs.
+ *
+ * What it has to do stands in a file, so that a restart goes on from there.  A sweep over all parts
+ * finds what has no reference that could go away: blocks of uploads that were broken off, or that
+ * came back after a crash.  It is made every `collect_interval_s`, but takes a small share of the
+ * time, and is left out while nothing has changed.
  */
 #include "fcgi/jobs/collector.h"
 
@@ -17,28 +24,42 @@
 #include "fcgi/jobs/collect.h"
 #include "fcgi/jobs/counters.h"
 #include "fcgi/jobs/proc.h"
-#include "fcgi/jobs/scrub.h"
 #include "fcgi/meta/command.h"
 #include "fcgi/meta/meta.h"
 #include "fcgi/meta/query.h"
 #include "libsx/base/clock.h"
 #include "libsx/base/log.h"
 #include "libsx/base/mem.h"
+#include "libsx/base/wire.h"
 #include "libsx/crypt/crypt.h"
 
 #define POLL_MS 200
-#define RETRY_MS 2000                 /* after a pass that failed */
-#define SHARE 10                      /* passes take at most one part in so many of the time */
-#define FULL_MS 3600000               /* a pass is done at least that often, changed or not */
-#define CURSOR_PAGES 16               /* pages between two writes of the cursor */
-#define PAUSE_DIV 4                   /* pause after a page: its duration / 4 */
+#define LOOK_MS 1000                  /* between two looks at the metadata */
+#define RETRY_MS 2000                 /* after something failed */
+#define SHARE 50                      /* sweeps take at most one part in so many of the time */
+#define FULL_MS 3600000               /* a sweep is made at least that often, changed or not */
+#define SAVE_PAGES 16                 /* pages between two writes of the state */
+#define PAUSE_DIV 4                   /* pause after a step: its duration / 4 */
 #define PAUSE_MAX_MS 100
 #define COMPACT_BYTES (64ull << 20)   /* copied between two looks at whether to stop */
+#define GROUPS_MAX 64u
 
-/* What a pass saw, to know whether another is worth it. */
+#define STATE_MAGIC "SXC1"
+#define STATE_HEAD 8
+#define STATE_BITS (SX_ID_PREFIXES / 8)
+#define STATE_MAX (STATE_HEAD + 8 * GROUPS_MAX + STATE_BITS + 4)
+
+/* What a sweep saw, to know whether another is worth it. */
 struct seen {
     bool valid;
-    uint64_t applied, blocks, pending, at_ms;
+    uint64_t applied, blocks, at_ms;
+};
+
+/* A sweep over everything. */
+struct sweep {
+    struct seen last, now; /* of the last one that ended, of the one that is under way */
+    bool running;
+    uint64_t next_ms;
 };
 
 struct collector {
@@ -48,41 +69,54 @@ struct collector {
     struct sx_meta *meta;
     struct sx_buf command, result;
     struct sx_collector_counters count;
-    struct seen last;
-    struct sx_scrub *scrub;
-    char *cursor;
+    struct sx_collect work;
+    uint64_t dropped[GROUPS_MAX]; /* last command of each group whose drops are in `work` */
+    uint64_t applied;             /* when these were read */
+    uint64_t epoch, epoch_ms;     /* the epoch, and when it was seen first (monotonic) */
+    struct sweep sweep;
+    bool compact;                 /* there may be something to compact */
+    uint64_t deleted;             /* of work.deleted, what has been told */
+    char *state;
 };
 
-/* ---- what a pass asks of the metadata ---- */
+/* ---- what is asked of the metadata ---- */
 
-static int group_horizon(struct collector *c, unsigned group, uint64_t wanted_ms,
-                         uint64_t *applied_ms, struct sx_err *e)
+static int epoch_of(struct collector *c, unsigned group, uint64_t *epoch, struct sx_err *e)
 {
-    struct sx_cmd_horizon_set h = { wanted_ms };
-    uint8_t op[SX_OP_ID];
     sqlite3 *db;
+
+    return sx_meta_db(c->meta, group, &db, e) || sx_query_epoch(db, epoch, e) ? -1 : 0;
+}
+
+static int epoch_set(struct collector *c, unsigned group, uint64_t epoch, struct sx_err *e)
+{
+    struct sx_cmd_epoch_set cmd = { epoch };
+    uint8_t op[SX_OP_ID];
 
     sx_random(op, sizeof op);
     sx_buf_reset(&c->command);
     sx_buf_reset(&c->result);
-    sx_cmd_horizon_set_encode(&c->command, op, "", &h);
-    if (sx_meta_submit(c->meta, group, &c->command, &c->result, SX_META_TIMEOUT_MS, e) ||
-        sx_meta_db(c->meta, group, &db, e))
-        return -1;
-    return sx_query_horizon(db, applied_ms, e);
+    sx_cmd_epoch_set_encode(&c->command, op, "", &cmd);
+    return sx_meta_submit(c->meta, group, &c->command, &c->result, SX_META_TIMEOUT_MS, e);
 }
 
-/* What counts is what the local databases say: the references are read from them. */
-static int horizon(void *ctx, uint64_t *horizon_ms, struct sx_err *e)
+/* The cluster's group counts; the others follow. */
+static int epoch(void *ctx, uint64_t *out, struct sx_err *e)
 {
-    uint64_t wanted = *horizon_ms, applied;
+    struct collector *c = ctx;
+    uint64_t wanted, here;
 
+    if (epoch_of(c, SX_META_GROUP_CLUSTER, &wanted, e))
+        return -1;
     for (unsigned g = 0; g < sx_meta_groups(); g++) {
-        if (group_horizon(ctx, g, wanted, &applied, e))
+        if (epoch_of(c, g, &here, e) ||
+            (here < wanted && (epoch_set(c, g, wanted, e) || epoch_of(c, g, &here, e))))
             return -1;
-        if (applied < *horizon_ms)
-            *horizon_ms = applied;
+        if (here < wanted)
+            return sx_err_set(e, SX_EBUG, "group %u stays in epoch %llu", g,
+                              (unsigned long long)here);
     }
+    *out = wanted;
     return 0;
 }
 
@@ -104,27 +138,185 @@ static int referenced(void *ctx, const struct sx_id *ids, size_t n, uint8_t *yes
     return 0;
 }
 
-/* ---- the cursor ---- */
+/* ---- the state in a file ---- */
 
-static void cursor_load(struct collector *c, struct sx_collect_pass *pass)
+static size_t state_size(void)
+{
+    return STATE_HEAD + 8 * sx_meta_groups() + STATE_BITS + 4;
+}
+
+static bool state_good(const struct sx_buf *b)
+{
+    const size_t body = state_size() - 4;
+
+    return b->len == body + 4 && memcmp(b->data, STATE_MAGIC, 4) == 0 &&
+           sx_get_u32(b->data + 4) == sx_meta_groups() &&
+           sx_get_u32(b->data + body) == sx_crc32c(0, b->data, body);
+}
+
+/* Without the file, or with a damaged one, everything is to be looked at. */
+static void state_load(struct collector *c)
 {
     SX_AUTO(sx_buf) struct sx_buf b = SX_BUF_INIT;
+    const uint8_t *p;
 
-    if (sx_io_read_file(&sx_io_posix, c->cursor, SX_ID_SIZE, &b, NULL) || b.len != SX_ID_SIZE)
+    if (sx_io_read_file(&sx_io_posix, c->state, STATE_MAX, &b, NULL) || !state_good(&b)) {
+        sx_collect_add_all(&c->work);
         return;
-    memcpy(pass->after.b, b.data, SX_ID_SIZE);
-    pass->resumed = true;
+    }
+    p = b.data + STATE_HEAD;
+    for (unsigned g = 0; g < sx_meta_groups(); g++, p += 8)
+        c->dropped[g] = sx_get_u64(p);
+    sx_collect_add(&c->work, p);
 }
 
-static void cursor_save(struct collector *c, const struct sx_collect_pass *pass)
+/* It need not survive a crash of the machine: if it is older or damaged, more is looked at. */
+static void state_save(struct collector *c)
 {
-    SX_AUTO_CLOSE int fd = open(c->cursor, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
+    uint8_t b[STATE_MAX], *p = b + STATE_HEAD;
+    SX_AUTO_CLOSE int fd = open(c->state, O_WRONLY | O_CREAT | O_CLOEXEC, 0640);
+    const size_t size = state_size();
 
-    if (fd < 0 || write(fd, pass->after.b, SX_ID_SIZE) != SX_ID_SIZE)
-        sx_warn("%s: %s", c->cursor, strerror(errno)); /* the next pass begins at the start */
+    memcpy(b, STATE_MAGIC, 4);
+    sx_put_u32(b + 4, sx_meta_groups());
+    for (unsigned g = 0; g < sx_meta_groups(); g++, p += 8)
+        sx_put_u64(p, c->dropped[g]);
+    for (size_t i = 0; i < STATE_BITS; i++)
+        p[i] = c->work.todo[i] | c->work.waiting[i];
+    sx_put_u32(b + size - 4, sx_crc32c(0, b, size - 4));
+    if (fd < 0 || pwrite(fd, b, size, 0) != (ssize_t)size || ftruncate(fd, (off_t)size))
+        sx_warn("%s: %s", c->state, strerror(errno));
 }
 
-/* ---- a pass ---- */
+/* ---- what there is to do ---- */
+
+/* After an unclean start leases may be lost.  None of them was younger than what the cluster has
+ * agreed on by now, which this node's database may not have reached yet. */
+static int floor_set(struct collector *c, struct sx_err *e)
+{
+    uint64_t here;
+
+    if (!sx_store_floor_unknown(c->store))
+        return 0;
+    if (sx_meta_sync(c->meta, SX_META_GROUP_CLUSTER, SX_META_TIMEOUT_MS, e) ||
+        epoch_of(c, SX_META_GROUP_CLUSTER, &here, e) || sx_store_set_floor(c->store, here, e))
+        return sx_err_wrap(e, "leases after an unclean stop");
+    sx_collect_add_all(&c->work);
+    return 0;
+}
+
+/* Each index only grows, so the sum shows every change. */
+static int applied(struct collector *c, uint64_t *sum, struct sx_err *e)
+{
+    uint64_t index, term;
+    sqlite3 *db;
+
+    *sum = 0;
+    for (unsigned g = 0; g < sx_meta_groups(); g++) {
+        if (sx_meta_db(c->meta, g, &db, e) || sx_query_applied(db, &index, &term, e))
+            return -1;
+        *sum += index;
+    }
+    return 0;
+}
+
+static int add_dropped(struct collector *c, struct sx_err *e)
+{
+    uint8_t bits[SX_ID_PREFIXES / 8] = { 0 };
+    uint64_t now;
+    bool any = false;
+    sqlite3 *db;
+
+    if (applied(c, &now, e))
+        return -1;
+    if (now == c->applied)
+        return 0;
+    for (unsigned g = 0; g < sx_meta_groups(); g++) {
+        uint64_t before = c->dropped[g];
+
+        if (sx_meta_db(c->meta, g, &db, e) || sx_query_dropped(db, &c->dropped[g], bits, e))
+            return -1;
+        any = any || c->dropped[g] != before;
+    }
+    c->applied = now;
+    if (any)
+        sx_collect_add(&c->work, bits);
+    return 0;
+}
+
+/* Only this node's measure of how long the epoch has lasted counts: no two clocks are compared. */
+static int epoch_move(struct collector *c, struct sx_err *e)
+{
+    uint64_t now = sx_mono_ms(), here;
+
+    if (epoch_of(c, SX_META_GROUP_CLUSTER, &here, e))
+        return -1;
+    if (here == c->epoch && sx_collect_waits(&c->work) &&
+        now - c->epoch_ms >= (uint64_t)c->conf->lease_s * 1000 &&
+        (epoch_set(c, SX_META_GROUP_CLUSTER, here + 1, e) ||
+         epoch_of(c, SX_META_GROUP_CLUSTER, &here, e)))
+        return sx_err_wrap(e, "next epoch");
+    if (here == c->epoch)
+        return 0;
+    c->epoch = here;
+    c->epoch_ms = now;
+    sx_collect_wake(&c->work);
+    return 0;
+}
+
+static bool unchanged(const struct collector *c, const struct seen *last, const struct seen *now)
+{
+    return last->valid && !sx_collect_waits(&c->work) && last->applied == now->applied &&
+           last->blocks == now->blocks && now->at_ms - last->at_ms < FULL_MS;
+}
+
+static uint64_t interval_ms(const struct collector *c)
+{
+    return (uint64_t)c->conf->collect_interval_s * 1000;
+}
+
+static int sweep_begin(struct collector *c, bool asked, struct sx_err *e)
+{
+    struct seen now = { .at_ms = sx_mono_ms() };
+    struct sx_store_stats st;
+
+    if (!asked && (c->sweep.running || now.at_ms < c->sweep.next_ms))
+        return 0;
+    if (applied(c, &now.applied, e) || sx_store_stats(c->store, &st, e))
+        return -1;
+    now.blocks = st.blocks;
+    c->sweep.next_ms = now.at_ms + interval_ms(c);
+    if (!asked && unchanged(c, &c->sweep.last, &now))
+        return 0;
+    c->sweep.now = now;
+    c->sweep.running = true;
+    sx_collect_add_all(&c->work);
+    return 0;
+}
+
+static void sweep_end(struct collector *c)
+{
+    uint64_t took = sx_mono_ms() - c->sweep.now.at_ms;
+
+    c->sweep.running = false;
+    c->sweep.last = c->sweep.now;
+    c->sweep.last.valid = true;
+    if (took * SHARE > interval_ms(c))
+        c->sweep.next_ms = c->sweep.now.at_ms + took * SHARE;
+    c->compact = true;
+    c->count.sweeps++;
+}
+
+static int look(struct collector *c, struct sx_err *e)
+{
+    bool asked = sx_proc_poked(&c->proc);
+
+    return floor_set(c, e) || add_dropped(c, e) || epoch_move(c, e) || sweep_begin(c, asked, e)
+               ? -1
+               : 0;
+}
+
+/* ---- doing it ---- */
 
 /* True if it is time to end. */
 static bool pause_after(struct collector *c, uint64_t began_ms)
@@ -134,20 +326,45 @@ static bool pause_after(struct collector *c, uint64_t began_ms)
     return sx_proc_stop(&c->proc, ms < PAUSE_MAX_MS ? (int)ms : PAUSE_MAX_MS);
 }
 
-static int do_pages(struct collector *c, struct sx_collect_pass *pass, bool *stopped,
-                    struct sx_err *e)
+static void tell(struct collector *c)
 {
-    const struct sx_collect_meta m = { horizon, referenced, c };
+    uint64_t n = c->work.deleted - c->deleted;
+
+    if (n)
+        sx_info("%llu blocks deleted, %llu not referenced and still leased", (unsigned long long)n,
+                (unsigned long long)c->work.pending);
+    c->compact = c->compact || n;
+    c->deleted = c->work.deleted;
+    c->count.deleted = c->work.deleted;
+    c->count.pending = c->work.pending;
+}
+
+/* Pages until there are none, or it is time to look again. */
+static int collect(struct collector *c, uint64_t until_ms, bool *stopped, struct sx_err *e)
+{
+    const struct sx_collect_meta m = { epoch, referenced, c };
+    unsigned pages = 0;
     bool more = true;
 
-    for (unsigned pages = 1; more && !*stopped; pages++) {
+    while (!*stopped) {
         uint64_t began = sx_mono_ms();
 
-        if (sx_collect_page(c->store, &m, pass, &more, e))
+        if (sx_collect_page(c->store, &m, &c->work, &more, e))
             return -1;
-        if (more && pages % CURSOR_PAGES == 0)
-            cursor_save(c, pass);
-        *stopped = more && pause_after(c, began);
+        if (!more)
+            break;
+        if (++pages % SAVE_PAGES == 0)
+            state_save(c);
+        *stopped = pause_after(c, began);
+        if (sx_mono_ms() >= until_ms)
+            break;
+    }
+    if (pages)
+        state_save(c);
+    if (!more) {
+        tell(c);
+        if (c->sweep.running)
+            sweep_end(c);
     }
     return 0;
 }
@@ -155,76 +372,27 @@ static int do_pages(struct collector *c, struct sx_collect_pass *pass, bool *sto
 static int compact(struct collector *c, bool *stopped, struct sx_err *e)
 {
     struct sx_store_compaction done = { .more = true };
+    uint64_t began = sx_mono_ms();
 
-    while (done.more && !*stopped) {
-        uint64_t began = sx_mono_ms();
-
-        if (sx_store_compact(c->store, COMPACT_BYTES, &done, e))
-            return -1;
-        c->count.freed += done.freed;
-        if (done.packs)
-            sx_info("%llu packs removed, %llu bytes given back, %llu copied",
-                    (unsigned long long)done.packs, (unsigned long long)done.freed,
-                    (unsigned long long)done.copied);
-        *stopped = pause_after(c, began);
-    }
+    if (sx_store_compact(c->store, COMPACT_BYTES, &done, e))
+        return -1;
+    c->count.freed += done.freed;
+    if (done.packs)
+        sx_info("%llu packs removed, %llu bytes given back, %llu copied",
+                (unsigned long long)done.packs, (unsigned long long)done.freed,
+                (unsigned long long)done.copied);
+    c->compact = done.more;
+    *stopped = pause_after(c, began);
     return 0;
 }
 
-static int look(struct collector *c, struct seen *now, struct sx_err *e)
+static int work(struct collector *c, bool *stopped, struct sx_err *e)
 {
-    struct sx_store_stats st;
-    uint64_t term;
-    sqlite3 *db;
+    uint64_t began = sx_mono_ms();
 
-    *now = (struct seen){ .at_ms = sx_mono_ms() };
-    for (unsigned g = 0; g < sx_meta_groups(); g++) {
-        uint64_t index;
-
-        if (sx_meta_db(c->meta, g, &db, e) || sx_query_applied(db, &index, &term, e))
-            return -1;
-        now->applied += index; /* each only grows, so the sum shows every change */
-    }
-    if (sx_store_stats(c->store, &st, e))
+    if (look(c, e) || collect(c, began + LOOK_MS, stopped, e))
         return -1;
-    now->blocks = st.blocks;
-    return 0;
-}
-
-static bool unchanged(const struct seen *last, const struct seen *now)
-{
-    return last->valid && last->pending == 0 && last->applied == now->applied &&
-           last->blocks == now->blocks && now->at_ms - last->at_ms < FULL_MS;
-}
-
-static int sweep(struct collector *c, bool asked, bool *stopped, struct sx_err *e)
-{
-    struct sx_collect_pass pass = { 0 };
-    struct seen now;
-    bool resumed;
-
-    if (look(c, &now, e))
-        return -1;
-    if (!asked && unchanged(&c->last, &now))
-        return 0;
-    cursor_load(c, &pass);
-    resumed = pass.resumed;
-    if (do_pages(c, &pass, stopped, e) || compact(c, stopped, e))
-        return -1;
-    c->count.deleted += pass.deleted;
-    if (*stopped)
-        return 0;
-    unlink(c->cursor);
-    now.pending = pass.pending;
-    now.valid = !resumed && pass.deleted == 0; /* a resumed pass has not seen all */
-    c->last = now;
-    c->count.pending = pass.pending;
-    c->count.sweeps++;
-    if (pass.deleted)
-        sx_info("%llu of %llu blocks deleted, %llu not referenced and still leased",
-                (unsigned long long)pass.deleted, (unsigned long long)pass.seen,
-                (unsigned long long)pass.pending);
-    return 0;
+    return c->compact && !*stopped ? compact(c, stopped, e) : 0;
 }
 
 /* ---- the process ---- */
@@ -233,58 +401,62 @@ static int start(struct collector *c, int stop_fd, struct sx_err *e)
 {
     SX_AUTO_FREE char *run = sx_asprintf("%s/run", c->conf->dir);
 
+    sx_assert(sx_meta_groups() <= GROUPS_MAX);
     if (sx_io_mkdirs(run, e) ||
         sx_proc_init(&c->proc, c->conf->dir, SX_COLLECTOR_POKE, stop_fd, e) ||
         sx_store_open_node(c->conf->dir, &c->store, e))
         return -1;
-    c->cursor = sx_asprintf("%s/collect.cursor", run);
+    c->state = sx_asprintf("%s/collect.state", run);
     c->meta = sx_meta_new(c->conf->dir);
-    c->scrub = sx_scrub_new(c->conf, c->store, c->meta);
+    c->sweep.next_ms = sx_mono_ms() + interval_ms(c);
+    c->compact = true;
+    state_load(c);
     sx_collector_publish(c->conf->dir, &c->count);
     return 0;
 }
 
 static void run(struct collector *c)
 {
-    uint64_t interval = (uint64_t)c->conf->collect_interval_s * 1000;
-    uint64_t next = sx_mono_ms() + interval;
+    struct sx_collector_counters told = { 0 };
+    uint64_t next = 0;
     bool stopped = false;
 
     while (!stopped && !sx_proc_stop(&c->proc, POLL_MS)) {
         struct sx_err e = SX_ERR_INIT;
-        uint64_t began = sx_mono_ms(), took;
-        bool asked = sx_proc_poked(&c->proc);
+        uint64_t began = sx_mono_ms();
 
-        sx_scrub_step(c->scrub);
-        if (!asked && began < next)
+        if (began < next)
             continue;
-        if (sweep(c, asked, &stopped, &e)) {
+        next = began + LOOK_MS;
+        if (work(c, &stopped, &e)) {
             sx_warn("%s", e.msg);
-            next = sx_mono_ms() + (interval < RETRY_MS ? interval : RETRY_MS);
-        } else {
-            took = sx_mono_ms() - began;
-            next = began + (took * SHARE > interval ? took * SHARE : interval);
+            next = sx_mono_ms() + RETRY_MS;
         }
-        sx_collector_publish(c->conf->dir, &c->count);
+        if (memcmp(&told, &c->count, sizeof told) != 0)
+            sx_collector_publish(c->conf->dir, &c->count);
+        told = c->count;
     }
 }
 
 int sx_collector_main(const struct sx_node_conf *conf, int stop_fd)
 {
-    struct collector c = { .conf = conf, .proc.signal_fd = -1 };
+    struct collector *c = sx_calloc(1, sizeof *c);
     struct sx_err e = SX_ERR_INIT;
-    int status = start(&c, stop_fd, &e) ? 1 : 0;
+    int status;
 
+    c->conf = conf;
+    c->proc.signal_fd = -1;
+    status = start(c, stop_fd, &e) ? 1 : 0;
     if (status)
         sx_error("%s", e.msg);
     else
-        run(&c);
-    sx_scrub_free(c.scrub);
-    sx_meta_free(c.meta);
-    sx_store_close(c.store);
-    sx_proc_fini(&c.proc);
-    sx_buf_fini(&c.command);
-    sx_buf_fini(&c.result);
-    free(c.cursor);
+        run(c);
+    sx_meta_free(c->meta);
+    sx_store_close(c->store);
+    sx_proc_fini(&c->proc);
+    sx_buf_fini(&c->command);
+    sx_buf_fini(&c->result);
+    free(c->state);
+    free(c);
     return status;
 }

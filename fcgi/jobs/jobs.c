@@ -29,6 +29,7 @@ struct jobs {
     struct sx_meta *meta;
     int stop_fd, signal_fd;
     uint64_t expire_at_ms;
+    uint64_t retry_at_ms; /* after a clean-up that failed */
     struct sx_buf command, result;
 };
 
@@ -109,11 +110,27 @@ static bool expire(struct jobs *j)
     sx_cmd_expire_encode(&j->command, op, "", &c);
     if (submit(j, &e) != 0) {
         sx_warn("clean-up of the metadata: %s", e.msg);
+        j->retry_at_ms = sx_mono_ms() + SX_JOBS_RETRY_MS;
         return true;
     }
     cur = sx_cur_of(j->result.data, j->result.len);
     sx_cur_u32(&cur);
     return sx_cur_u8(&cur) == 0;
+}
+
+/* True if block lists wait to be taken apart: their space should come back soon. */
+static bool doomed(struct jobs *j)
+{
+    struct sx_err e = SX_ERR_INIT;
+    bool any = false;
+    sqlite3 *db;
+
+    if (sx_mono_ms() < j->retry_at_ms)
+        return false;
+    if (sx_meta_db(j->meta, SX_META_GROUP_CLUSTER, &db, &e) != 0 ||
+        sx_query_doomed(db, &any, &e) != 0)
+        sx_debug("%s", e.msg);
+    return any;
 }
 
 static void look(struct jobs *j)
@@ -126,7 +143,7 @@ static void look(struct jobs *j)
     if (!leader)
         return;
     run_jobs(j);
-    if (sx_mono_ms() >= j->expire_at_ms && expire(j))
+    if ((sx_mono_ms() >= j->expire_at_ms || doomed(j)) && expire(j))
         j->expire_at_ms = sx_mono_ms() + SX_JOBS_EXPIRE_MS;
 }
 

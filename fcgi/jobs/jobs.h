@@ -13,7 +13,8 @@
 #define SX_JOBS_AT_ONCE 16         /* jobs that advance in turn; the others wait */
 #define SX_JOBS_STEP_FILES 500     /* files in one step: some ms of the state machine's time */
 #define SX_JOBS_ROUNDS 100         /* steps of each before new jobs and the leader are looked at */
-#define SX_JOBS_EXPIRE_MS 60000    /* between two clean-ups */
+#define SX_JOBS_EXPIRE_MS 60000    /* between two clean-ups, if nothing waits for one */
+#define SX_JOBS_RETRY_MS 5000      /* after one that failed */
 #define SX_JOBS_EXPIRE_ROWS 2000   /* in one command */
 
 /* Runs until SIGTERM or until stop_fd reports end of file; its exit status.  In a fresh process

@@ -60,7 +60,7 @@ static const struct field setting_set_fields[] = {
     F(setting_set, value, SPAN, SX_SETTING_VALUE_MAX),
     { END },
 };
-static const struct field horizon_set_fields[] = { F(horizon_set, horizon_ms, U64, 0), { END } };
+static const struct field epoch_set_fields[] = { F(epoch_set, epoch, U64, 0), { END } };
 static const struct field expire_fields[] = { F(expire, limit, U32, 0), { END } };
 static const struct field user_add_fields[] = {
     F(user_add, name, STR, SX_USER_NAME_MAX),
@@ -132,7 +132,7 @@ static const struct field file_put_fields[] = {
     F(file_put, flags, U8, 0),
     FIXED(file_put, if_match),
     FIXED(file_put, upload),
-    F(file_put, lease_ms, U64, 0),
+    F(file_put, lease, U64, 0),
     F(file_put, meta, SPAN, META_MAX),
     F(file_put, entries, SPAN, BLOCK_LIST_MAX),
     F(file_put, record, SPAN, RECORD_MAX),
@@ -169,7 +169,7 @@ static const struct field upload_begin_fields[] = {
 static const struct field upload_part_fields[] = {
     FIXED(upload_part, upload),
     F(upload_part, seq, U32, 0),
-    F(upload_part, lease_ms, U64, 0),
+    F(upload_part, lease, U64, 0),
     F(upload_part, entries, SPAN, BLOCK_LIST_MAX),
     { END },
 };

@@ -136,7 +136,7 @@ int sx_acl_change_next(struct sx_cur *c, const char **user, uint8_t *grant, uint
     X(TOKEN_CREATE, token_create, 4)                                                               \
     X(TOKEN_USE, token_use, 5)                                                                     \
     X(SETTING_SET, setting_set, 6)                                                                 \
-    X(HORIZON_SET, horizon_set, 7)                                                                 \
+    X(EPOCH_SET, epoch_set, 7)                                                                     \
     X(EXPIRE, expire, 8)                                                                           \
     X(USER_ADD, user_add, 16)                                                                      \
     X(USER_MODIFY, user_modify, 17)                                                                \
@@ -219,11 +219,22 @@ struct sx_cmd_setting_set {
     struct sx_span value;
 };
 
-/* Raises the lease horizon (a lower one leaves it), at most to the entry's time.  Cluster only.
- * Result: u64 horizon now. */
-struct sx_cmd_horizon_set {
-    uint64_t horizon_ms;
+/* Raises the epoch that leases are counted in (a lower one leaves it).  From then on leases of
+ * epochs up to the new one's horizon have lost their force.  Cluster only.
+ * Result: u64 epoch now. */
+struct sx_cmd_epoch_set {
+    uint64_t epoch;
 };
+
+#define SX_EPOCH_FIRST 2u               /* of a new cluster; its horizon is 0 */
+#define SX_EPOCH_MAX (1ull << 62)
+
+/* The newest epoch whose leases have lost their force in `epoch`: a lease outlives the end of the
+ * epoch that it was given in by one whole epoch. */
+static inline uint64_t sx_epoch_horizon(uint64_t epoch)
+{
+    return epoch > SX_EPOCH_FIRST ? epoch - SX_EPOCH_FIRST : 0;
+}
 
 /* Removes at most `limit` rows of what has had its day: results older than 15 min, uploads idle for
  * 24 h, jobs ended 30 days ago, expired tokens, block lists without a revision, revisions above a
@@ -332,7 +343,7 @@ struct sx_cmd_file_put {
     uint8_t flags; /* SX_PUT_… */
     uint8_t if_match[SX_ETAG_SIZE];
     uint8_t upload[SX_UPLOAD_ID];
-    uint64_t lease_ms;      /* smallest lease of the listed blocks; SX_ELEASE if <= horizon */
+    uint64_t lease;         /* smallest lease of the listed blocks; SX_ELEASE if <= horizon */
     struct sx_span meta;    /* sx_meta_items_encode() */
     struct sx_span entries; /* n x 36 bytes */
     struct sx_span record;  /* inline: the record; else empty */
@@ -368,7 +379,7 @@ struct sx_cmd_upload_begin {
 struct sx_cmd_upload_part {
     uint8_t upload[SX_UPLOAD_ID];
     uint32_t seq;
-    uint64_t lease_ms;
+    uint64_t lease;
     struct sx_span entries; /* 1 … SX_PART_ENTRIES_MAX */
 };
 

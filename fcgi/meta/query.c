@@ -181,9 +181,9 @@ int sx_query_map_version(sqlite3 *db, uint64_t *version, struct sx_err *e)
     return numbers(db, "SELECT map_version FROM state", version, NULL, e);
 }
 
-int sx_query_horizon(sqlite3 *db, uint64_t *horizon_ms, struct sx_err *e)
+int sx_query_epoch(sqlite3 *db, uint64_t *epoch, struct sx_err *e)
 {
-    return numbers(db, "SELECT horizon FROM state", horizon_ms, NULL, e);
+    return numbers(db, "SELECT epoch FROM state", epoch, NULL, e);
 }
 
 int sx_query_applied(sqlite3 *db, uint64_t *index, uint64_t *term, struct sx_err *e)

@@ -62,7 +62,8 @@ struct sx_node {
 int sx_query_nodes(sqlite3 *db, struct sx_node **nodes, size_t *n, struct sx_err *e) SX_MUST_CHECK;
 int sx_query_map_version(sqlite3 *db, uint64_t *version, struct sx_err *e) SX_MUST_CHECK;
 
-int sx_query_horizon(sqlite3 *db, uint64_t *horizon_ms, struct sx_err *e) SX_MUST_CHECK;
+/* The epoch that leases are given in now. */
+int sx_query_epoch(sqlite3 *db, uint64_t *epoch, struct sx_err *e) SX_MUST_CHECK;
 int sx_query_applied(sqlite3 *db, uint64_t *index, uint64_t *term, struct sx_err *e) SX_MUST_CHECK;
 
 struct sx_counters {
@@ -222,6 +223,14 @@ int sx_query_jobs_pending(sqlite3 *db, struct sx_job *out, size_t max, size_t *n
 int sx_query_referenced(sqlite3 *db, const struct sx_id *ids, size_t n, uint8_t *yes,
                         struct sx_err *e) SX_MUST_CHECK;
 
+/* Sets the bit of each part of the id space (sx_id_prefix()) in which a reference has gone away
+ * behind command *num, which becomes the last such command.  Begin with 0. */
+int sx_query_dropped(sqlite3 *db, uint64_t *num, uint8_t bits[SX_ID_PREFIXES / 8],
+                     struct sx_err *e) SX_MUST_CHECK;
+/* *any: block lists without a revision, or revisions above a lowered count, wait for
+ * sx_cmd_expire. */
+int sx_query_doomed(sqlite3 *db, bool *any, struct sx_err *e) SX_MUST_CHECK;
+
 struct sx_ref {
     struct sx_id id;
     uint32_t len;    /* plain length */
@@ -282,22 +291,5 @@ int sx_query_ref_rows(sqlite3 *db, const struct sx_ref_row *after, struct sx_ref
 int sx_query_space_mark(sqlite3 *db, uint64_t *mark, struct sx_err *e) SX_MUST_CHECK;
 /* Size of the database, without its write-ahead log. */
 int sx_query_size(sqlite3 *db, uint64_t *bytes, struct sx_err *e) SX_MUST_CHECK;
-
-/* ---- what the loss of blocks hits ---- */
-
-/* Which files refer to some blocks.  First clear, then add the blocks, then ask; what was added
- * is kept in a temporary table of the handle, so memory is bounded. */
-int sx_query_hit_clear(sqlite3 *db, struct sx_err *e) SX_MUST_CHECK;
-int sx_query_hit_add(sqlite3 *db, const struct sx_id *id, struct sx_err *e) SX_MUST_CHECK;
-
-struct sx_hit {
-    const char *volume, *path;
-    uint64_t rev;
-    bool newest; /* false: an older revision */
-};
-
-/* Calls fn for each revision that is hit; reads all names of files once if there is any. */
-int sx_query_hit_files(sqlite3 *db, void (*fn)(void *ctx, const struct sx_hit *hit), void *ctx,
-                       uint64_t *n, struct sx_err *e) SX_MUST_CHECK;
 
 #endif

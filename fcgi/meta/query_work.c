@@ -154,6 +154,38 @@ int sx_query_referenced(sqlite3 *db, const struct sx_id *ids, size_t n, uint8_t 
     return 0;
 }
 
+int sx_query_dropped(sqlite3 *db, uint64_t *num, uint8_t bits[SX_ID_PREFIXES / 8],
+                     struct sx_err *e)
+{
+    uint64_t last = *num;
+    sqlite3_stmt *st;
+    int rc = sx_mdb_get(db, &st, e, "SELECT prefix, num FROM dropped WHERE num > ?", "i", *num);
+
+    for (; rc == 1; rc = sx_mdb_step(st, e)) {
+        uint64_t prefix = sx_mdb_u64(st, 0), at = sx_mdb_u64(st, 1);
+
+        sx_assert(prefix < SX_ID_PREFIXES);
+        bits[prefix / 8] |= (uint8_t)(1u << prefix % 8);
+        last = at > last ? at : last;
+    }
+    if (rc == 0)
+        *num = last;
+    return rc;
+}
+
+int sx_query_doomed(sqlite3 *db, bool *any, struct sx_err *e)
+{
+    sqlite3_stmt *st;
+    int rc = sx_mdb_get(db, &st, e, "SELECT EXISTS(SELECT 1 FROM content WHERE users = 0)"
+                                    " OR EXISTS(SELECT 1 FROM trim)", "");
+
+    if (rc != 1)
+        return rc < 0 ? -1 : sx_err_set(e, SX_ECORRUPT, "metadata database: no answer");
+    *any = sx_mdb_u64(st, 0) != 0;
+    sqlite3_reset(st);
+    return 0;
+}
+
 /* Rows of one id follow each other; its replica count is the largest of them. */
 static void ref_take(sqlite3_stmt *st, struct sx_ref *out, size_t *n)
 {

@@ -109,17 +109,12 @@ int sx_device_stats(struct sx_device *d, struct sx_store_stats *out, struct sx_e
     return 0;
 }
 
-uint64_t sx_device_lease_period_ms(const struct sx_device *d)
+void sx_device_set_epoch(struct sx_device *d, uint64_t epoch)
 {
-    return (uint64_t)d->o.lease_s * 1000;
+    d->epoch = epoch;
 }
 
-uint64_t sx_device_now_ms(const struct sx_device *d)
+bool sx_device_floor_unknown(const struct sx_device *d)
 {
-    return d->o.now_ms ? d->o.now_ms(d->o.now_ctx) : sx_wall_ms();
-}
-
-const char *sx_device_dir(const struct sx_device *d)
-{
-    return d->dir;
+    return d->floor == SX_FLOOR_UNKNOWN;
 }

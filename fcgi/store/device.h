@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
  * One device: a directory of packs (append-only runs of records, the truth) and an index (SQLite,
- * 8 shards) that says where each block lies and until when it is leased.  Formats: docs/formats.md
+ * 8 shards) that says where each block lies and in which epoch it was leased.  Formats: docs/formats.md
  * section 10.  A node's store (store.h) is made of these.
  *
  * Any number of processes open the same device; each opens it for itself, after fork. A handle is
@@ -30,17 +30,17 @@ void sx_device_close(struct sx_device *d);
  * memory right before `stored`.  Each record's checksum is verified again here; whether the
  * content has the id is for the caller to check (sx_block_decode), before.
  * Blocks that are there already are not written, only leased.  One fdatasync for the batch.
- * *lease_ms: the smallest lease deadline of these blocks.  *written: how many were new (may be
- * NULL). Errors: SX_EBLOCK (nothing stored), SX_ENOSPACE below the watermark (nothing stored),
+ * *lease: the oldest lease of these blocks, an epoch.  *written: how many were new (may be NULL).
+ * Errors: SX_EBLOCK (nothing stored), SX_ENOSPACE below the watermark (nothing stored),
  * SX_ENOSPACE, SX_EIO (some may be stored, nothing is acknowledged). */
-int sx_device_put(struct sx_device *d, const struct sx_record *recs, size_t n, uint64_t *lease_ms,
+int sx_device_put(struct sx_device *d, const struct sx_record *recs, size_t n, uint64_t *lease,
                   size_t *written, struct sx_err *e) SX_MUST_CHECK;
 
-/* present[i] = 1 if block i is here and good, and extends the lease of those, for
- * n ≤ SX_STORE_BATCH_MAX ids.  *lease_ms: the smallest deadline of the blocks present
- * (a full lease period ahead if none is).  */
+/* present[i] = 1 if block i is here and good, and leases those in the epoch of this moment, for
+ * n ≤ SX_STORE_BATCH_MAX ids.  *lease: the oldest lease of the blocks present (this epoch if none
+ * is). */
 int sx_device_have(struct sx_device *d, const struct sx_id *ids, size_t n, uint8_t *present,
-                   uint64_t *lease_ms, struct sx_err *e) SX_MUST_CHECK;
+                   uint64_t *lease, struct sx_err *e) SX_MUST_CHECK;
 /* The same without touching leases; for any n. */
 int sx_device_exists(struct sx_device *d, const struct sx_id *ids, size_t n, uint8_t *present,
                      struct sx_err *e) SX_MUST_CHECK;
@@ -58,9 +58,9 @@ int sx_device_list(struct sx_device *d, const struct sx_id *after, struct sx_sto
 int sx_device_list_bad(struct sx_device *d, const struct sx_id *after, struct sx_store_item *items,
                        size_t max, size_t *n, struct sx_err *e) SX_MUST_CHECK;
 
-/* Deletes those of the n blocks whose lease deadline is ≤ horizon_ms; the check and the deletion
- * are one transaction.  *deleted: how many. */
-int sx_device_delete(struct sx_device *d, const struct sx_id *ids, size_t n, uint64_t horizon_ms,
+/* Deletes those of the n blocks whose lease is ≤ horizon; the check and the deletion are one
+ * transaction.  *deleted: how many. */
+int sx_device_delete(struct sx_device *d, const struct sx_id *ids, size_t n, uint64_t horizon,
                      size_t *deleted, struct sx_err *e) SX_MUST_CHECK;
 
 /* Removes packs that are wholly dead and rewrites those that are at least half dead,
@@ -70,9 +70,11 @@ int sx_device_compact(struct sx_device *d, uint64_t bytes_max, struct sx_store_c
 
 int sx_device_stats(struct sx_device *d, struct sx_store_stats *st, struct sx_err *e) SX_MUST_CHECK;
 
-/* Lease period in ms, and the wall clock that leases are counted in. */
-uint64_t sx_device_lease_period_ms(const struct sx_device *d);
-uint64_t sx_device_now_ms(const struct sx_device *d);
+/* See store.h. */
+void sx_device_set_epoch(struct sx_device *d, uint64_t epoch);
+bool sx_device_floor_unknown(const struct sx_device *d);
+/* Writes the floor file and uses it. */
+int sx_device_set_floor(struct sx_device *d, uint64_t epoch, struct sx_err *e) SX_MUST_CHECK;
 
 /* Checks the whole device: fast = index against the sizes of the packs; deep = every record too.
  * What is found damaged is marked so, as by sx_device_get().  May run beside other processes. */
@@ -82,7 +84,5 @@ int sx_device_check(struct sx_device *d, bool deep, struct sx_store_report *r,
 /* Throws the index away and makes a new one from the packs.  SX_ECONFLICT if the device is open. */
 int sx_device_rebuild_index(const char *dir, const struct sx_store_options *o,
                             struct sx_err *e) SX_MUST_CHECK;
-
-const char *sx_device_dir(const struct sx_device *d);
 
 #endif

@@ -27,7 +27,7 @@
 #define SX_SHARD_BITS 3
 #define SX_FD_CACHE 32u                     /* packs that a process keeps open for reading */
 #define SX_CHECKPOINT_BYTES (64ull << 20)   /* put between two checkpoints, by one process */
-#define SX_LEASE_SLACK_DIV 4u               /* a lease is extended when that part has passed */
+#define SX_FLOOR_UNKNOWN UINT64_MAX         /* leases were lost, and nobody has said up to when */
 #define SX_PACK_HEADER 64u
 #define SX_OPEN_PACKS_MAX 64u               /* open packs that claiming looks at */
 #define SX_USED_MS 1000u                    /* how long the sum of all packs' sizes is relied on */
@@ -66,7 +66,7 @@ enum sx_block_state { SX_BLOCK_GOOD = 0, SX_BLOCK_BAD = 1 };
 
 /* A row of the index.  pack = 0: the place is lost (only with state bad). */
 struct sx_row {
-    uint64_t pack, at, lease_ms;
+    uint64_t pack, at, lease;
     uint32_t len;
     int state;
 };
@@ -87,7 +87,7 @@ int sx_shard_end(struct sx_shard *sh, int r, struct sx_err *e) SX_MUST_CHECK;
 int sx_shard_find(struct sx_shard *sh, const struct sx_id *id, struct sx_row *row, bool *found,
                   struct sx_err *e) SX_MUST_CHECK;
 /* Raises the lease of a good row; *hit false if there is none. */
-int sx_shard_lease(struct sx_shard *sh, const struct sx_id *id, uint64_t until_ms, bool *hit,
+int sx_shard_lease(struct sx_shard *sh, const struct sx_id *id, uint64_t epoch, bool *hit,
                    struct sx_err *e) SX_MUST_CHECK;
 /* Inside a transaction: */
 int sx_shard_put(struct sx_shard *sh, const struct sx_id *id, const struct sx_row *row,
@@ -207,7 +207,8 @@ struct sx_device {
     const struct sx_io *io;
     struct sx_store_options o;
     int lock_fd;
-    uint64_t floor_ms; /* all blocks count as leased until then */
+    uint64_t epoch; /* in which leases are given */
+    uint64_t floor; /* all blocks count as leased in that epoch */
     struct sx_shard shard[SX_SHARDS];
     struct sx_packs packs;
     struct sx_fd_slot fds[SX_FD_CACHE];
@@ -234,8 +235,6 @@ int sx_device_check_space(struct sx_device *d, uint64_t bytes, struct sx_err *e)
 void sx_device_suspect_index(struct sx_device *d);
 /* Marks it so, whatever SQLite said. */
 void sx_device_distrust_index(struct sx_device *d);
-/* Writes the floor file and uses it. */
-int sx_device_set_floor(struct sx_device *d, uint64_t floor_ms, struct sx_err *e) SX_MUST_CHECK;
 
 /* ---- pack files ---- */
 

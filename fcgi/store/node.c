@@ -16,8 +16,7 @@ int sx_store_options_load(const char *node_dir, struct sx_store_options *o, stru
     if (sx_node_conf_load(&c, node_dir, e))
         return -1;
     *o = (struct sx_store_options){ .node = c.node,
-                                    .capacity = c.capacity ? c.capacity : 1, /* takes nothing */
-                                    .lease_s = c.lease_s };
+                                    .capacity = c.capacity ? c.capacity : 1 }; /* 1: takes nothing */
     for (const char *p = c.cluster; *p && n < sizeof hex - 1; p++)
         if (*p != '-')
             hex[n++] = *p;

@@ -62,20 +62,23 @@ static int failed(struct sx_device *d, struct sx_err *e, const char *what, size_
 /* ---- have ---- */
 
 struct leasing {
-    uint64_t until;  /* new deadline */
-    uint64_t enough; /* a row with at least this one is left as it is */
-    uint64_t least;  /* smallest deadline found or set */
+    uint64_t epoch; /* a row with at least this one is left as it is */
+    uint64_t least; /* oldest lease found or given */
 };
 
-static struct leasing leasing_now(struct sx_device *d)
+static struct leasing leasing_now(const struct sx_device *d)
 {
-    uint64_t period = sx_device_lease_period_ms(d), now = sx_device_now_ms(d);
-
-    return (struct leasing){ now + period, now + period - period / SX_LEASE_SLACK_DIV, UINT64_MAX };
+    return (struct leasing){ d->epoch, UINT64_MAX };
 }
 
-/* Reads first, without a lock: most leases are young enough.  present[i] = 2 marks those to
- * extend. */
+/* The oldest lease of the blocks of a call. */
+static uint64_t leased(const struct leasing *l)
+{
+    return l->least == UINT64_MAX ? l->epoch : l->least;
+}
+
+/* Reads first, without a lock: most are leased in this epoch.  present[i] = 2 marks those that
+ * are not. */
 static int have_read(struct sx_shard *sh, const struct sx_id *ids, const uint32_t *order, size_t n,
                      uint8_t *present, struct leasing *l, size_t *extend, struct sx_err *e)
 {
@@ -89,11 +92,11 @@ static int have_read(struct sx_shard *sh, const struct sx_id *ids, const uint32_
         present[order[i]] = found && row.state == SX_BLOCK_GOOD;
         if (!present[order[i]])
             continue;
-        if (row.lease_ms < l->enough) {
+        if (row.lease < l->epoch) {
             present[order[i]] = 2;
             ++*extend;
-        } else if (row.lease_ms < l->least) {
-            l->least = row.lease_ms;
+        } else if (row.lease < l->least) {
+            l->least = row.lease;
         }
     }
     return 0;
@@ -111,10 +114,10 @@ static int have_extend(struct sx_shard *sh, const struct sx_id *ids, const uint3
 
         if (present[order[i]] != 2)
             continue;
-        r = sx_shard_lease(sh, &ids[order[i]], l->until, &hit, e);
+        r = sx_shard_lease(sh, &ids[order[i]], l->epoch, &hit, e);
         present[order[i]] = hit; /* it may have been deleted since it was read */
-        if (hit && l->until < l->least)
-            l->least = l->until;
+        if (hit && l->epoch < l->least)
+            l->least = l->epoch;
     }
     return sx_shard_end(sh, r, e);
 }
@@ -135,7 +138,7 @@ static int have(struct sx_device *d, const struct sx_id *ids, const uint32_t *or
 }
 
 int sx_device_have(struct sx_device *d, const struct sx_id *ids, size_t n, uint8_t *present,
-                   uint64_t *lease_ms, struct sx_err *e)
+                   uint64_t *lease, struct sx_err *e)
 {
     struct leasing l = leasing_now(d);
     SX_AUTO_FREE uint32_t *order = NULL;
@@ -145,7 +148,7 @@ int sx_device_have(struct sx_device *d, const struct sx_id *ids, size_t n, uint8
     order = sx_device_order(ids, n);
     if (have(d, ids, order, n, present, &l, e))
         return failed(d, e, "look for", n);
-    *lease_ms = l.least == UINT64_MAX ? l.until : l.least;
+    *lease = leased(&l);
     return 0;
 }
 
@@ -252,7 +255,7 @@ static int put_row(struct sx_shard *sh, const struct sx_id *id, const struct sx_
     if (sx_shard_find(sh, id, &old, &found, e))
         return -1;
     if (found && old.state == SX_BLOCK_GOOD)
-        return sx_shard_lease(sh, id, row->lease_ms, &hit, e);
+        return sx_shard_lease(sh, id, row->lease, &hit, e);
     if (found && old.pack && sx_shard_use(sh, old.pack, -(int64_t)old.len, -1, e))
         return -1;
     use->live += row->len;
@@ -261,7 +264,7 @@ static int put_row(struct sx_shard *sh, const struct sx_id *id, const struct sx_
 }
 
 static int put_shard(struct sx_device *d, struct put *p, size_t from, size_t to, uint64_t pack,
-                     uint64_t lease_ms, struct sx_err *e)
+                     uint64_t lease, struct sx_err *e)
 {
     struct sx_shard *sh = &d->shard[sx_shard_of(&p->ids[p->order[from]])];
     struct sx_usage use = { .pack = pack };
@@ -271,7 +274,7 @@ static int put_shard(struct sx_device *d, struct put *p, size_t from, size_t to,
         return -1;
     for (size_t i = from; i < to && !r; i++) {
         uint32_t k = p->order[i];
-        struct sx_row row = { pack, p->at[k], lease_ms, p->piece[k].len, SX_BLOCK_GOOD };
+        struct sx_row row = { pack, p->at[k], lease, p->piece[k].len, SX_BLOCK_GOOD };
 
         if (!p->present[k])
             r = put_row(sh, &p->ids[k], &row, &use, e);
@@ -282,7 +285,7 @@ static int put_shard(struct sx_device *d, struct put *p, size_t from, size_t to,
 }
 
 static int put_index(struct sx_device *d, struct put *p, const struct sx_claim *c,
-                     uint64_t lease_ms, struct sx_err *e)
+                     uint64_t lease, struct sx_err *e)
 {
     for (size_t i = 0, end; i < p->n; i = end) {
         bool any = false;
@@ -290,13 +293,13 @@ static int put_index(struct sx_device *d, struct put *p, const struct sx_claim *
         end = sx_device_same_shard(p->ids, p->order, i, p->n);
         for (size_t k = i; k < end; k++)
             any = any || !p->present[p->order[k]];
-        if (any && put_shard(d, p, i, end, c->number, lease_ms, e))
+        if (any && put_shard(d, p, i, end, c->number, lease, e))
             return -1;
     }
     return 0;
 }
 
-static int put_write(struct sx_device *d, struct put *p, uint64_t lease_ms, struct sx_err *e)
+static int put_write(struct sx_device *d, struct put *p, uint64_t lease, struct sx_err *e)
 {
     struct sx_claim c = { 0 };
     int r;
@@ -305,7 +308,7 @@ static int put_write(struct sx_device *d, struct put *p, uint64_t lease_ms, stru
         return -1;
     r = put_append(d, p, &c, e);
     if (!r)
-        r = put_index(d, p, &c, lease_ms, e);
+        r = put_index(d, p, &c, lease, e);
     if (!r)
         r = sx_pack_advance(d, &c, e);
     sx_pack_release(d, &c);
@@ -316,7 +319,7 @@ static int put_write(struct sx_device *d, struct put *p, uint64_t lease_ms, stru
     return r;
 }
 
-int sx_device_put(struct sx_device *d, const struct sx_record *recs, size_t n, uint64_t *lease_ms,
+int sx_device_put(struct sx_device *d, const struct sx_record *recs, size_t n, uint64_t *lease,
                   size_t *written, struct sx_err *e)
 {
     __attribute__((cleanup(put_fini))) struct put p = { 0 };
@@ -327,10 +330,10 @@ int sx_device_put(struct sx_device *d, const struct sx_record *recs, size_t n, u
         return failed(d, e, "store", n);
     put_choose(&p);
     if (p.fresh) {
-        if (put_write(d, &p, l.until, e))
+        if (put_write(d, &p, l.epoch, e))
             return failed(d, e, "store", p.fresh);
-        if (l.until < l.least)
-            l.least = l.until;
+        if (l.epoch < l.least)
+            l.least = l.epoch;
     }
     if (d->since_checkpoint >= SX_CHECKPOINT_BYTES) {
         struct sx_err why = SX_ERR_INIT;
@@ -339,7 +342,7 @@ int sx_device_put(struct sx_device *d, const struct sx_record *recs, size_t n, u
         if (sx_device_checkpoint(d, &whole, &why)) /* only makes a later recovery longer */
             sx_warn("%s", why.msg);
     }
-    *lease_ms = l.least == UINT64_MAX ? l.until : l.least;
+    *lease = leased(&l);
     if (written)
         *written = p.fresh;
     return 0;
@@ -410,7 +413,7 @@ static int list_shard(struct sx_device *d, unsigned shard, bool bad, const struc
         if (sqlite3_column_bytes(st, 0) != SX_ID_SIZE)
             continue;
         memcpy(it->id.b, sqlite3_column_blob(st, 0), SX_ID_SIZE);
-        it->lease_ms = sx_max_u64((uint64_t)sqlite3_column_int64(st, 1), d->floor_ms);
+        it->lease = sx_max_u64((uint64_t)sqlite3_column_int64(st, 1), d->floor);
         it->len = (uint32_t)sqlite3_column_int64(st, 2);
         it->bad = sqlite3_column_int(st, 3) != SX_BLOCK_GOOD;
         got++;
@@ -451,7 +454,7 @@ int sx_device_list_bad(struct sx_device *d, const struct sx_id *after, struct sx
 
 /* The check of the lease and the deletion are under the shard's write lock: no lease can be given
  * in between. */
-static int delete_one(struct sx_shard *sh, const struct sx_id *id, uint64_t horizon_ms,
+static int delete_one(struct sx_shard *sh, const struct sx_id *id, uint64_t horizon,
                       size_t *deleted, struct sx_err *e)
 {
     struct sx_row row;
@@ -459,7 +462,7 @@ static int delete_one(struct sx_shard *sh, const struct sx_id *id, uint64_t hori
 
     if (sx_shard_find(sh, id, &row, &found, e))
         return -1;
-    if (!found || row.lease_ms > horizon_ms)
+    if (!found || row.lease > horizon)
         return 0;
     if (row.pack && sx_shard_use(sh, row.pack, -(int64_t)row.len, -1, e))
         return -1;
@@ -467,7 +470,7 @@ static int delete_one(struct sx_shard *sh, const struct sx_id *id, uint64_t hori
     return sx_shard_delete(sh, id, e);
 }
 
-int sx_device_delete(struct sx_device *d, const struct sx_id *ids, size_t n, uint64_t horizon_ms,
+int sx_device_delete(struct sx_device *d, const struct sx_id *ids, size_t n, uint64_t horizon,
                      size_t *deleted, struct sx_err *e)
 {
     SX_AUTO_FREE uint32_t *order = NULL;
@@ -476,7 +479,7 @@ int sx_device_delete(struct sx_device *d, const struct sx_id *ids, size_t n, uin
     *deleted = 0;
     if (check_count(n, e))
         return -1;
-    if (d->floor_ms > horizon_ms)
+    if (d->floor > horizon)
         return 0;
     order = sx_device_order(ids, n);
     for (size_t i = 0, end; i < n; i = end) {
@@ -488,7 +491,7 @@ int sx_device_delete(struct sx_device *d, const struct sx_id *ids, size_t n, uin
         if (sx_shard_begin(sh, e))
             return failed(d, e, "delete", n);
         for (size_t k = i; k < end && !r; k++)
-            r = delete_one(sh, &ids[order[k]], horizon_ms, &here, e);
+            r = delete_one(sh, &ids[order[k]], horizon, &here, e);
         if (sx_shard_end(sh, r, e))
             return failed(d, e, "delete", n);
         total += here;

@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "fcgi/store/device_int.h"
+#include "libsx/base/clock.h"
 #include "libsx/base/log.h"
 #include "libsx/base/mem.h"
 #include "libsx/base/wire.h"
@@ -44,7 +45,7 @@ void sx_pack_header(uint8_t h[SX_PACK_HEADER], const struct sx_device *d, uint64
     sx_put_u64(h + 8, number);
     memcpy(h + 16, d->o.cluster, 16);
     sx_put_u64(h + 32, d->o.node);
-    sx_put_u64(h + 40, sx_device_now_ms(d));
+    sx_put_u64(h + 40, sx_wall_ms());
     sx_put_u32(h + 60, sx_crc32c(0, h, 60));
 }
 

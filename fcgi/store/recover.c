@@ -7,9 +7,8 @@
  *   3. of each pack the part behind `durable` is synced, then read, and records that the index
  *      does not know get a row.  What lies behind the last valid record is cut off (a torn write);
  *      bad packs are read only as far as their good part goes, and are not cut;
- *   4. the index is made durable, and all blocks count as leased for a full period, because leases
- *   may
- *      be lost.
+ *   4. the index is made durable, and nothing can be deleted until the collector says which epoch
+ *      the cluster has reached (the floor), because leases of up to then may be lost.
  *
  * It can be repeated after a crash at any place.  Blocks deleted a short time before the stop may
  * be back: the collector deletes them again.
@@ -268,5 +267,5 @@ int sx_device_recover(struct sx_device *d, bool whole, struct sx_err *e)
         return -1;
     if (whole && !synced)
         return sx_err_set(e, SX_EUNAVAIL, "the new index could not be synced");
-    return sx_device_set_floor(d, sx_device_now_ms(d) + sx_device_lease_period_ms(d), e);
+    return sx_device_set_floor(d, SX_FLOOR_UNKNOWN, e);
 }

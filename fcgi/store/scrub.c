@@ -17,6 +17,7 @@
 #include "libsx/base/wire.h"
 
 #define ROWS_PAGE 256u
+#define ROW_COST 4096u        /* what following a row to its record is counted as */
 #define CANDIDATES_MAX 256u
 
 /* A record that the index does not point at, but perhaps should. */
@@ -160,7 +161,7 @@ static int rows_step(struct sx_device *d, struct sx_scrub_walk *w, uint64_t byte
 {
     SX_AUTO(sx_buf) struct sx_buf buf = SX_BUF_INIT;
     struct sx_store_item items[ROWS_PAGE];
-    size_t n, max = (size_t)(bytes / SX_SCRUB_ROW_COST) + 1;
+    size_t n, max = (size_t)(bytes / ROW_COST) + 1;
 
     if (max > ROWS_PAGE)
         max = ROWS_PAGE;
@@ -192,14 +193,14 @@ static int adopt_one(struct sx_device *d, struct sx_scrub_walk *w, const struct 
     bool found, same = false;
     int r;
 
-    row.lease_ms = sx_device_now_ms(d) + sx_device_lease_period_ms(d);
+    row.lease = d->epoch; /* no lease on a row that was lost is younger */
     if (sx_shard_begin(sh, e))
         return -1;
     r = sx_shard_find(sh, &c->id, &now, &found, e);
     if (!r) {
         same = found == c->known && (!found || same_row(&now, &c->old));
         if (same && found)
-            row.lease_ms = sx_max_u64(row.lease_ms, now.lease_ms);
+            row.lease = sx_max_u64(row.lease, now.lease);
         r = same ? sx_shard_replace(sh, &c->id, found ? &now : NULL, &row, e) : 0;
     }
     if (sx_shard_end(sh, r, e))

@@ -80,8 +80,8 @@ static int remove_clean(struct sx_device *d, struct sx_err *e)
 }
 
 /* In place, without a new file: a device on a full disk must open, too.  A torn write is seen by the
- * checksum, and the floor is then set anew. */
-int sx_device_set_floor(struct sx_device *d, uint64_t floor_ms, struct sx_err *e)
+ * checksum, and the floor is then unknown. */
+int sx_device_set_floor(struct sx_device *d, uint64_t epoch, struct sx_err *e)
 {
     SX_AUTO_FREE char *path = sx_asprintf("%s/floor", d->dir);
     uint8_t b[FLOOR_SIZE];
@@ -90,7 +90,7 @@ int sx_device_set_floor(struct sx_device *d, uint64_t floor_ms, struct sx_err *e
     if (fd < 0)
         return sx_err_errno(e, errno, "open %s", path);
     memcpy(b, FLOOR_MAGIC, 4);
-    sx_put_u64(b + 4, floor_ms);
+    sx_put_u64(b + 4, epoch);
     sx_put_u32(b + 12, sx_crc32c(0, b, 12));
     r = sx_io_pwrite_all(d->io, fd, b, sizeof b, 0, e);
     if (!r && d->io->fsync(d->io, fd))
@@ -98,7 +98,7 @@ int sx_device_set_floor(struct sx_device *d, uint64_t floor_ms, struct sx_err *e
     d->io->close(d->io, fd);
     if (r || sx_io_sync_dir(d->io, d->dir, e))
         return sx_err_wrap(e, "%s", path);
-    d->floor_ms = floor_ms;
+    d->floor = epoch;
     return 0;
 }
 
@@ -109,7 +109,7 @@ static int load_floor(struct sx_device *d, bool *good, struct sx_err *e)
     SX_AUTO(sx_buf) struct sx_buf b = SX_BUF_INIT;
     struct sx_err why = SX_ERR_INIT;
 
-    d->floor_ms = 0;
+    d->floor = 0;
     *good = true;
     if (sx_io_read_file(d->io, path, FLOOR_SIZE, &b, &why)) {
         *good = why.code == SX_ENOTFOUND;
@@ -121,7 +121,7 @@ static int load_floor(struct sx_device *d, bool *good, struct sx_err *e)
     *good = b.len == FLOOR_SIZE && memcmp(b.data, FLOOR_MAGIC, 4) == 0 &&
             sx_get_u32(b.data + 12) == sx_crc32c(0, b.data, 12);
     if (*good)
-        d->floor_ms = sx_get_u64(b.data + 4);
+        d->floor = sx_get_u64(b.data + 4);
     return 0;
 }
 
@@ -306,8 +306,6 @@ static void fill_options(struct sx_device *d, const struct sx_store_options *o)
     d->io = o->io ? o->io : &sx_io_posix;
     if (!d->o.pack_max)
         d->o.pack_max = SX_STORE_PACK_MAX;
-    if (!d->o.lease_s)
-        d->o.lease_s = SX_STORE_LEASE_S;
 }
 
 static void discard(struct sx_device *d)

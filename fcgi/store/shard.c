@@ -104,19 +104,19 @@ int sx_shard_find(struct sx_shard *sh, const struct sx_id *id, struct sx_row *ro
         row->pack = (uint64_t)sqlite3_column_int64(st, 0);
         row->at = (uint64_t)sqlite3_column_int64(st, 1);
         row->len = (uint32_t)sqlite3_column_int64(st, 2);
-        row->lease_ms = (uint64_t)sqlite3_column_int64(st, 3);
+        row->lease = (uint64_t)sqlite3_column_int64(st, 3);
         row->state = sqlite3_column_int(st, 4);
         sqlite3_reset(st);
     }
     return 0;
 }
 
-int sx_shard_lease(struct sx_shard *sh, const struct sx_id *id, uint64_t until_ms, bool *hit,
+int sx_shard_lease(struct sx_shard *sh, const struct sx_id *id, uint64_t epoch, bool *hit,
                    struct sx_err *e)
 {
     sqlite3_stmt *st = with_id(sh, SX_Q_LEASE, id);
 
-    sqlite3_bind_int64(st, 2, (sqlite3_int64)until_ms);
+    sqlite3_bind_int64(st, 2, (sqlite3_int64)epoch);
     if (sx_db_run(st, e))
         return -1;
     *hit = sqlite3_changes(sh->db) > 0;
@@ -131,7 +131,7 @@ int sx_shard_put(struct sx_shard *sh, const struct sx_id *id, const struct sx_ro
     sqlite3_bind_int64(st, 2, (sqlite3_int64)row->pack);
     sqlite3_bind_int64(st, 3, (sqlite3_int64)row->at);
     sqlite3_bind_int64(st, 4, row->len);
-    sqlite3_bind_int64(st, 5, (sqlite3_int64)row->lease_ms);
+    sqlite3_bind_int64(st, 5, (sqlite3_int64)row->lease);
     sqlite3_bind_int(st, 6, row->state);
     return sx_db_run(st, e);
 }

@@ -32,16 +32,16 @@ void sx_store_close(struct sx_store *s)
     free(s);
 }
 
-int sx_store_put(struct sx_store *s, const struct sx_record *recs, size_t n, uint64_t *lease_ms,
+int sx_store_put(struct sx_store *s, const struct sx_record *recs, size_t n, uint64_t *lease,
                  size_t *written, struct sx_err *e)
 {
-    return sx_device_put(s->device, recs, n, lease_ms, written, e);
+    return sx_device_put(s->device, recs, n, lease, written, e);
 }
 
 int sx_store_have(struct sx_store *s, const struct sx_id *ids, size_t n, uint8_t *present,
-                  uint64_t *lease_ms, struct sx_err *e)
+                  uint64_t *lease, struct sx_err *e)
 {
-    return sx_device_have(s->device, ids, n, present, lease_ms, e);
+    return sx_device_have(s->device, ids, n, present, lease, e);
 }
 
 int sx_store_exists(struct sx_store *s, const struct sx_id *ids, size_t n, uint8_t *present,
@@ -67,10 +67,10 @@ int sx_store_list_bad(struct sx_store *s, const struct sx_id *after, struct sx_s
     return sx_device_list_bad(s->device, after, items, max, n, e);
 }
 
-int sx_store_delete(struct sx_store *s, const struct sx_id *ids, size_t n, uint64_t horizon_ms,
+int sx_store_delete(struct sx_store *s, const struct sx_id *ids, size_t n, uint64_t horizon,
                     size_t *deleted, struct sx_err *e)
 {
-    return sx_device_delete(s->device, ids, n, horizon_ms, deleted, e);
+    return sx_device_delete(s->device, ids, n, horizon, deleted, e);
 }
 
 int sx_store_compact(struct sx_store *s, uint64_t bytes_max, struct sx_store_compaction *done,
@@ -84,14 +84,19 @@ int sx_store_stats(struct sx_store *s, struct sx_store_stats *st, struct sx_err 
     return sx_device_stats(s->device, st, e);
 }
 
-uint64_t sx_store_lease_period_ms(const struct sx_store *s)
+void sx_store_set_epoch(struct sx_store *s, uint64_t epoch)
 {
-    return sx_device_lease_period_ms(s->device);
+    sx_device_set_epoch(s->device, epoch);
 }
 
-uint64_t sx_store_now_ms(const struct sx_store *s)
+bool sx_store_floor_unknown(const struct sx_store *s)
 {
-    return sx_device_now_ms(s->device);
+    return sx_device_floor_unknown(s->device);
+}
+
+int sx_store_set_floor(struct sx_store *s, uint64_t epoch, struct sx_err *e)
+{
+    return sx_device_floor_unknown(s->device) ? sx_device_set_floor(s->device, epoch, e) : 0;
 }
 
 int sx_store_check(struct sx_store *s, bool deep, struct sx_store_report *r, struct sx_err *e)
@@ -102,16 +107,4 @@ int sx_store_check(struct sx_store *s, bool deep, struct sx_store_report *r, str
 int sx_store_rebuild_index(const char *dir, const struct sx_store_options *o, struct sx_err *e)
 {
     return sx_device_rebuild_index(dir, o, e);
-}
-
-size_t sx_store_devices(const struct sx_store *s)
-{
-    (void)s;
-    return 1;
-}
-
-struct sx_device *sx_store_device(struct sx_store *s, size_t i)
-{
-    sx_assert(i < sx_store_devices(s));
-    return s->device;
 }

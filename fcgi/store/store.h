@@ -11,8 +11,8 @@
  *   - sx_store_put() returns 0 only when all its blocks are fsynced in packs and in the index.
  *   - A block is given out only with a right checksum and the id that was asked for.
  *   - After a failed write or fsync nothing is ever appended to that pack again.
- *   - The lease times that put and have return hold: sx_store_delete() with a horizon below them
- *     leaves the block alone.
+ *   - The leases that put and have return hold: sx_store_delete() with a horizon below them leaves
+ *     the block alone.
  */
 #ifndef SX_FCGI_STORE_STORE_H
 #define SX_FCGI_STORE_STORE_H
@@ -23,9 +23,8 @@
 #include "libsx/codec/record.h"
 
 struct sx_store;
-struct sx_device;
 
-/* The options as DIR/node.json gives them (cluster, node, capacity, lease_s). */
+/* The options as DIR/node.json gives them (cluster, node, capacity). */
 int sx_store_options_load(const char *node_dir, struct sx_store_options *o,
                           struct sx_err *e) SX_MUST_CHECK;
 
@@ -41,17 +40,17 @@ void sx_store_close(struct sx_store *s);
  * memory right before `stored`.  Each record's checksum is verified again here; whether the
  * content has the id is for the caller to check (sx_block_decode), before.
  * Blocks that are there already are not written, only leased.  One fdatasync for the batch.
- * *lease_ms: the smallest lease deadline of these blocks.  *written: how many were new (may be
- * NULL). Errors: SX_EBLOCK (nothing stored), SX_ENOSPACE below the watermark (nothing stored),
+ * *lease: the oldest lease of these blocks, an epoch.  *written: how many were new (may be NULL).
+ * Errors: SX_EBLOCK (nothing stored), SX_ENOSPACE below the watermark (nothing stored),
  * SX_ENOSPACE, SX_EIO (some may be stored, nothing is acknowledged). */
-int sx_store_put(struct sx_store *s, const struct sx_record *recs, size_t n, uint64_t *lease_ms,
+int sx_store_put(struct sx_store *s, const struct sx_record *recs, size_t n, uint64_t *lease,
                  size_t *written, struct sx_err *e) SX_MUST_CHECK;
 
-/* present[i] = 1 if block i is here and good, and extends the lease of those, for
- * n ≤ SX_STORE_BATCH_MAX ids.  *lease_ms: the smallest deadline of the blocks present
- * (a full lease period ahead if none is).  */
+/* present[i] = 1 if block i is here and good, and leases those in the epoch of this moment, for
+ * n ≤ SX_STORE_BATCH_MAX ids.  *lease: the oldest lease of the blocks present (this epoch if none
+ * is). */
 int sx_store_have(struct sx_store *s, const struct sx_id *ids, size_t n, uint8_t *present,
-                  uint64_t *lease_ms, struct sx_err *e) SX_MUST_CHECK;
+                  uint64_t *lease, struct sx_err *e) SX_MUST_CHECK;
 /* The same without touching leases; for any n. */
 int sx_store_exists(struct sx_store *s, const struct sx_id *ids, size_t n, uint8_t *present,
                     struct sx_err *e) SX_MUST_CHECK;
@@ -69,9 +68,9 @@ int sx_store_list(struct sx_store *s, const struct sx_id *after, struct sx_store
 int sx_store_list_bad(struct sx_store *s, const struct sx_id *after, struct sx_store_item *items,
                       size_t max, size_t *n, struct sx_err *e) SX_MUST_CHECK;
 
-/* Deletes those of the n blocks whose lease deadline is ≤ horizon_ms; the check and the deletion
- * are one transaction.  *deleted: how many. */
-int sx_store_delete(struct sx_store *s, const struct sx_id *ids, size_t n, uint64_t horizon_ms,
+/* Deletes those of the n blocks whose lease is ≤ horizon; the check and the deletion are one
+ * transaction.  *deleted: how many. */
+int sx_store_delete(struct sx_store *s, const struct sx_id *ids, size_t n, uint64_t horizon,
                     size_t *deleted, struct sx_err *e) SX_MUST_CHECK;
 
 /* Removes packs that are wholly dead and rewrites those that are at least half dead,
@@ -81,9 +80,15 @@ int sx_store_compact(struct sx_store *s, uint64_t bytes_max, struct sx_store_com
 
 int sx_store_stats(struct sx_store *s, struct sx_store_stats *st, struct sx_err *e) SX_MUST_CHECK;
 
-/* Lease period in ms, and the wall clock that leases are counted in. */
-uint64_t sx_store_lease_period_ms(const struct sx_store *s);
-uint64_t sx_store_now_ms(const struct sx_store *s);
+/* The epoch in which this handle gives leases from now on (0 before: leases without force).  One
+ * that lags behind the cluster's only makes leases shorter. */
+void sx_store_set_epoch(struct sx_store *s, uint64_t epoch);
+/* True after an unclean start, on which leases may have been lost: nothing can be deleted until the
+ * floor is set. */
+bool sx_store_floor_unknown(const struct sx_store *s);
+/* From now on all blocks of devices whose floor was unknown count as leased in `epoch` at least; it
+ * must be no older than any lease that was given before the start. */
+int sx_store_set_floor(struct sx_store *s, uint64_t epoch, struct sx_err *e) SX_MUST_CHECK;
 
 /* Checks the whole store: fast = index against the sizes of the packs; deep = every record too.
  * What is found damaged is marked so, as by sx_store_get().  May run beside other processes. */
@@ -93,9 +98,5 @@ int sx_store_check(struct sx_store *s, bool deep, struct sx_store_report *r,
 /* Throws the index away and makes a new one from the packs.  SX_ECONFLICT if the store is open. */
 int sx_store_rebuild_index(const char *dir, const struct sx_store_options *o,
                            struct sx_err *e) SX_MUST_CHECK;
-
-/* The devices that the store is made of; they live as long as it does. */
-size_t sx_store_devices(const struct sx_store *s);
-struct sx_device *sx_store_device(struct sx_store *s, size_t i);
 
 #endif

@@ -12,27 +12,23 @@
 #include "libsx/codec/id.h"
 #include "libsx/io/io.h"
 
-#define SX_STORE_LEASE_S 3600u          /* default lease period, seconds */
 #define SX_STORE_PACK_MAX (256u << 20)  /* a pack is rolled at this size */
 #define SX_STORE_BATCH_MAX 4096u        /* ids or records in one call */
 #define SX_STORE_RESERVE_MIN (64u << 20)
 
 struct sx_store_options {
     const struct sx_io *io;         /* NULL: sx_io_posix */
-    uint64_t (*now_ms)(void *ctx);  /* NULL: sx_wall_ms */
-    void *now_ctx;
     uint8_t cluster[16];            /* into pack headers */
     uint64_t node;
     uint64_t capacity;              /* bytes the packs may take; 0: the file system's size */
     uint64_t reserve;               /* bytes of the file system that puts leave free; 0: the
                                      * larger of 64 MiB and 1 % of the capacity */
     uint64_t pack_max;              /* 0: SX_STORE_PACK_MAX */
-    uint32_t lease_s;               /* 0: SX_STORE_LEASE_S */
 };
 
 struct sx_store_item {
     struct sx_id id;
-    uint64_t lease_ms; /* effective deadline (the floor after an unclean start included) */
+    uint64_t lease;    /* effective epoch (the floor after an unclean start included) */
     uint32_t len;      /* of the record */
     bool bad;          /* known to be damaged */
 };

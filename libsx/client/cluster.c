@@ -18,7 +18,7 @@
 #define STALL_TIMEOUT_SLOW_MS 30000u
 #define SLOW_RATE (1u << 20)
 #define NODE_DOWN_AVOID_MS 4000u
-#define LEASE_S_DEFAULT 3600u
+#define LEASE_S_DEFAULT 30u
 #define INLINE_MAX (64u << 10)
 #define CHUNK_MIN_LEAST 4096u
 

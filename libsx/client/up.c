@@ -53,12 +53,12 @@ void up_chunk_free(struct up_chunk *c)
     free(c);
 }
 
-void up_known_add(struct up *u, const struct sx_id *id, uint64_t lease_ms)
+void up_known_add(struct up *u, const struct sx_id *id, uint64_t lease)
 {
     struct up_known *k = &u->known[sx_get_u32(id->b + 4) % UP_KNOWN];
 
     k->id = *id;
-    k->lease_ms = lease_ms;
+    k->lease = lease;
     k->at_ms = sx_mono_ms();
 }
 

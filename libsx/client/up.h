@@ -78,7 +78,7 @@ struct up_part {
     uint64_t seq;
     uint32_t filled;    /* entries hashed */
     uint32_t settled;   /* entries that the cluster has leased to us */
-    uint64_t lease_ms;  /* the smallest deadline */
+    uint64_t lease;     /* the oldest of them */
     uint64_t asked_ms;  /* monotonic: when the first was settled, 0: none is */
     unsigned repeats;   /* lease expiries so far */
     bool is_settled[UP_PART_ENTRIES];
@@ -109,7 +109,7 @@ struct up_file {
     bool is_inline;
     uint32_t n_records;
     struct sx_buf entries, records;
-    uint64_t lease_ms;
+    uint64_t lease;
     unsigned repeats;
     /* Streams. */
     int fd;
@@ -157,7 +157,7 @@ struct up_ask {
 
 struct up_known {
     struct sx_id id;
-    uint64_t lease_ms;
+    uint64_t lease;
     uint64_t at_ms; /* monotonic; 0: empty */
 };
 
@@ -230,7 +230,7 @@ void up_file_fail(struct up_file *f, const struct sx_err *why);
 void up_file_release(struct up_file *f);
 void up_file_copied(struct up_file *f);
 /* Blocks that the cluster has leased to us a short time ago. */
-void up_known_add(struct up *u, const struct sx_id *id, uint64_t lease_ms);
+void up_known_add(struct up *u, const struct sx_id *id, uint64_t lease);
 void up_known_drop(struct up *u, const struct sx_id *id);
 
 /* up_ask.c: which blocks the cluster has, and sending those it has not. */
@@ -239,7 +239,7 @@ void up_flush(struct up *u);
 
 /* up_whole.c */
 void up_whole_add(struct up_file *f); /* source thread: hands over the file with its content */
-void up_whole_answered(struct up_chunk *c, uint64_t lease_ms);
+void up_whole_answered(struct up_chunk *c, uint64_t lease);
 /* The cluster's answer for a file: stored (SX_OK), or why not. */
 void up_whole_end(struct up_file *f, const struct sx_err *why);
 
@@ -253,13 +253,13 @@ void up_put_free_all(struct up *u);
 /* up_stream.c */
 void up_stream_chunk(struct up_chunk *c); /* source thread: to be hashed */
 void up_stream_end(struct up_file *f);    /* source thread: `total` and perhaps `err` are set */
-void up_stream_settled(struct up_chunk *c, uint64_t lease_ms);
+void up_stream_settled(struct up_chunk *c, uint64_t lease);
 void up_stream_step(struct up_file *f);
 void up_stream_renew(struct up *u);
 
 /* up_commit.c: the JSON part of a file to be stored (appended), and whether what the cluster says of
  * it is what was sent. */
-int up_commit_head(struct up_file *f, struct sx_buf *out, uint32_t entries, uint64_t lease_ms,
+int up_commit_head(struct up_file *f, struct sx_buf *out, uint32_t entries, uint64_t lease,
                    struct sx_err *e);
 int up_commit_matches(const struct up_file *f, const json_t *j, struct sx_err *e);
 int up_commit_check(const struct up_file *f, struct sx_err *e); /* streams: f->answer */

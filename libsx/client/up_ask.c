@@ -18,25 +18,25 @@
 
 /* ---- Asking -------------------------------------------------------------------------------- */
 
-/* What the cluster said of a chunk; lease_ms 0: it does not have it. */
-static void answered(struct up *u, struct up_chunk *c, uint64_t lease_ms)
+/* What the cluster said of a chunk; lease 0: it does not have it. */
+static void answered(struct up *u, struct up_chunk *c, uint64_t lease)
 {
     struct up_file *f = c->file;
 
-    c->missing = !lease_ms;
-    if (lease_ms) {
-        up_known_add(u, &c->id, lease_ms);
+    c->missing = !lease;
+    if (lease) {
+        up_known_add(u, &c->id, lease);
         if (!f->failed) {
             u->x.stats->reused += c->len;
             u->x.bytes_done += c->len;
         }
     }
     if (f->whole)
-        up_whole_answered(c, lease_ms);
+        up_whole_answered(c, lease);
     else if (f->failed)
         up_stream_settled(c, 0);
-    else if (lease_ms)
-        up_stream_settled(c, lease_ms);
+    else if (lease)
+        up_stream_settled(c, lease);
     else
         up_chunks_add(&u->missing, c);
 }
@@ -58,7 +58,7 @@ static int read_answer(struct up_ask *a, struct sx_err *e)
     uint64_t lease;
 
     if (sx_message_parse(&m, a->answer.data, a->answer.len, e) ||
-        sx_json_need_u64(m.json, "lease_ms", INT64_MAX, &lease, e))
+        sx_json_need_u64(m.json, "lease", INT64_MAX, &lease, e))
         return -1;
     if (m.len != a->chunks.n)
         return sx_err_set(e, SX_EMALFORMED, "answers for %zu of %zu blocks", m.len, a->chunks.n);
@@ -113,7 +113,7 @@ void up_ask(struct up *u, struct up_chunk *c)
     const struct up_known *k = &u->known[sx_get_u32(c->id.b + 4) % UP_KNOWN];
 
     if (k->at_ms && sx_mono_ms() - k->at_ms < u->x.k->lease_ms / UP_KNOWN_PART && sx_id_cmp(&k->id, &c->id) == 0) {
-        answered(u, c, k->lease_ms);
+        answered(u, c, k->lease);
         return;
     }
     if (!u->to_ask.head)
@@ -141,7 +141,7 @@ static void batch_release(struct up_batch *b)
     u->batches_out--;
 }
 
-static void batch_over(struct up_batch *b, const struct sx_err *why, uint64_t lease_ms)
+static void batch_over(struct up_batch *b, const struct sx_err *why, uint64_t lease)
 {
     struct up *u = b->u;
     struct up_chunk *c;
@@ -150,10 +150,10 @@ static void batch_over(struct up_batch *b, const struct sx_err *why, uint64_t le
         if (why) {
             up_file_fail(c->file, why);
         } else {
-            up_known_add(u, &c->id, lease_ms);
+            up_known_add(u, &c->id, lease);
             u->x.bytes_done += c->len;
         }
-        up_stream_settled(c, why ? 0 : lease_ms);
+        up_stream_settled(c, why ? 0 : lease);
     }
     batch_release(b);
 }
@@ -166,7 +166,7 @@ static void batch_sent(void *arg, struct sx_call *call)
 
     if (call->err.code == SX_OK && (!(j = sx_json_parse(b->answer.data, b->answer.len,
                                                         &call->err)) ||
-                                    sx_json_need_u64(j, "lease_ms", INT64_MAX, &lease, &call->err)))
+                                    sx_json_need_u64(j, "lease", INT64_MAX, &lease, &call->err)))
         sx_err_wrap(&call->err, "answer of the cluster");
     if (call->err.code == SX_OK)
         b->u->x.stats->moved += b->body.len;

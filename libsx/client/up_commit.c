@@ -10,7 +10,7 @@
 
 #define MODE_BITS 07777
 
-int up_commit_head(struct up_file *f, struct sx_buf *out, uint32_t entries, uint64_t lease_ms,
+int up_commit_head(struct up_file *f, struct sx_buf *out, uint32_t entries, uint64_t lease,
                    struct sx_err *e)
 {
     int64_t mtime = (int64_t)f->st.st_mtim.tv_sec * 1000000000 + f->st.st_mtim.tv_nsec;
@@ -20,8 +20,8 @@ int up_commit_head(struct up_file *f, struct sx_buf *out, uint32_t entries, uint
                   (int)entries, "records", (int)f->n_records, "inline", f->is_inline, "etag",
                   f->etag);
 
-    if (lease_ms)
-        json_object_set_new(j, "lease_ms", json_integer((json_int_t)lease_ms));
+    if (lease)
+        json_object_set_new(j, "lease", json_integer((json_int_t)lease));
     if (*f->upload)
         json_object_set_new(j, "upload", json_string(f->upload));
     if (f->whole)

@@ -106,7 +106,7 @@ static int add_file(struct up_put *p, struct up_file *f, struct sx_err *e)
     size_t at = p->body.len;
 
     sx_buf_u32(&p->body, 0);
-    if (up_commit_head(f, &p->body, (uint32_t)f->n_chunks, f->lease_ms, e)) {
+    if (up_commit_head(f, &p->body, (uint32_t)f->n_chunks, f->lease, e)) {
         p->body.len = at;
         return -1;
     }

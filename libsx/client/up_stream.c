@@ -134,17 +134,17 @@ void up_stream_end(struct up_file *f)
     sx_work_post(f->u->x.work, &f->job);
 }
 
-void up_stream_settled(struct up_chunk *c, uint64_t lease_ms)
+void up_stream_settled(struct up_chunk *c, uint64_t lease)
 {
     struct up_file *f = c->file;
 
-    if (lease_ms && !f->failed) {
+    if (lease && !f->failed) {
         struct up_part *p = part_of(f, c->index);
 
         p->settled++;
         p->is_settled[c->index % UP_PART_ENTRIES] = true;
-        if (!p->lease_ms || lease_ms < p->lease_ms)
-            p->lease_ms = lease_ms;
+        if (!p->lease || lease < p->lease)
+            p->lease = lease;
         if (!p->asked_ms)
             p->asked_ms = sx_mono_ms();
     }
@@ -158,7 +158,7 @@ static void ask_again(struct up_file *f, struct up_part *p)
 {
     uint32_t n = p->filled;
 
-    p->lease_ms = p->asked_ms = 0;
+    p->lease = p->asked_ms = 0;
     for (uint32_t i = 0; i < UP_PART_ENTRIES && n > 0; i++) {
         struct up_chunk *c;
 
@@ -266,8 +266,8 @@ static void part_sent(void *arg, struct sx_call *call)
 static void send_part(struct up_file *f, struct up_part *p)
 {
     SX_AUTO_FREE char *base = sx_api_path("uploads", f->upload, NULL);
-    SX_AUTO_JSON json_t *j = json_pack("{s:i,s:I}", "count", (int)p->filled, "lease_ms",
-                                       (json_int_t)p->lease_ms);
+    SX_AUTO_JSON json_t *j = json_pack("{s:i,s:I}", "count", (int)p->filled, "lease",
+                                       (json_int_t)p->lease);
 
     sx_buf_reset(&f->head);
     sx_assert(sx_message_head(&f->head, j, NULL) == 0);
@@ -303,7 +303,7 @@ static void commit(struct up_file *f)
         sx_hex(f->etag, digest, 16);
     }
     sx_buf_reset(&f->head);
-    if (up_commit_head(f, &f->head, p ? p->filled : 0, p ? p->lease_ms : 0, &e)) {
+    if (up_commit_head(f, &f->head, p ? p->filled : 0, p ? p->lease : 0, &e)) {
         up_file_fail(f, &e);
         up_file_release(f);
         return;

@@ -69,7 +69,7 @@ static void ask_all(struct up_file *f)
     size_t n = f->n_chunks;
 
     f->any_missing = false;
-    f->lease_ms = 0;
+    f->lease = 0;
     f->n_asked = n;
     for (size_t i = 0; i < n; i++)
         up_ask(f->u, &f->chunks[i]);
@@ -124,14 +124,14 @@ static void whole_encoded(struct sx_job *j)
         up_put_ready(f);
 }
 
-void up_whole_answered(struct up_chunk *c, uint64_t lease_ms)
+void up_whole_answered(struct up_chunk *c, uint64_t lease)
 {
     struct up_file *f = c->file;
 
-    if (!lease_ms)
+    if (!lease)
         f->any_missing = true;
-    else if (!f->lease_ms || lease_ms < f->lease_ms)
-        f->lease_ms = lease_ms;
+    else if (!f->lease || lease < f->lease)
+        f->lease = lease;
     if (--f->n_asked > 0)
         return;
     if (f->failed) {

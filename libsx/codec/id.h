@@ -27,4 +27,12 @@ static inline unsigned sx_id_partition(const struct sx_id *id)
     return (unsigned)id->b[0] << 4 | id->b[1] >> 4;
 }
 
+/* A finer part of the id space: the first 16 bits. */
+#define SX_ID_PREFIXES 65536u
+
+static inline unsigned sx_id_prefix(const uint8_t id[SX_ID_SIZE])
+{
+    return (unsigned)id[0] << 8 | id[1];
+}
+
 #endif

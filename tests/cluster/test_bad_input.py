@@ -231,15 +231,15 @@ def blocks(c, node):
     expect("expired ticket", me.request("POST", "/blocks/get", message({"expires_ms": 1000, "count": 1}, ident + ticket)),
            403, "InvalidToken", "the tickets have expired: ask for the file's block list again")
     entry = ident + struct.pack("<I", 12000)
-    commit = {"size": 12000, "mtime_ns": 0, "mode": 420, "entries": 1, "records": 0, "inline": False, "lease_ms": 1000}
-    # The collector raises the bar that leases must be above when it has something to delete.
+    commit = {"size": 12000, "mtime_ns": 0, "mode": 420, "entries": 1, "records": 0, "inline": False, "lease": 1}
+    # The collector moves the epoch on when it has something to delete.
     c.tool("sxcp", f"{c.dir}/block2", "@t/v1/block2")
     c.tool("sxrm", "@t/v1/block2")
     numbers = iter(range(1000))  # the same content again would be "unchanged", whatever the lease
     late = wait_for("the collector's first round", 30, lambda: [a for a in [me.request(
         "PUT", f"/files/v1/late{next(numbers)}", message(commit, entry))] if a.status != 201])
     expect("commit on leases that are past", late[0], 409, "LeaseExpired",
-           "the blocks were leased until 1000, collection has reached ...")
+           "the blocks were leased in epoch 1, collection has reached ...")
 
 
 def raw(node, text, tls=True):

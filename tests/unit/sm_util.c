@@ -169,7 +169,7 @@ void put_fill(struct sx_cmd_file_put *c, struct sx_buf *entries, const char *vol
     sx_buf_reset(entries);
     entries_make(entries, seed, n, len);
     *c = (struct sx_cmd_file_put){ .volume = volume, .path = path, .size = (uint64_t)n * len,
-                                   .mtime_ns = 5, .mode = 0644, .lease_ms = UINT64_MAX };
+                                   .mtime_ns = 5, .mode = 0644, .lease = UINT64_MAX };
     c->entries = (struct sx_span){ entries->data, entries->len };
     etag_of(entries->data, entries->len, c->etag);
 }
@@ -189,7 +189,7 @@ int put_inline(struct world *w, const char *user, const char *volume, const char
     int code;
 
     put_fill(&c, &entries, volume, path, seed, size ? 1 : 0, size);
-    c.lease_ms = 0;
+    c.lease = 0;
     if (size) {
         sx_buf_printf(&record, "record of %llu", (unsigned long long)seed);
         c.record = (struct sx_span){ record.data, record.len };
@@ -201,14 +201,14 @@ int put_inline(struct world *w, const char *user, const char *volume, const char
 }
 
 int put_blocks(struct world *w, const char *user, const char *volume, const char *path,
-               uint64_t seed, unsigned n, uint32_t len, uint64_t lease_ms)
+               uint64_t seed, unsigned n, uint32_t len, uint64_t lease)
 {
     struct sx_buf entries = SX_BUF_INIT;
     struct sx_cmd_file_put c;
     int code;
 
     put_fill(&c, &entries, volume, path, seed, n, len);
-    c.lease_ms = lease_ms;
+    c.lease = lease;
     code = put_run(w, user, &c);
     sx_buf_fini(&entries);
     return code;

@@ -57,7 +57,7 @@ void etag_of(const void *entries, size_t n, uint8_t etag[SX_ETAG_SIZE]);
 int put_inline(struct world *w, const char *user, const char *volume, const char *path,
                uint64_t seed, uint32_t size);
 int put_blocks(struct world *w, const char *user, const char *volume, const char *path,
-               uint64_t seed, unsigned n, uint32_t len, uint64_t lease_ms);
+               uint64_t seed, unsigned n, uint32_t len, uint64_t lease);
 /* Fills a put of blocks, for variations; the entries are kept in `entries`. */
 void put_fill(struct sx_cmd_file_put *c, struct sx_buf *entries, const char *volume,
               const char *path, uint64_t seed, unsigned n, uint32_t len);

@@ -27,6 +27,8 @@ static inline void *shared(size_t n)
     return p;
 }
 
+#define SESSION_EPOCH 9u
+
 enum { SESSION_BLOCKS = 6 * BATCH, VICTIMS = 4 * BATCH };
 
 struct session {
@@ -35,11 +37,6 @@ struct session {
     bool doomed[SESSION_BLOCKS];   /* asked to be deleted */
     bool ended;
 };
-
-static inline uint64_t far_future(void *ctx)
-{
-    return 4000000000000; /* after any floor: nothing is leased for the session's deletions */
-}
 
 static inline void session_put(struct sx_store *s, struct session *w, unsigned batch)
 {
@@ -59,9 +56,13 @@ static inline void session_run(const char *dir, const struct sx_io *io, struct s
     size_t deleted;
 
     o.io = io;
-    o.now_ms = far_future;
     if (sx_store_open(dir, &o, &s, &e))
         return;
+    sx_store_set_epoch(s, SESSION_EPOCH);
+    if (sx_store_set_floor(s, SESSION_EPOCH, &e)) { /* or nothing can be deleted after a crash */
+        sx_store_close(s);
+        return;
+    }
     for (unsigned b = 0; b < 4; b++)
         session_put(s, w, b);
     for (unsigned i = 0; i < VICTIMS; i++) {

@@ -59,11 +59,11 @@ static inline void util_record(struct sx_buf *out, uint64_t number, uint32_t max
 
 /* Puts blocks from … from + n - 1 in one batch. */
 static inline int util_put(struct sx_store *s, uint64_t from, size_t n, uint32_t max,
-                           uint64_t *lease_ms, size_t *written, struct sx_err *e)
+                           uint64_t *lease, size_t *written, struct sx_err *e)
 {
     SX_AUTO(sx_buf) struct sx_buf b = SX_BUF_INIT;
     SX_AUTO_FREE struct sx_record *recs = sx_calloc(n, sizeof *recs);
-    uint64_t lease;
+    uint64_t any;
     size_t at = 0;
 
     for (size_t i = 0; i < n; i++)
@@ -74,7 +74,7 @@ static inline int util_put(struct sx_store *s, uint64_t from, size_t n, uint32_t
         assert_int_equal(sx_record_parse(b.data + at, b.len - at, &recs[i], &used, e), 0);
         at += used;
     }
-    return sx_store_put(s, recs, n, lease_ms ? lease_ms : &lease, written, e);
+    return sx_store_put(s, recs, n, lease ? lease : &any, written, e);
 }
 
 /* 0: the block is there and right; else the error's code.  Wrong bytes fail the test. */

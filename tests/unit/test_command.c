@@ -130,7 +130,7 @@ static void test_all(void **state)
     SAMPLE(token_create, .id = 5, .secret_hash = { 9 }, .expires_ms = 77);
     SAMPLE(token_use, .id = 5, .secret_hash = { 9 }, .node = NODE_SAMPLE);
     SAMPLE(setting_set, .name = "n", .value = SPAN("value"));
-    SAMPLE(horizon_set, .horizon_ms = 1700000000000);
+    SAMPLE(epoch_set, .epoch = 1700000000000);
     SAMPLE(expire, .limit = 100);
     SAMPLE(user_add, .name = "bob", .role = 1, .quota = 5, .description = "d\xc3\xa9",
            .access_key = "AK", .secret = SPAN("sealed"));
@@ -145,14 +145,14 @@ static void test_all(void **state)
     SAMPLE(volume_delete, .volume = "vol");
     SAMPLE(acl_change, .volume = "vol", .changes = SPAN("bytes"));
     SAMPLE(file_put, .volume = "vol", .path = "a/b", .size = 10, .mtime_ns = -5, .mode = 0644,
-           .etag = { 1 }, .flags = 7, .if_match = { 2 }, .upload = { 3 }, .lease_ms = 99,
+           .etag = { 1 }, .flags = 7, .if_match = { 2 }, .upload = { 3 }, .lease = 99,
            .meta = SPAN("m"), .entries = SPAN("eeee"), .record = SPAN("rrr"));
     SAMPLE(file_delete, .volume = "vol", .path = "a", .rev = 1);
     SAMPLE(file_copy, .volume = "vol", .path = "a", .rev = 1, .to_volume = "w", .to_path = "b",
            .if_none = 1);
     SAMPLE(file_rename, .volume = "vol", .path = "a", .to_volume = "w", .to_path = "b");
     SAMPLE(upload_begin, .upload = { 1 }, .volume = "vol", .path = "a");
-    SAMPLE(upload_part, .upload = { 1 }, .seq = 7, .lease_ms = 5, .entries = SPAN("eeee"));
+    SAMPLE(upload_part, .upload = { 1 }, .seq = 7, .lease = 5, .entries = SPAN("eeee"));
     SAMPLE(upload_abort, .upload = { 1 });
     SAMPLE(job_create, .job_type = 2, .volume = "v", .prefix = "p/", .glob = "*", .to_volume = "w",
            .to_prefix = "q/");
@@ -177,7 +177,7 @@ static void test_golden(void **state)
                "0300766f6c00" "0300612f6200" "0807060504030201");
     sx_buf_reset(&b);
     sx_cmd_upload_part_encode(&b, OP, NULL, &(struct sx_cmd_upload_part){
-        .upload = { 0xaa }, .seq = 2, .lease_ms = 3, .entries = SPAN("xy") });
+        .upload = { 0xaa }, .seq = 2, .lease = 3, .entries = SPAN("xy") });
     assert_hex(b.data, b.len,
                "0102030405060708090a0b0c0d0e0f10" "000000" "35"
                "aa000000000000000000000000000000" "02000000" "0300000000000000" "02000000" "7879");

@@ -292,7 +292,7 @@ static void big_put(struct sx_buf *all)
             sx_block_entry_add(all, &id, (uint32_t)(i % 100 + 1));
             c.size += i % 100 + 1;
         }
-        assert_int_equal(DO(&W, "alice", upload_part, .upload = { 7 }, .seq = p, .lease_ms = 1,
+        assert_int_equal(DO(&W, "alice", upload_part, .upload = { 7 }, .seq = p, .lease = 1,
                             .entries = { all->data + at, all->len - at }), SX_OK);
     }
     etag_of(all->data, all->len, c.etag);

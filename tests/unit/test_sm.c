@@ -69,7 +69,7 @@ static void test_put_unchanged(void **state)
 
     assert_int_equal(put_blocks(&W, "alice", "vol", "b", 10, 3, 1000, 5), SX_OK);
     rev = result_file(&W).rev;
-    assert_int_equal(DO(&W, "", horizon_set, .horizon_ms = 100), SX_OK);
+    assert_int_equal(DO(&W, "", epoch_set, .epoch = 102), SX_OK);
     /* the lease does not matter then */
     assert_int_equal(put_blocks(&W, "alice", "vol", "b", 10, 3, 1000, 5), SX_OK);
     assert_true(result_file(&W).unchanged);
@@ -164,30 +164,77 @@ static void test_preconditions(void **state)
 
 static void test_lease(void **state)
 {
-    assert_int_equal(DO(&W, "", horizon_set, .horizon_ms = 1000), SX_OK);
-    assert_int_equal(result_u64(&W), 1000);
-    EXPECT(&W, put_blocks(&W, "alice", "vol", "b", 10, 3, 1000, 1000), SX_ELEASE,
-           "the blocks were leased until 1000, collection has reached 1000");
-    assert_int_equal(put_blocks(&W, "alice", "vol", "b", 10, 3, 1000, 1001), SX_OK);
-    assert_int_equal(DO(&W, "", horizon_set, .horizon_ms = 500), SX_OK);
-    assert_int_equal(result_u64(&W), 1000);
+    uint64_t epoch;
+    struct sx_err e = SX_ERR_INIT;
+
+    /* A new cluster gives leases that hold, and none is 0. */
+    assert_done(sx_query_epoch(world_db(&W), &epoch, &e), &e);
+    assert_int_equal(epoch, SX_EPOCH_FIRST);
+    assert_int_equal(sx_epoch_horizon(epoch), 0);
+    assert_int_equal(put_blocks(&W, "alice", "vol", "a", 40, 3, 1000, 0), SX_ELEASE);
+    assert_int_equal(put_blocks(&W, "alice", "vol", "a", 40, 3, 1000, 1), SX_OK);
+    assert_int_equal(DO(&W, "", epoch_set, .epoch = 10), SX_OK);
+    assert_int_equal(result_u64(&W), 10);
+    EXPECT(&W, put_blocks(&W, "alice", "vol", "b", 10, 3, 1000, 8), SX_ELEASE,
+           "the blocks were leased in epoch 8, collection has reached 8: ask for them again");
+    assert_int_equal(put_blocks(&W, "alice", "vol", "b", 10, 3, 1000, 9), SX_OK);
+    assert_int_equal(DO(&W, "", epoch_set, .epoch = 5), SX_OK);
+    assert_int_equal(result_u64(&W), 10);
     assert_int_equal(put_inline(&W, "alice", "vol", "i", 1, 10), SX_OK);
-    EXPECT(&W, DO(&W, "admin", horizon_set, .horizon_ms = 5000), SX_EACCESS,
+    EXPECT(&W, DO(&W, "admin", epoch_set, .epoch = 11), SX_EACCESS,
            "only the cluster itself does this");
-    /* a clock that is ahead does not get beyond the entry's time */
-    assert_int_equal(DO(&W, "", horizon_set, .horizon_ms = W.time_ms + 1), SX_OK);
-    assert_int_equal(result_u64(&W), W.time_ms);
+    assert_int_equal(DO(&W, "", epoch_set, .epoch = 1), SX_EINVAL);
+    assert_int_equal(DO(&W, "", epoch_set, .epoch = SX_EPOCH_MAX + 1), SX_EINVAL);
 }
 
 static void test_lease_is_not_recorded(void **state)
 {
     uint8_t op[SX_OP_ID];
 
-    assert_int_equal(DO(&W, "", horizon_set, .horizon_ms = 1000), SX_OK);
+    assert_int_equal(DO(&W, "", epoch_set, .epoch = 1002), SX_OK);
     memcpy(op, W.op, sizeof op);
     assert_int_equal(put_blocks(&W, "alice", "vol", "b", 10, 3, 1000, 1000), SX_ELEASE);
     memcpy(W.op, op, sizeof op);
     assert_int_equal(put_blocks(&W, "alice", "vol", "b", 10, 3, 1000, 2000), SX_OK);
+}
+
+/* Where references went away, the collectors are told: once for each part of the id space, with the
+ * last command. */
+static void test_dropped(void **state)
+{
+    uint8_t bits[SX_ID_PREFIXES / 8] = { 0 };
+    struct sx_err e = SX_ERR_INIT;
+    uint64_t num = 0, before;
+    unsigned n = 0;
+    bool any;
+
+    assert_int_equal(put_blocks(&W, "alice", "vol", "x", 10, 3, 1000, 5), SX_OK);
+    assert_int_equal(put_blocks(&W, "alice", "vol", "y", 11, 3, 1000, 5), SX_OK);
+    assert_done(sx_query_dropped(world_db(&W), &num, bits, &e), &e);
+    assert_int_equal(num, 0);
+    assert_int_equal(DO(&W, "alice", file_delete, .volume = "vol", .path = "x"), SX_OK);
+    assert_done(sx_query_dropped(world_db(&W), &num, bits, &e), &e);
+    for (unsigned i = 0; i < SX_ID_PREFIXES; i++)
+        n += bits[i / 8] >> i % 8 & 1;
+    assert_true(num > 0 && n >= 1 && n <= 3);
+    before = num;
+    memset(bits, 0, sizeof bits);
+    assert_done(sx_query_dropped(world_db(&W), &num, bits, &e), &e);
+    assert_int_equal(num, before);
+    for (unsigned i = 0; i < sizeof bits; i++)
+        assert_int_equal(bits[i], 0);
+    /* A long list is taken apart later, and says so. */
+    assert_done(sx_query_doomed(world_db(&W), &any, &e), &e);
+    assert_false(any);
+    assert_int_equal(put_blocks(&W, "alice", "vol", "l", 100, 200, 1000, 5), SX_OK);
+    assert_int_equal(DO(&W, "alice", file_delete, .volume = "vol", .path = "l"), SX_OK);
+    assert_done(sx_query_doomed(world_db(&W), &any, &e), &e);
+    assert_true(any);
+    assert_int_equal(DO(&W, "", expire, .limit = 2000), SX_OK);
+    assert_done(sx_query_doomed(world_db(&W), &any, &e), &e);
+    assert_false(any);
+    assert_done(sx_query_dropped(world_db(&W), &num, bits, &e), &e);
+    assert_true(num > before);
 }
 
 static void test_quota(void **state)
@@ -562,7 +609,7 @@ int main(void)
         T(test_put),
         T(test_put_unchanged),
         T(test_put_changed), T(test_put_refused), T(test_preconditions), T(test_lease),
-        T(test_lease_is_not_recorded),
+        T(test_lease_is_not_recorded), T(test_dropped),
         T(test_quota),
         T(test_quota_owner),
         T(test_revisions),

@@ -101,7 +101,7 @@ static void test_upload(void **state)
     put_fill(&c, &entries, "vol", "up", 10, 2, 1000);
     assert_int_equal(DO(&W, "alice", upload_begin, .upload = { 7 }, .volume = "vol", .path = "up"),
                      SX_OK);
-    assert_int_equal(DO(&W, "alice", upload_part, .upload = { 7 }, .seq = 0, .lease_ms = c.lease_ms,
+    assert_int_equal(DO(&W, "alice", upload_part, .upload = { 7 }, .seq = 0, .lease = c.lease,
                         .entries = c.entries), SX_OK);
     assert_int_equal(put_blocks(&W, "alice", "vol", "a", 10, 2, 1000, 1), SX_OK);
     assert_int_equal(contents(), 2);

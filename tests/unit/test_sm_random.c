@@ -180,7 +180,7 @@ static void do_upload(void)
     sx_cmd_upload_begin_encode(&cmd, op_random(), "admin", &b);
     add();
     for (uint32_t i = 0; i < parts; i++) {
-        struct sx_cmd_upload_part part = { .seq = i, .lease_ms = 1 };
+        struct sx_cmd_upload_part part = { .seq = i, .lease = 1 };
         unsigned n = 1 + rnd(40);
 
         memcpy(part.upload, b.upload, SX_UPLOAD_ID);

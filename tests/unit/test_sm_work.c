@@ -36,9 +36,9 @@ static int run_put(const char *user, const struct sx_cmd_file_put *c)
 
 static const uint8_t UP[SX_UPLOAD_ID] = "upload-0000001";
 
-static int part(const char *user, uint32_t seq, uint64_t seed, unsigned n, uint64_t lease_ms)
+static int part(const char *user, uint32_t seq, uint64_t seed, unsigned n, uint64_t lease)
 {
-    struct sx_cmd_upload_part c = { .seq = seq, .lease_ms = lease_ms };
+    struct sx_cmd_upload_part c = { .seq = seq, .lease = lease };
     struct sx_buf entries = SX_BUF_INIT;
 
     entries_make(&entries, seed, n, 1000);
@@ -78,7 +78,7 @@ static int commit_upload(const char *user, const char *path, uint64_t seed, unsi
     put_fill(&c, &entries, "vol", path, seed, n, 1000);
     c.entries = (struct sx_span){ NULL, 0 };
     c.flags = SX_PUT_UPLOAD;
-    c.lease_ms = 0;
+    c.lease = 0;
     memcpy(c.upload, UP, sizeof UP);
     sx_buf_fini(&entries);
     return run_put(user, &c);
@@ -98,7 +98,7 @@ static void test_upload(void **state)
     assert_int_equal(part("alice", 0, 0, 1500, 1), SX_OK);
     EXPECT(&W, part("alice", 0, 1, 1500, 1), SX_ECONFLICT,
            "part 0 was sent before with other entries");
-    assert_int_equal(DO(&W, "", horizon_set, .horizon_ms = 50), SX_OK);
+    assert_int_equal(DO(&W, "", epoch_set, .epoch = 52), SX_OK);
     assert_int_equal(part("alice", 1, 1500, 700, 50), SX_ELEASE);
     assert_int_equal(part("alice", 1, 1500, 700, 51), SX_OK);
     EXPECT(&W, commit_upload("alice", "other", 0, 2200), SX_EINVAL,

@@ -225,7 +225,7 @@ static void upload_open(struct world *w, uint8_t number, const char *volume, uin
     entries_make(&entries, seed, n, LEN);
     assert_int_equal(DO(w, "admin", upload_begin, .upload = { number }, .volume = volume,
                         .path = path), SX_OK);
-    assert_int_equal(DO(w, "admin", upload_part, .upload = { number }, .lease_ms = UINT64_MAX,
+    assert_int_equal(DO(w, "admin", upload_part, .upload = { number }, .lease = UINT64_MAX,
                         .entries = { entries.data, entries.len }), SX_OK);
 }
 

@@ -10,19 +10,12 @@
 #include <sys/wait.h>
 
 #define MAX 2000u
-#define HOUR_MS 3600000u
-
-static uint64_t clock_ms = 1700000000000;
-
-static uint64_t test_now(void *ctx)
-{
-    return clock_ms;
-}
+#define LATE 1000000u /* a horizon behind all leases */
 
 static struct sx_store_options options(void)
 {
-    return (struct sx_store_options){ .now_ms = test_now, .node = 7, .capacity = 1u << 30,
-                                      .reserve = 1, .pack_max = 64 << 10 };
+    return (struct sx_store_options){ .node = 7, .capacity = 1u << 30, .reserve = 1,
+                                      .pack_max = 64 << 10 };
 }
 
 /* Stops without closing: the locks and handles go with the child, nothing is marked clean. */
@@ -82,7 +75,7 @@ static void put_and_get(void **state)
 
     assert_done(util_put(s, 0, 500, MAX, &lease, &written, &e), &e);
     assert_int_equal(written, 500);
-    assert_int_equal(lease, clock_ms + HOUR_MS);
+    assert_int_equal(lease, 0); /* no epoch was set */
     for (uint64_t i = 0; i < 500; i++) {
         assert_int_equal(util_get(s, i, MAX), 0);
         bytes += util_len(i, MAX) + SX_RECORD_HEADER;
@@ -150,55 +143,54 @@ static void have_and_lease(void **state)
 {
     char *dir = util_dir();
     struct sx_store_options o = options();
-    struct sx_store *s;
+    struct sx_store *s = util_open(dir, &o);
     struct sx_err e = SX_ERR_INIT;
     struct sx_id ids[20];
     uint8_t present[20];
-    uint64_t t0, lease;
+    uint64_t lease;
     size_t deleted;
 
-    o.lease_s = 100;
-    s = util_open(dir, &o);
-    t0 = clock_ms;
     for (unsigned i = 0; i < 20; i++)
         ids[i] = util_id(i);
+    sx_store_set_epoch(s, 5);
     assert_done(util_put(s, 0, 10, MAX, &lease, NULL, &e), &e);
-    assert_int_equal(lease, t0 + 100000);
+    assert_int_equal(lease, 5);
     assert_done(sx_store_have(s, ids, 20, present, &lease, &e), &e);
     for (unsigned i = 0; i < 20; i++)
         assert_int_equal(present[i], i < 10);
-    /* Young leases stay as they are; what is given back is what is stored. */
-    clock_ms = t0 + 20000;
+    assert_int_equal(lease, 5);
+    /* Leases only grow; what is given back is what is stored. */
+    sx_store_set_epoch(s, 7);
     assert_done(sx_store_have(s, ids, 5, present, &lease, &e), &e);
-    assert_int_equal(lease, t0 + 100000);
-    clock_ms = t0 + 50000;
+    assert_int_equal(lease, 7);
+    sx_store_set_epoch(s, 6); /* a database that lags */
     assert_done(sx_store_have(s, ids, 5, present, &lease, &e), &e);
-    assert_int_equal(lease, t0 + 150000);
+    assert_int_equal(lease, 7);
     assert_done(sx_store_have(s, ids, 10, present, &lease, &e), &e);
-    assert_int_equal(lease, t0 + 150000);
+    assert_int_equal(lease, 6); /* the oldest of them */
     assert_done(sx_store_have(s, ids + 10, 5, present, &lease, &e), &e);
-    assert_int_equal(lease, t0 + 150000); /* nothing there: a full period */
-    /* Exactly at the deadline a lease is over; one ms before it holds. */
-    assert_done(sx_store_delete(s, ids, 10, t0 + 150000 - 1, &deleted, &e), &e);
+    assert_int_equal(lease, 6); /* nothing there: this epoch */
+    /* A lease at the horizon is over. */
+    assert_done(sx_store_delete(s, ids, 10, 5, &deleted, &e), &e);
     assert_int_equal(deleted, 0);
-    assert_done(sx_store_delete(s, ids, 4, t0 + 150000, &deleted, &e), &e);
+    assert_done(sx_store_delete(s, ids, 10, 6, &deleted, &e), &e);
+    assert_int_equal(deleted, 5);
+    assert_done(sx_store_delete(s, ids, 4, 7, &deleted, &e), &e);
     assert_int_equal(deleted, 4);
     assert_done(sx_store_exists(s, ids, 20, present, &e), &e);
     for (unsigned i = 0; i < 20; i++)
-        assert_int_equal(present[i], i >= 4 && i < 10);
-    /* A put of what is there extends the lease. */
-    clock_ms = t0 + 200000;
+        assert_int_equal(present[i], i == 4);
+    /* A put of what is there leases it anew. */
+    sx_store_set_epoch(s, 9);
     assert_done(util_put(s, 4, 1, MAX, &lease, NULL, &e), &e);
-    assert_int_equal(lease, t0 + 300000);
-    assert_done(sx_store_delete(s, ids, 10, t0 + 250000, &deleted, &e), &e);
-    assert_int_equal(deleted, 5);
-    assert_int_equal(util_get(s, 4, MAX), 0);
+    assert_int_equal(lease, 9);
     sx_store_close(s);
     /* A clean stop keeps leases and sets no floor. */
     s = util_open(dir, &o);
-    assert_done(sx_store_delete(s, ids, 10, t0 + 300000 - 1, &deleted, &e), &e);
+    assert_false(sx_store_floor_unknown(s));
+    assert_done(sx_store_delete(s, ids, 10, 8, &deleted, &e), &e);
     assert_int_equal(deleted, 0);
-    assert_done(sx_store_delete(s, ids, 10, t0 + 300000, &deleted, &e), &e);
+    assert_done(sx_store_delete(s, ids, 10, 9, &deleted, &e), &e);
     assert_int_equal(deleted, 1);
     sx_store_close(s);
     util_remove(dir);
@@ -214,20 +206,26 @@ static void floor_after_unclean_stop(void **state)
     struct sx_id id = util_id(1);
     size_t deleted, n;
 
-    o.lease_s = 100;
     put_unclean(dir, &o, 1, 1);
-    clock_ms += 1000000; /* the lease itself is long over */
     s = util_open(dir, &o);
-    assert_done(sx_store_delete(s, &id, 1, clock_ms + 99999, &deleted, &e), &e);
+    /* Nobody knows which leases were lost: nothing goes. */
+    assert_true(sx_store_floor_unknown(s));
+    assert_done(sx_store_delete(s, &id, 1, LATE, &deleted, &e), &e);
     assert_int_equal(deleted, 0);
+    sx_store_close(s);
+    s = util_open(dir, &o); /* nor does a clean stop tell */
+    assert_true(sx_store_floor_unknown(s));
+    assert_done(sx_store_set_floor(s, 12, &e), &e);
+    assert_false(sx_store_floor_unknown(s));
+    assert_done(sx_store_set_floor(s, 3, &e), &e); /* it is known now */
     assert_done(sx_store_list(s, NULL, it, 2, &n, &e), &e);
     assert_int_equal(n, 1);
-    assert_int_equal(it[0].lease_ms, clock_ms + 100000);
+    assert_int_equal(it[0].lease, 12);
     sx_store_close(s);
     s = util_open(dir, &o); /* the floor outlives a clean stop */
-    assert_done(sx_store_delete(s, &id, 1, clock_ms + 99999, &deleted, &e), &e);
+    assert_done(sx_store_delete(s, &id, 1, 11, &deleted, &e), &e);
     assert_int_equal(deleted, 0);
-    assert_done(sx_store_delete(s, &id, 1, clock_ms + 100000, &deleted, &e), &e);
+    assert_done(sx_store_delete(s, &id, 1, 12, &deleted, &e), &e);
     assert_int_equal(deleted, 1);
     sx_store_close(s);
     util_remove(dir);
@@ -277,7 +275,7 @@ static void delete_and_compact(void **state)
         struct sx_id id = util_id(i);
 
         if (i < 500 || i % 3)
-            assert_done(sx_store_delete(s, &id, 1, clock_ms + HOUR_MS, &deleted, &e), &e);
+            assert_done(sx_store_delete(s, &id, 1, LATE, &deleted, &e), &e);
     }
     assert_done(sx_store_stats(s, &st, &e), &e);
     assert_true(st.dead > st.bytes);
@@ -297,7 +295,7 @@ static void delete_and_compact(void **state)
     for (uint64_t i = 0; i < 1000; i++) {
         struct sx_id id = util_id(i);
 
-        assert_done(sx_store_delete(s, &id, 1, clock_ms + HOUR_MS, &deleted, &e), &e);
+        assert_done(sx_store_delete(s, &id, 1, LATE, &deleted, &e), &e);
     }
     assert_done(sx_store_compact(s, 0, &done, &e), &e);
     assert_done(sx_store_stats(s, &st, &e), &e);
@@ -325,7 +323,7 @@ static void compaction_budget(void **state)
     for (uint64_t i = 0; i < 1000; i += 1 + (i % 4 == 2)) {
         struct sx_id id = util_id(i);
 
-        assert_done(sx_store_delete(s, &id, 1, clock_ms + HOUR_MS, &deleted, &e), &e);
+        assert_done(sx_store_delete(s, &id, 1, LATE, &deleted, &e), &e);
     }
     do {
         assert_done(sx_store_compact(s, 30000, &done, &e), &e);
@@ -384,7 +382,7 @@ static void flipped_bits(void **state)
     for (unsigned i = 2; i <= 3; i++) {
         struct sx_id other = util_id(i);
 
-        assert_done(sx_store_delete(s, &other, 1, clock_ms + HOUR_MS, &n, &e), &e);
+        assert_done(sx_store_delete(s, &other, 1, LATE, &n, &e), &e);
     }
     assert_done(util_put(s, 10, 60, MAX, NULL, NULL, &e), &e);
     assert_done(sx_store_compact(s, 0, &done, &e), &e);
@@ -627,7 +625,7 @@ static void space(void **state)
     assert_int_equal(present, 1);
     for (uint64_t i = 0; i < n; i += 1 + (i % 4 == 2)) {
         id = util_id(i);
-        assert_done(sx_store_delete(s, &id, 1, clock_ms + HOUR_MS, &deleted, &e), &e);
+        assert_done(sx_store_delete(s, &id, 1, LATE, &deleted, &e), &e);
     }
     assert_done(sx_store_compact(s, 0, &done, &e), &e);
     assert_true(done.packs > 0);

@@ -87,7 +87,7 @@ static enum fault draw(void)
 static void answer_have(struct sx_store *s, const struct sx_message *m, struct sx_buf *answer)
 {
     size_t n = m->len / SX_ID_SIZE;
-    SX_AUTO_JSON json_t *j = json_pack("{s:I,s:I}", "lease_ms", (json_int_t)1, "count",
+    SX_AUTO_JSON json_t *j = json_pack("{s:I,s:I}", "lease", (json_int_t)1, "count",
                                        (json_int_t)n);
     struct sx_err e = SX_ERR_INIT;
     uint8_t present[SX_TRANSFER_BATCH_IDS];

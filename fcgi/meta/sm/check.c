@@ -24,6 +24,7 @@ static const char *const tables[] = {
     "SELECT * FROM content ORDER BY id",
     "SELECT * FROM part ORDER BY content, seq",
     "SELECT * FROM ref ORDER BY id, content",
+    "SELECT * FROM dropped ORDER BY prefix",
     "SELECT * FROM upload ORDER BY id",
     "SELECT * FROM job ORDER BY id",
     "SELECT * FROM op ORDER BY num",

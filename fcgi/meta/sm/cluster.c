@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Commands on the cluster itself: init, nodes, join tokens, settings, the lease horizon.
+ * Commands on the cluster itself: init, nodes, join tokens, settings, the epoch of leases.
  */
 #include <string.h>
 
@@ -14,9 +14,9 @@ int sx_sm_node_count(struct sx_sm *sm, uint64_t *n, struct sx_err *e)
     return sx_sm_number(sm, e, n, 0, "SELECT count(*) FROM node", "");
 }
 
-int sx_sm_horizon(struct sx_sm *sm, uint64_t *horizon_ms, struct sx_err *e)
+int sx_sm_epoch(struct sx_sm *sm, uint64_t *epoch, struct sx_err *e)
 {
-    return sx_sm_number(sm, e, horizon_ms, 0, "SELECT horizon FROM state", "");
+    return sx_sm_number(sm, e, epoch, SX_EPOCH_FIRST, "SELECT epoch FROM state", "");
 }
 
 static int map_answer(struct sx_sm *sm, bool changed, struct sx_err *e)
@@ -166,24 +166,21 @@ int sx_sm_do_setting_set(struct sx_sm *sm, const struct sx_span *body, struct sx
     return setting_write(sm, c.name, c.value.p, c.value.n, e);
 }
 
-/* Not beyond the entry's time: one node whose clock is far ahead would make every commit of the
- * cluster fail until all other clocks have reached it. */
-int sx_sm_do_horizon_set(struct sx_sm *sm, const struct sx_span *body, struct sx_err *e)
+/* The caller names the epoch that shall be, so that many who want the next one get one. */
+int sx_sm_do_epoch_set(struct sx_sm *sm, const struct sx_span *body, struct sx_err *e)
 {
-    struct sx_cmd_horizon_set c;
-    uint64_t horizon;
+    struct sx_cmd_epoch_set c;
+    uint64_t epoch;
 
-    if (sx_cmd_horizon_set_decode(body->p, body->n, &c, e) != 0 || sx_sm_need_cluster(sm, e) != 0)
+    if (sx_cmd_epoch_set_decode(body->p, body->n, &c, e) != 0 || sx_sm_need_cluster(sm, e) != 0)
         return -1;
-    if (c.horizon_ms > INT64_MAX)
-        return sx_err_set(e, SX_EINVAL, "horizon %llu is no time",
-                          (unsigned long long)c.horizon_ms);
-    if (c.horizon_ms > sm->time_ms)
-        c.horizon_ms = sm->time_ms;
-    if (sx_sm_run(sm, e, "UPDATE state SET horizon = max(horizon, ?)", "i", c.horizon_ms) != 0 ||
-        sx_sm_horizon(sm, &horizon, e) != 0)
+    if (c.epoch < SX_EPOCH_FIRST || c.epoch > SX_EPOCH_MAX)
+        return sx_err_set(e, SX_EINVAL, "epoch %llu is not between %u and %llu",
+                          (unsigned long long)c.epoch, SX_EPOCH_FIRST, SX_EPOCH_MAX);
+    if (sx_sm_run(sm, e, "UPDATE state SET epoch = max(epoch, ?)", "i", c.epoch) != 0 ||
+        sx_sm_epoch(sm, &epoch, e) != 0)
         return -1;
-    sx_buf_u64(sm->out, horizon);
+    sx_buf_u64(sm->out, epoch);
     return 0;
 }
 

@@ -131,13 +131,20 @@ int sx_content_replica(struct sx_sm *sm, uint64_t id, unsigned replica, struct s
                      replica, id, replica);
 }
 
+/* Table dropped tells the collectors where to look: in which parts of the id space a reference went
+ * away last, and with which command.  It never grows beyond one row a part. */
 static int refs_remove(struct sx_sm *sm, uint64_t id, const struct sx_buf *entries,
                        struct sx_err *e)
 {
-    for (size_t at = 0; at < entries->len; at += SX_ENTRY_SIZE)
-        if (sx_sm_run(sm, e, "DELETE FROM ref WHERE id = ? AND content = ?", "bi",
-                      entries->data + at, (size_t)SX_ID_SIZE, id) != 0)
+    for (size_t at = 0; at < entries->len; at += SX_ENTRY_SIZE) {
+        const uint8_t *p = entries->data + at;
+
+        if (sx_sm_run(sm, e, "DELETE FROM ref WHERE id = ? AND content = ?", "bi", p,
+                      (size_t)SX_ID_SIZE, id) != 0 ||
+            sx_sm_run(sm, e, "INSERT OR REPLACE INTO dropped VALUES(?, ?)", "ui",
+                      sx_id_prefix(p), sm->num) != 0)
             return -1;
+    }
     return 0;
 }
 

@@ -181,7 +181,7 @@ int sx_sm_do_file_put(struct sx_sm *sm, const struct sx_span *body, struct sx_er
     if (p.there && is_unchanged(&p.old.f, &p.f))
         return put_unchanged(sm, &p, e);
     needs_lease = !(p.c.flags & SX_PUT_UPLOAD) && p.f.blocks && !p.f.is_inline;
-    if (needs_lease && sx_sm_lease_check(sm, p.c.lease_ms, e) != 0)
+    if (needs_lease && sx_sm_lease_check(sm, p.c.lease, e) != 0)
         return -1;
     old = p.there ? &p.old : NULL;
     if (sx_frow_room(sm, &p.v, old, p.f.size, e) != 0 || put_store(sm, &p, e) != 0 ||

@@ -11,8 +11,8 @@
 
 static const char tables[] =
     "CREATE TABLE state(one INTEGER PRIMARY KEY, idx INTEGER NOT NULL, term INTEGER NOT NULL,"
-    " horizon INTEGER NOT NULL, next_volume INTEGER NOT NULL, map_version INTEGER NOT NULL);"
-    "INSERT INTO state VALUES(1, 0, 0, 0, 1, 0);"
+    " epoch INTEGER NOT NULL, next_volume INTEGER NOT NULL, map_version INTEGER NOT NULL);"
+    "INSERT INTO state VALUES(1, 0, 0, 2, 1, 0);" /* SX_EPOCH_FIRST */
 
     "CREATE TABLE setting(name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;"
 
@@ -63,6 +63,8 @@ static const char tables[] =
 
     "CREATE TABLE ref(id BLOB NOT NULL, content INTEGER NOT NULL, len INTEGER NOT NULL,"
     " PRIMARY KEY(id, content)) WITHOUT ROWID;"
+
+    "CREATE TABLE dropped(prefix INTEGER PRIMARY KEY, num INTEGER NOT NULL);"
 
     "CREATE TABLE upload(id BLOB PRIMARY KEY, user TEXT NOT NULL, volume INTEGER NOT NULL,"
     " path TEXT NOT NULL, content INTEGER NOT NULL, parts INTEGER NOT NULL, blocks INTEGER NOT NULL,"

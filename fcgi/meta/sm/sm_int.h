@@ -85,7 +85,7 @@ int sx_sm_user_exists(struct sx_sm *sm, const char *name, struct sx_err *e) SX_M
 /* ---- cluster.c ---- */
 
 int sx_sm_node_count(struct sx_sm *sm, uint64_t *n, struct sx_err *e) SX_MUST_CHECK;
-int sx_sm_horizon(struct sx_sm *sm, uint64_t *horizon_ms, struct sx_err *e) SX_MUST_CHECK;
+int sx_sm_epoch(struct sx_sm *sm, uint64_t *epoch, struct sx_err *e) SX_MUST_CHECK;
 
 /* ---- users.c ---- */
 
@@ -180,8 +180,8 @@ int sx_sm_upload_find(struct sx_sm *sm, const uint8_t id[SX_UPLOAD_ID], struct s
 /* Removes the row; the content stays with its one user. */
 int sx_sm_upload_forget(struct sx_sm *sm, const uint8_t id[SX_UPLOAD_ID],
                         struct sx_err *e) SX_MUST_CHECK;
-/* SX_ELEASE unless lease_ms is above the horizon. */
-int sx_sm_lease_check(struct sx_sm *sm, uint64_t lease_ms, struct sx_err *e) SX_MUST_CHECK;
+/* SX_ELEASE unless the lease is above the horizon. */
+int sx_sm_lease_check(struct sx_sm *sm, uint64_t lease, struct sx_err *e) SX_MUST_CHECK;
 int sx_sm_uploads_expire(struct sx_sm *sm, uint64_t *budget, struct sx_err *e) SX_MUST_CHECK;
 /* Removes an empty volume with its rights and uploads. */
 int sx_sm_volume_remove(struct sx_sm *sm, const struct sx_volume *v,

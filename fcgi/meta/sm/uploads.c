@@ -10,17 +10,18 @@
 
 #define IDLE_MS (24ull * 3600 * 1000)
 
-int sx_sm_lease_check(struct sx_sm *sm, uint64_t lease_ms, struct sx_err *e)
+int sx_sm_lease_check(struct sx_sm *sm, uint64_t lease, struct sx_err *e)
 {
-    uint64_t horizon;
+    uint64_t epoch;
 
-    if (sx_sm_horizon(sm, &horizon, e) != 0)
+    if (sx_sm_epoch(sm, &epoch, e) != 0)
         return -1;
-    if (lease_ms > horizon)
+    if (lease > sx_epoch_horizon(epoch))
         return 0;
     return sx_err_set(e, SX_ELEASE,
-                      "the blocks were leased until %llu, collection has reached %llu",
-                      (unsigned long long)lease_ms, (unsigned long long)horizon);
+                      "the blocks were leased in epoch %llu, collection has reached %llu: ask for "
+                      "them again", (unsigned long long)lease,
+                      (unsigned long long)sx_epoch_horizon(epoch));
 }
 
 int sx_sm_upload_find(struct sx_sm *sm, const uint8_t id[SX_UPLOAD_ID], struct sx_uprow *u,
@@ -122,7 +123,7 @@ int sx_sm_do_upload_part(struct sx_sm *sm, const struct sx_span *body, struct sx
     if (u.size + size > SX_FILE_SIZE_MAX)
         return sx_err_set(e, SX_ETOOBIG, "file of %llu bytes; at most %llu are allowed",
                           (unsigned long long)(u.size + size), SX_FILE_SIZE_MAX);
-    if (sx_sm_lease_check(sm, c.lease_ms, e) != 0 ||
+    if (sx_sm_lease_check(sm, c.lease, e) != 0 ||
         sx_content_add_part(sm, u.content, c.seq, u.blocks, u.size, &c.entries, e) != 0)
         return -1;
     return sx_sm_run(sm, e,
