@@ -16,9 +16,10 @@
 #define CELLS 20
 #define SMOOTH 4 /* the new rate counts a quarter */
 
-void bar_init(struct bar *b, bool wanted)
+void bar_init(struct bar *b, bool wanted, const char *things)
 {
     memset(b, 0, sizeof *b);
+    b->things = things;
     b->on = wanted && isatty(STDERR_FILENO);
 }
 
@@ -45,7 +46,8 @@ static void eta_text(char out[16], const struct sx_progress *p, uint64_t rate)
         strcpy(out, "days");
 }
 
-void bar_text(char out[BAR_LINE_MAX], const struct sx_progress *p, uint64_t rate, int width)
+void bar_text(char out[BAR_LINE_MAX], const struct sx_progress *p, const char *things,
+              uint64_t rate, int width)
 {
     char done[SX_SIZE_TEXT], known[SX_SIZE_TEXT], speed[SX_SIZE_TEXT], eta[16], cells[CELLS + 1];
     uint64_t all = p->bytes_known ? p->bytes_known : 1;
@@ -57,11 +59,11 @@ void bar_text(char out[BAR_LINE_MAX], const struct sx_progress *p, uint64_t rate
     cells[CELLS] = '\0';
     eta_text(eta, p, rate);
     snprintf(out, BAR_LINE_MAX,
-             "[%s] %3d%%  %s of %s%s  %s/s  ETA %s  %" PRIu64 "/%" PRIu64 " files",
+             "[%s] %3d%%  %s of %s%s  %s/s  ETA %s  %" PRIu64 "/%" PRIu64 " %s",
              cells, (int)(part * 100), sx_size_text(done, p->bytes_done),
              sx_size_text(known, p->bytes_known), p->walking ? "+" : "", sx_size_text(speed, rate),
              eta,
-             p->files_done, p->files_known);
+             p->files_done, p->files_known, things);
     if (width > 0 && width < BAR_LINE_MAX)
         out[width - 1] = '\0';
 }
@@ -85,7 +87,7 @@ void bar_draw(struct bar *b, const struct sx_progress *p)
     if (!b->on)
         return;
     update_rate(b, p);
-    bar_text(line, p, b->rate, terminal_width());
+    bar_text(line, p, b->things, b->rate, terminal_width());
     fprintf(stderr, "\r%s\033[K", line);
     b->drawn = true;
 }

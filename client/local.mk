@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # The commands.  Each is linked with the shared client library and with a frame of their own.
 noinst_LTLIBRARIES += libcli.la
-libcli_la_SOURCES = client/cli.h client/cli.c client/ask.c client/show.h client/show.c
+libcli_la_SOURCES = client/cli.h client/cli.c client/ask.c client/show.h client/show.c client/bar.h client/bar.c
 libcli_la_LIBADD = libsxcore.la
 
 sx_commands_LDADD = libcli.la libsx.la
 bin_PROGRAMS += sxinit sxcp sxls sxcat sxrm sxmv sxvol sxacl
 sxinit_SOURCES = client/sxinit.c
 sxinit_LDADD = $(sx_commands_LDADD)
-sxcp_SOURCES = client/sxcp.c client/bar.h client/bar.c
+sxcp_SOURCES = client/sxcp.c
 sxcp_LDADD = $(sx_commands_LDADD)
 sxcat_SOURCES = client/sxcat.c
 sxcat_LDADD = $(sx_commands_LDADD)

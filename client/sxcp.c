@@ -198,7 +198,7 @@ int main(int argc, char **argv)
     if (argc < 2)
         cli_usage(c.name, argc ? "the destination is missing" : "the source is missing");
     r.c = &c;
-    bar_init(&r.bar, !o.no_progress && !c.quiet && !c.json);
+    bar_init(&r.bar, !o.no_progress && !c.quiet && !c.json, "files");
     o.copy.progress = progress;
     o.copy.note = note;
     o.copy.arg = &r;

@@ -20,7 +20,8 @@
 static const char *const members[] = { "cluster", "name",      "node",    "address",
                                        "port",    "peer_port", "zone",    "capacity",
                                        "workers", "reserved_workers", "user", "log_level",
-                                       "lease_s", "collect_interval_s" };
+                                       "lease_s", "collect_interval_s",
+                                       "scrub_period_days", "scrub_rate" };
 static const char *const levels[] = { "error", "warn", "info", "debug" };
 
 #define COUNT(a) (sizeof(a) / sizeof *(a))
@@ -125,7 +126,7 @@ static int numbers(struct sx_node_conf *c, const json_t *j, struct sx_err *e)
 {
     long cpus = sysconf(_SC_NPROCESSORS_ONLN);
     uint64_t workers = cpus > 0 ? 2 * (uint64_t)cpus : 2;
-    uint64_t port, peer_port, reserved, lease, collect;
+    uint64_t port, peer_port, reserved, lease, collect, scrub;
 
     if (workers > SX_WORKERS_MAX)
         workers = SX_WORKERS_MAX;
@@ -135,7 +136,9 @@ static int numbers(struct sx_node_conf *c, const json_t *j, struct sx_err *e)
         number(j, "workers", workers, 1, SX_WORKERS_MAX, &workers, e) ||
         number(j, "reserved_workers", (workers + 1) / 2, 1, SX_WORKERS_MAX, &reserved, e) ||
         number(j, "lease_s", SX_LEASE_S, 1, SX_PERIOD_MAX_S, &lease, e) ||
-        number(j, "collect_interval_s", SX_COLLECT_INTERVAL_S, 1, SX_PERIOD_MAX_S, &collect, e))
+        number(j, "collect_interval_s", SX_COLLECT_INTERVAL_S, 1, SX_PERIOD_MAX_S, &collect, e) ||
+        number(j, "scrub_period_days", SX_SCRUB_PERIOD_DAYS, 0, SX_SCRUB_PERIOD_MAX, &scrub, e) ||
+        number(j, "scrub_rate", 0, 0, INT64_MAX, &c->scrub_rate, e))
         return -1;
     if (port == peer_port)
         return sx_err_set(e, SX_EINVAL, "'port' and 'peer_port' must differ");
@@ -145,6 +148,7 @@ static int numbers(struct sx_node_conf *c, const json_t *j, struct sx_err *e)
     c->reserved_workers = (unsigned)reserved;
     c->lease_s = (unsigned)lease;
     c->collect_interval_s = (unsigned)collect;
+    c->scrub_period_days = (unsigned)scrub;
     return 0;
 }
 
@@ -196,13 +200,14 @@ json_t *sx_node_conf_to_json(const struct sx_node_conf *c)
     unsigned lease = c->lease_s ? c->lease_s : SX_LEASE_S;
     unsigned collect = c->collect_interval_s ? c->collect_interval_s : SX_COLLECT_INTERVAL_S;
 
-    return json_pack("{s:s, s:s, s:s, s:s, s:i, s:i, s:s, s:I, s:i, s:i, s:s, s:s, s:i, s:i}", "cluster",
+    return json_pack("{s:s, s:s, s:s, s:s, s:i, s:i, s:s, s:I, s:i, s:i, s:s, s:s, s:i, s:i, s:i, s:I}", "cluster",
                      c->cluster, "name", c->name, "node", c->node_hex, "address", c->address,
                      "port", (int)c->port, "peer_port", (int)c->peer_port, "zone", c->zone,
                      "capacity", (json_int_t)c->capacity, "workers", (int)c->workers,
                      "reserved_workers", (int)c->reserved_workers, "user", c->user, "log_level",
                      levels[c->log_level], "lease_s", (int)lease, "collect_interval_s",
-                     (int)collect);
+                     (int)collect, "scrub_period_days", (int)c->scrub_period_days, "scrub_rate",
+                     (json_int_t)c->scrub_rate);
 }
 
 void sx_node_conf_fini(struct sx_node_conf *c)

@@ -20,6 +20,8 @@
 #define SX_WORKERS_MAX 256
 #define SX_LEASE_S 30u             /* default of lease_s */
 #define SX_COLLECT_INTERVAL_S 60u  /* default of collect_interval_s */
+#define SX_SCRUB_PERIOD_DAYS 14u   /* default of scrub_period_days */
+#define SX_SCRUB_PERIOD_MAX 3650u
 #define SX_PERIOD_MAX_S 86400u     /* largest value of both */
 #define SX_NODE_HEX 16      /* a node's id as text: 16 lower-case hex digits */
 
@@ -40,10 +42,13 @@ struct sx_node_conf {
     int log_level;                         /* enum sx_log_level */
     unsigned lease_s;                      /* a block is kept for an upload, at least */
     unsigned collect_interval_s;           /* between two sweeps of the collector over all blocks */
+    unsigned scrub_period_days;            /* each block is read and verified that often; 0: never */
+    uint64_t scrub_rate;                   /* at most so many bytes a second; 0: no limit */
 };
 
-/* Reads DIR/node.json.  `zone`, `user`, `log_level`, `workers`, `reserved_workers`, `lease_s` and
- * `collect_interval_s` may be missing (empty, empty, "info", twice the processors, half of that, 30, 60).
+/* Reads DIR/node.json.  `zone`, `user`, `log_level`, `workers`, `reserved_workers`, `lease_s`,
+ * `collect_interval_s`, `scrub_period_days` and `scrub_rate` may be missing (empty, empty, "info", twice the
+ * processors, half of that, 30, 60, 14, 0).
  * SX_ECONFIG names the file and the member. */
 int sx_node_conf_load(struct sx_node_conf *c, const char *dir, struct sx_err *e) SX_MUST_CHECK;
 /* The same from a parsed object; `dir` is copied. */

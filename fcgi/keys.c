@@ -64,3 +64,18 @@ int sx_keys_open_secret(const struct sx_keys *k, const char *access_key, const v
 
     return sx_unseal(out, k->seal, secret_context(context, access_key), sealed, n, e);
 }
+
+int sx_keys_open_domain(const struct sx_keys *k, const void *sealed, size_t n,
+                        uint8_t out[SX_DOMAIN_KEY_SIZE], struct sx_err *e)
+{
+    SX_AUTO(sx_buf) struct sx_buf key = SX_BUF_INIT;
+
+    if (sx_unseal(&key, k->seal, SX_SEAL_DOMAIN, sealed, n, e) != 0)
+        return sx_err_wrap(e, "domain key");
+    if (key.len != SX_DOMAIN_KEY_SIZE)
+        return sx_err_set(e, SX_ECORRUPT, "the domain key has %zu bytes, not %d", key.len,
+                          SX_DOMAIN_KEY_SIZE);
+    memcpy(out, key.data, key.len);
+    sx_wipe(key.data, key.len);
+    return 0;
+}

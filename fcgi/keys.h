@@ -10,6 +10,7 @@
 
 #include "libsx/base/buf.h"
 #include "libsx/base/err.h"
+#include "libsx/codec/block.h"
 
 #define SX_CLUSTER_KEY 32
 
@@ -34,5 +35,9 @@ void sx_keys_seal_secret(const struct sx_keys *k, const char *access_key, const 
                          struct sx_buf *out);
 int sx_keys_open_secret(const struct sx_keys *k, const char *access_key, const void *sealed, size_t n,
                         struct sx_buf *out, struct sx_err *e) SX_MUST_CHECK;
+
+/* The cluster's domain key, as it lies sealed in the metadata: SX_EKEY, SX_ECORRUPT. */
+int sx_keys_open_domain(const struct sx_keys *k, const void *sealed, size_t n,
+                        uint8_t out[SX_DOMAIN_KEY_SIZE], struct sx_err *e) SX_MUST_CHECK;
 
 #endif

@@ -11,8 +11,9 @@ sxsetup_SOURCES = tools/sxsetup.c tools/setup.h tools/setup_node.c tools/setup_c
 sxsetup_LDADD = libsxhttpd.la libsxsm.la
 
 sbin_PROGRAMS += sxadm
-sxadm_SOURCES = tools/sxadm.c tools/sxadm.h tools/sxadm_cluster.c tools/sxadm_df.c tools/sxadm_node.c
-sxadm_LDADD = libcli.la libsxclient.la libsxstore.la libsxconf.la
+sxadm_SOURCES = tools/sxadm.c tools/sxadm.h tools/sxadm_cluster.c tools/sxadm_df.c tools/sxadm_node.c \
+	tools/node.h tools/node.c tools/judge.h tools/judge.c tools/sxadm_check.c tools/sxadm_scrub.c
+sxadm_LDADD = libcli.la libsxclient.la libsxstore.la libsxsm.la libsxconf.la
 
 if HAVE_CMOCKA
 check_PROGRAMS += tests/unit/test_ca

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
  * sxadm: looks at a cluster, admits and removes nodes, checks a node's store.  Here: options and the table of
- * commands; the commands are in sxadm_cluster.c and sxadm_node.c.
+ * commands; the commands are in the other sxadm_*.c.
  */
 #include "tools/sxadm.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "libsx/base/text.h"
@@ -12,17 +13,33 @@
 #define TTL_S_DEFAULT 900
 #define TIMEOUT_S_DEFAULT 60
 
-enum { OPT_TTL = 256, OPT_TIMEOUT, OPT_FORCE, OPT_DEEP, OPT_DIR, OPT_NOW };
+enum { OPT_TTL = 256, OPT_TIMEOUT, OPT_FORCE, OPT_DEEP, OPT_SAMPLE, OPT_RATE, OPT_NOW, OPT_WAIT, OPT_DIR };
 
 static const struct cli_option options[] = {
     { OPT_TTL, "ttl", "TIME", "token: how long it may be used, like 15m (default) or 2h" },
     { OPT_TIMEOUT, "timeout", "TIME", "wait, df --now: give up after this time (default: 60s)" },
-    { OPT_NOW, "now", NULL, "df: have all nodes count anew, and wait for them" },
+    { OPT_NOW, "now", NULL, "df: have all nodes count anew, and wait for them; scrub: begin a round now" },
     { OPT_FORCE, "force", NULL, "remove-node: also if the node is up" },
-    { OPT_DEEP, "deep", NULL, "check: read every block, not only the index" },
+    { OPT_DEEP, "deep", NULL, "check: read and decode every block, not only the index" },
+    { OPT_SAMPLE, "sample", "N|P%", "check: read and decode so many blocks by chance" },
+    { OPT_RATE, "rate", "BYTES", "check: read at most so many bytes a second, like 20M" },
+    { OPT_WAIT, "wait", NULL, "scrub: wait until the round is over" },
     { OPT_DIR, "dir", "DIR", "node commands: the node's directory (default: $SX_DIR or /var/lib/sx)" },
     { 0 }
 };
+
+/* "500", or "5%". */
+static int take_sample(struct sxadm *a, const char *value, struct sx_err *e)
+{
+    char *end;
+
+    a->sample = strtoull(value, &end, 10);
+    a->sample_percent = strcmp(end, "%") == 0;
+    if (*value < '0' || *value > '9' || a->sample == 0 || (*end && !a->sample_percent) ||
+        (a->sample_percent && a->sample > 100))
+        return sx_err_set(e, SX_EUSAGE, "--sample takes a number of blocks, or 1%% to 100%%, not '%s'", value);
+    return 0;
+}
 
 static int take_option(void *arg, int id, const char *value, struct sx_err *e)
 {
@@ -33,7 +50,10 @@ static int take_option(void *arg, int id, const char *value, struct sx_err *e)
     case OPT_TIMEOUT: return sx_duration_parse(value, &a->timeout_s, e);
     case OPT_FORCE: a->force = true; return 0;
     case OPT_DEEP: a->deep = true; return 0;
+    case OPT_SAMPLE: return take_sample(a, value, e);
+    case OPT_RATE: return sx_size_parse(value, &a->rate, e);
     case OPT_NOW: a->now = true; return 0;
+    case OPT_WAIT: a->wait = true; return 0;
     default: a->dir = value; return 0;
     }
 }
@@ -54,6 +74,7 @@ static const struct {
     { "jobs", NULL, sxadm_jobs },
     { "node", "info", sxadm_node_info },
     { "node", "check", sxadm_node_check },
+    { "node", "scrub", sxadm_node_scrub },
     { "node", "rebuild-index", sxadm_node_rebuild_index },
 };
 
@@ -65,7 +86,9 @@ static const struct cli_command command = {
                 "cluster remove-node [--force] ID [URI]\n"
                 "jobs [URI]\n"
                 "job cancel ID [URI]\n"
-                "node info|check|rebuild-index [--dir DIR] [--deep]",
+                "node info|rebuild-index [--dir DIR]\n"
+                "node check [--dir DIR] [--deep | --sample N|P%] [--rate BYTES]\n"
+                "node scrub [--dir DIR] [--now] [--wait]",
     .about = "Looks at a cluster and changes its nodes; needs an administrator's key (sxinit).\n"
              "URI is sx://[user@]cluster or @alias; it may be left out if only one cluster is set up.\n"
              "The node commands work on the directory of a node of this machine.",
@@ -79,7 +102,7 @@ int main(int argc, char **argv)
     struct sxadm a = { .ttl_s = TTL_S_DEFAULT, .timeout_s = TIMEOUT_S_DEFAULT };
     struct cli_command c = command;
     struct sx_err e = SX_ERR_INIT;
-    int words;
+    int words, status;
 
     c.arg = &a;
     cli_start(&a.cli, &c, &argc, &argv);
@@ -93,7 +116,8 @@ int main(int argc, char **argv)
             cli_fail(&a.cli, &e);
         else
             a.cli.done++;
-        return cli_end(&a.cli);
+        status = cli_end(&a.cli);
+        return status == CLI_OK ? a.status : status;
     }
     cli_usage("sxadm", argc == 0 ? "a command is wanted" : "unknown command '%s%s%s'", argc > 0 ? argv[0] : "",
               argc > 1 ? " " : "", argc > 1 ? argv[1] : "");

@@ -14,7 +14,12 @@ struct sxadm {
     bool force;
     bool deep;
     bool now;
+    uint64_t sample;     /* check: so many blocks, or so many of hundred; 0: none */
+    bool sample_percent;
+    uint64_t rate;       /* check: at most so many bytes a second; 0: no limit */
+    bool wait;           /* scrub */
     const char *dir;
+    int status; /* exit status of a command that did what it was asked; 0 unless it says otherwise */
 };
 
 /* What a command does with the operands behind its name.  0, or -1 with e set. */
@@ -29,6 +34,6 @@ sxadm_fn sxadm_cluster_info, sxadm_cluster_status, sxadm_cluster_nodes, sxadm_cl
 int sxadm_open(struct sxadm *a, int argc, char **argv, int at, struct cli_place *p, struct sx_err *e);
 
 /* Commands on a node's directory. */
-sxadm_fn sxadm_node_info, sxadm_node_check, sxadm_node_rebuild_index;
+sxadm_fn sxadm_node_info, sxadm_node_check, sxadm_node_scrub, sxadm_node_rebuild_index;
 
 #endif

@@ -135,13 +135,45 @@ static void print_totals(const json_t *s)
            number(s, "under_replicated"), number(jobs, "running"), number(jobs, "waiting"));
 }
 
+static void print_scrub(const json_t *node, const json_t *scrub, const char *name)
+{
+    bool running = strcmp(text(scrub, "state"), "running") == 0;
+    char when[SX_TIME_TEXT] = "never", state[16] = "idle";
+
+    if (running)
+        snprintf(state, sizeof state, "%" PRIu64 " %%", number(scrub, "percent"));
+    if (number(scrub, "done_ms"))
+        sx_time_text(when, number(scrub, "done_ms"), false);
+    printf("%-16s  %6s  %-16s  %8" PRIu64 "  %8" PRIu64 "  %8" PRIu64 "  %8" PRIu64 "%s%s\n", name, state, when,
+           number(scrub, "damaged"), number(scrub, "mended"), number(node, "bad"), number(scrub, "read_errors"),
+           json_is_true(json_object_get(scrub, "failing")) ? "  FAILING: replace this disk" : "",
+           number(scrub, "index_faults") ? "  INDEX DAMAGED: restart this node" : "");
+}
+
+/* What the scrub of each device that is up found, in its last and its present round. */
+static void print_scrubs(const json_t *s)
+{
+    const json_t *n, *scrub;
+    size_t i, k;
+
+    printf("\n%-16s  %6s  %-16s  %8s  %8s  %8s  %8s\n", "NODE", "SCRUB", "LAST SCRUB", "DAMAGED", "MENDED", "BAD NOW",
+           "UNREAD");
+    json_array_foreach(json_object_get(s, "nodes"), i, n)
+        json_array_foreach(json_object_get(n, "scrub"), k, scrub)
+            print_scrub(n, scrub, k == 0 ? text(n, "id") : "  next device");
+}
+
 static void print_status(const json_t *s)
 {
     printf("cluster:          %s (%s)\nhealth:           %s\nleader:           %s\nmap version:      %" PRIu64 "\n",
            text(s, "name"), text(s, "cluster"), text(s, "health"), text(s, "leader"), number(s, "map_version"));
     print_totals(s);
+    if (number(s, "lost"))
+        printf("LOST:             %" PRIu64 " blocks: no node has them; the nodes' logs and sxadm node check name the files\n",
+               number(s, "lost"));
     putchar('\n');
     print_nodes(s);
+    print_scrubs(s);
 }
 
 static int status(struct sxadm *a, int argc, char **argv, void (*print)(const json_t *s), struct sx_err *e)

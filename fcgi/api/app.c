@@ -40,22 +40,6 @@ int sx_app_db(struct sx_app *a, sqlite3 **db, struct sx_err *e)
     return sx_meta_db(a->meta, SX_META_GROUP_CLUSTER, db, e);
 }
 
-static int unseal_domain(struct sx_app *a, const struct sx_cluster *c, struct sx_err *e)
-{
-    SX_AUTO(sx_buf) struct sx_buf key = SX_BUF_INIT;
-
-    if (sx_unseal(&key, a->keys.seal, SX_SEAL_DOMAIN, c->domain_key.data, c->domain_key.len,
-                  e) != 0)
-        return sx_err_wrap(e, "domain key");
-    if (key.len != SX_DOMAIN_KEY_SIZE)
-        return sx_err_set(e, SX_ECORRUPT, "the domain key has %zu bytes, not %d", key.len,
-                          SX_DOMAIN_KEY_SIZE);
-    memcpy(a->domain_key, key.data, key.len);
-    sx_wipe(key.data, key.len);
-    a->have_domain = true;
-    return 0;
-}
-
 int sx_app_domain(struct sx_app *a, struct sx_err *e)
 {
     SX_AUTO(sx_cluster) struct sx_cluster c = { 0 };
@@ -65,7 +49,10 @@ int sx_app_domain(struct sx_app *a, struct sx_err *e)
         return 0;
     if (sx_app_db(a, &db, e) != 0 || sx_query_cluster(db, &c, e) != 0)
         return -1;
-    return unseal_domain(a, &c, e);
+    if (sx_keys_open_domain(&a->keys, c.domain_key.data, c.domain_key.len, a->domain_key, e) != 0)
+        return -1;
+    a->have_domain = true;
+    return 0;
 }
 
 int sx_app_block_ctx(struct sx_app *a, struct sx_block_ctx **ctx, struct sx_err *e)

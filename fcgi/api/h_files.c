@@ -11,8 +11,11 @@
 #include "libsx/base/log.h"
 #include "libsx/base/mem.h"
 #include "libsx/base/text.h"
+#include "libsx/base/wire.h"
 
 #define DATA_MAX (4u << 20)
+#define GET_FILES_MAX 256u
+#define GET_ENOUGH (24u << 20) /* bytes of an answer: no further file is begun */
 #define TICKETED (SX_ENTRY_SIZE + SX_TICKET)
 
 /* The database and the volume that the route's first argument names. */
@@ -165,18 +168,29 @@ static unsigned add_records(struct sx_req *r, const struct page *p, const struct
     return m->count;
 }
 
-static int reply_page(struct sx_req *r, const struct page *p, const struct sx_volume *v,
-                      const struct sx_file *f, const struct sx_manifest *m)
-{
-    SX_AUTO(sx_buf) struct sx_buf entries = SX_BUF_INIT, records = SX_BUF_INIT;
-    uint64_t expires = sx_wall_ms() + SX_TICKET_LIFE_MS;
-    unsigned n_records = add_records(r, p, f, m, &records);
-    json_t *j = sx_file_json(f);
-    struct sx_part parts[2];
+/* The answer for a file, or the part of one: the JSON, and what follows it. */
+struct answer {
+    json_t *json; /* the caller takes it */
+    struct sx_buf entries, records;
+};
 
-    add_tickets(r, m, expires, &entries);
-    parts[0] = (struct sx_part){ entries.data, entries.len };
-    parts[1] = (struct sx_part){ records.data, records.len };
+static void answer_fini(struct answer *a)
+{
+    sx_buf_fini(&a->entries);
+    sx_buf_fini(&a->records);
+}
+
+static void make_answer(struct sx_req *r, const struct page *p, const struct sx_volume *v,
+                        const struct sx_file *f, const struct sx_manifest *m, struct answer *a)
+{
+    uint64_t expires = sx_wall_ms() + SX_TICKET_LIFE_MS;
+    unsigned n_records;
+    json_t *j = sx_file_json(f);
+
+    sx_buf_reset(&a->entries);
+    sx_buf_reset(&a->records);
+    n_records = add_records(r, p, f, m, &a->records);
+    add_tickets(r, m, expires, &a->entries);
     json_object_set_new(j, "from", json_integer((json_int_t)m->from));
     json_object_set_new(j, "offset", json_integer((json_int_t)m->offset));
     json_object_set_new(j, "count", json_integer(m->count));
@@ -185,7 +199,19 @@ static int reply_page(struct sx_req *r, const struct page *p, const struct sx_vo
     json_object_set_new(j, "volume", json_string(v->name));
     json_object_set_new(j, "compression",
                         json_string(sx_codec_name((enum sx_codec)v->compression)));
-    return sx_reply_message(r, 200, j, parts, 2);
+    a->json = j;
+}
+
+static int reply_page(struct sx_req *r, const struct page *p, const struct sx_volume *v,
+                      const struct sx_file *f, const struct sx_manifest *m)
+{
+    __attribute__((cleanup(answer_fini))) struct answer a = { NULL, SX_BUF_INIT, SX_BUF_INIT };
+    struct sx_part parts[2];
+
+    make_answer(r, p, v, f, m, &a);
+    parts[0] = (struct sx_part){ a.entries.data, a.entries.len };
+    parts[1] = (struct sx_part){ a.records.data, a.records.len };
+    return sx_reply_message(r, 200, a.json, parts, 2);
 }
 
 int sx_h_file_get(struct sx_req *r, struct sx_err *e)
@@ -201,6 +227,100 @@ int sx_h_file_get(struct sx_req *r, struct sx_err *e)
         query_file(db, v.id, r->args.v[1], &p, &row, &m, e) != 0)
         return -1;
     return reply_page(r, &p, &v, &row.f, &m);
+}
+
+/* ---- many files ---- */
+
+/* What POST /files/V/get asks for, and the answer under way. */
+struct many {
+    struct page page;
+    const json_t *paths; /* borrowed */
+    json_t *json;        /* the request's */
+    struct answer one;
+    struct sx_buf out;
+};
+
+static void many_fini(struct many *g)
+{
+    json_decref(g->json);
+    answer_fini(&g->one);
+    sx_buf_fini(&g->out);
+}
+
+static int read_many(struct sx_req *r, struct many *g, struct sx_err *e)
+{
+    static const char *const members[] = { "paths", "data", NULL };
+    uint64_t data;
+    size_t n;
+
+    if (sx_req_json(r, &g->json, e) != 0 || sx_req_members(g->json, members, e) != 0 ||
+        sx_json_u64(g->json, "data", 0, DATA_MAX, &data, e) != 0)
+        return -1;
+    g->paths = json_object_get(g->json, "paths");
+    n = json_array_size(g->paths);
+    if (n == 0 || n > GET_FILES_MAX)
+        return sx_err_set(e, SX_EINVAL, "'paths' is no list of 1 to %u paths", GET_FILES_MAX);
+    g->page = (struct page){ .at = SX_AT_NONE, .count = SX_PART_ENTRIES_MAX, .data = data };
+    return 0;
+}
+
+static int get_one(struct sx_req *r, struct many *g, const struct sx_volume *v, const char *path,
+                   struct sx_err *e)
+{
+    SX_AUTO(sx_file_row) struct sx_file_row row = SX_FILE_ROW_INIT;
+    SX_AUTO(sx_manifest) struct sx_manifest m = SX_MANIFEST_INIT;
+    sqlite3 *db;
+
+    if (!path)
+        return sx_err_set(e, SX_EINVAL, "a member of 'paths' is no text");
+    if (sx_path_check(path, e) != 0 || sx_app_db(r->app, &db, e) != 0 ||
+        query_file(db, v->id, path, &g->page, &row, &m, e) != 0)
+        return -1;
+    make_answer(r, &g->page, v, &row.f, &m, &g->one);
+    return 0;
+}
+
+/* u32 length, and the message that GET of this file alone would be; or that of an error. */
+static int add_one(struct sx_req *r, struct many *g, const struct sx_volume *v, const char *path)
+{
+    SX_AUTO_JSON json_t *j = NULL;
+    struct sx_err e = SX_ERR_INIT;
+    size_t at = g->out.len;
+
+    sx_buf_u32(&g->out, 0);
+    if (get_one(r, g, v, path, &e) == 0) {
+        j = g->one.json;
+        (void)!sx_message_head(&g->out, j, &e);
+    }
+    if (e.code != SX_OK) {
+        sx_route_note(r, &e);
+        answer_fini(&g->one);
+        json_decref(j);
+        j = json_pack("{s:i,s:o}", "status", sx_err_http(e.code), "error",
+                      sx_reply_error_json(r, &e));
+        if (sx_message_head(&g->out, j, &e) != 0)
+            return -1;
+    }
+    sx_buf_add(&g->out, g->one.entries.data, g->one.entries.len);
+    sx_buf_add(&g->out, g->one.records.data, g->one.records.len);
+    sx_put_u32(g->out.data + at, (uint32_t)(g->out.len - at - 4));
+    return 0;
+}
+
+int sx_h_files_get(struct sx_req *r, struct sx_err *e)
+{
+    __attribute__((cleanup(many_fini))) struct many g = { .out = SX_BUF_INIT };
+    struct sx_volume v;
+    struct sx_part part;
+    size_t n = 0;
+
+    if (read_many(r, &g, e) != 0 || sx_do_volume(r, r->args.v[0], SX_RIGHT_READ, &v, e) != 0)
+        return -1;
+    for (; n < json_array_size(g.paths) && g.out.len < GET_ENOUGH; n++)
+        if (add_one(r, &g, &v, json_string_value(json_array_get(g.paths, n))) != 0)
+            return sx_err_set(e, SX_EBUG, "an error has no message");
+    part = (struct sx_part){ g.out.data, g.out.len };
+    return sx_reply_message(r, 200, json_pack("{s:I}", "count", (json_int_t)n), &part, 1);
 }
 
 int sx_h_file_delete(struct sx_req *r, struct sx_err *e)

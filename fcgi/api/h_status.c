@@ -12,6 +12,7 @@
 #include "fcgi/api/ask.h"
 #include "fcgi/api/common.h"
 #include "fcgi/jobs/collector.h"
+#include "fcgi/jobs/scrub_state.h"
 #include "fcgi/jobs/transfer.h"
 #include "libsx/base/clock.h"
 #include "libsx/base/log.h"
@@ -92,6 +93,21 @@ static void add_store(struct sx_app *a, json_t *j)
     json_object_set_new(j, "bad", json_integer((json_int_t)s.bad));
 }
 
+/* One object for each device, in the store's order. */
+static void add_scrub(struct sx_app *a, json_t *j)
+{
+    json_t *array = json_array();
+    struct sx_store *store;
+
+    for (size_t i = 0; sx_app_store(a, &store, NULL) == 0 && i < sx_store_devices(store); i++) {
+        struct sx_scrub_state st;
+
+        sx_scrub_state_load(sx_device_dir(sx_store_device(store, i)), &st);
+        json_array_append_new(array, sx_scrub_state_json(&st));
+    }
+    json_object_set_new(j, "scrub", array);
+}
+
 static void add_queues(const struct sx_app *a, json_t *j)
 {
     struct sx_transfer_counters t;
@@ -102,6 +118,7 @@ static void add_queues(const struct sx_app *a, json_t *j)
     json_object_set_new(j, "queues",
                         json_pack("{s:I,s:I,s:I}", "replication", (json_int_t)t.queue, "missing",
                                   (json_int_t)t.missing, "collect", (json_int_t)c.pending));
+    json_object_set_new(j, "lost", json_integer((json_int_t)t.lost));
     json_object_set_new(j, "transfer",
                         json_pack("{s:I,s:I,s:I}", "sent", (json_int_t)t.sent, "fetched",
                                   (json_int_t)t.fetched, "sweeps", (json_int_t)t.sweeps));
@@ -120,6 +137,7 @@ static json_t *own_status(struct sx_app *a)
 
     add_raft(a, j);
     add_store(a, j);
+    add_scrub(a, j);
     add_queues(a, j);
     json_object_set_new(j, "processes", processes_json(a->board));
     return j;
@@ -190,12 +208,25 @@ bool sx_status_node_up(struct sx_app *a, uint64_t node)
 struct summary {
     unsigned down;
     uint64_t under_replicated;
+    uint64_t lost; /* as the node says that misses most: what is lost is missing on each */
+    bool failing;  /* a device gives back too much that was not written, or nothing */
     const char *leader;
 };
 
 static uint64_t number(const json_t *o, const char *name)
 {
     return (uint64_t)json_integer_value(json_object_get(o, name));
+}
+
+static bool any_failing(const json_t *node)
+{
+    const json_t *scrub;
+    size_t i;
+
+    json_array_foreach(json_object_get(node, "scrub"), i, scrub)
+        if (json_is_true(json_object_get(scrub, "failing")) || number(scrub, "index_faults"))
+            return true;
+    return false;
 }
 
 static void sum_up(const json_t *nodes, const json_t *groups, struct summary *s)
@@ -211,6 +242,8 @@ static void sum_up(const json_t *nodes, const json_t *groups, struct summary *s)
         const json_t *queues = json_object_get(n, "queues"), *role = json_object_get(n, "role");
 
         s->down += !json_is_true(json_object_get(n, "up"));
+        s->failing = s->failing || any_failing(n);
+        s->lost = number(n, "lost") > s->lost ? number(n, "lost") : s->lost;
         s->under_replicated += number(queues, "replication") + number(queues, "missing");
         if (!s->leader[0] && role && strcmp(json_string_value(role), "leader") == 0)
             s->leader = json_string_value(json_object_get(n, "id"));
@@ -221,7 +254,7 @@ static const char *health(const struct summary *s)
 {
     if (!s->leader[0])
         return "down";
-    return s->down || s->under_replicated ? "degraded" : "ok";
+    return s->down || s->under_replicated || s->lost || s->failing ? "degraded" : "ok";
 }
 
 static json_t *groups_json(const json_t *groups)
@@ -257,14 +290,15 @@ int sx_h_status(struct sx_req *r, struct sx_err *e)
     nodes = ask_nodes(r->app, &groups);
     sum_up(nodes, groups, &s);
     return sx_reply_json(r, 200,
-                         json_pack("{s:s,s:s,s:I,s:s,s:s,s:o,s:o,s:I,s:I,s:I,s:I,s:{s:I,s:I}}",
+                         json_pack("{s:s,s:s,s:I,s:s,s:s,s:o,s:o,s:I,s:I,s:I,s:I,s:I,s:{s:I,s:I}}",
                                    "cluster", c->cluster, "name", c->name, "map_version",
                                    (json_int_t)map_version, "health",
                                    health(&s), "leader", s.leader,
                                    "groups", groups_json(groups), "nodes", nodes, "volumes",
                                    (json_int_t)n.volumes, "files", (json_int_t)n.files, "bytes",
                                    (json_int_t)n.bytes, "under_replicated",
-                                   (json_int_t)s.under_replicated, "jobs", "running",
+                                   (json_int_t)s.under_replicated, "lost",
+                                   (json_int_t)s.lost, "jobs", "running",
                                    (json_int_t)n.jobs_running, "waiting",
                                    (json_int_t)n.jobs_waiting));
 }

@@ -14,7 +14,8 @@
     X(acl_get) X(acl_change)                                                                       \
     X(self) X(users) X(user_create) X(user_get) X(user_modify) X(user_delete)                      \
     X(key_create) X(key_delete)                                                                    \
-    X(list) X(file_get) X(file_put) X(files_put) X(file_delete) X(revisions) X(copy) X(rename)     \
+    X(list) X(file_get) X(files_get) X(file_put) X(files_put) X(file_delete) X(revisions)          \
+    X(copy) X(rename)                                                                              \
     X(upload_begin) X(upload_part) X(upload_abort)                                                 \
     X(have) X(blocks_put) X(blocks_get)                                                            \
     X(job_create) X(job_get) X(jobs) X(job_cancel)                                                 \

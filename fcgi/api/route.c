@@ -50,6 +50,7 @@ static const struct sx_route client_routes[] = {
     { "PUT", API "/files/*/**", SX_WHO_USER, SX_KIND_WRITE, MESSAGE, sx_h_file_put },
     { "DELETE", API "/files/*/**", SX_WHO_USER, SX_KIND_WRITE, JSON, sx_h_file_delete },
     { "POST", API "/files/*", SX_WHO_USER, SX_KIND_WRITE, MESSAGE, sx_h_files_put },
+    { "POST", API "/files/*/get", SX_WHO_USER, SX_KIND_READ, JSON, sx_h_files_get },
     { "GET", API "/revisions/*/**", SX_WHO_USER, SX_KIND_READ, JSON, sx_h_revisions },
     { "POST", API "/copy", SX_WHO_USER, SX_KIND_WRITE, JSON, sx_h_copy },
     { "POST", API "/rename", SX_WHO_USER, SX_KIND_WRITE, JSON, sx_h_rename },

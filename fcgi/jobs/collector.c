@@ -7,7 +7,9 @@
  *   2. looks at these parts, page by page with pauses (collect.h);
  *   3. moves the epoch on if blocks wait for that and the epoch has lasted long enough by this
  *      node's monotonic clock;
- *   4. compacts packs.
+ *   4. compacts packs;
+ *
+ * and lets the scrub do a step in between.
  *
  * What it has to do stands in a file, so that a restart goes on from there.  A sweep over all parts
  * finds what has no reference that could go away: blocks of uploads that were broken off, or that
@@ -24,6 +26,7 @@
 #include "fcgi/jobs/collect.h"
 #include "fcgi/jobs/counters.h"
 #include "fcgi/jobs/proc.h"
+#include "fcgi/jobs/scrub.h"
 #include "fcgi/meta/command.h"
 #include "fcgi/meta/meta.h"
 #include "fcgi/meta/query.h"
@@ -76,6 +79,7 @@ struct collector {
     struct sweep sweep;
     bool compact;                 /* there may be something to compact */
     uint64_t deleted;             /* of work.deleted, what has been told */
+    struct sx_scrub *scrub;
     char *state;
 };
 
@@ -408,11 +412,26 @@ static int start(struct collector *c, int stop_fd, struct sx_err *e)
         return -1;
     c->state = sx_asprintf("%s/collect.state", run);
     c->meta = sx_meta_new(c->conf->dir);
+    c->scrub = sx_scrub_new(c->conf, c->store, c->meta);
     c->sweep.next_ms = sx_mono_ms() + interval_ms(c);
     c->compact = true;
     state_load(c);
     sx_collector_publish(c->conf->dir, &c->count);
     return 0;
+}
+
+/* A row that the scrub puts back is leased in the epoch of this moment. */
+static void scrub(struct collector *c)
+{
+    struct sx_err e = SX_ERR_INIT;
+    uint64_t here;
+
+    if (epoch_of(c, SX_META_GROUP_CLUSTER, &here, &e)) {
+        sx_debug("%s", e.msg);
+        return;
+    }
+    sx_store_set_epoch(c->store, here);
+    sx_scrub_step(c->scrub);
 }
 
 static void run(struct collector *c)
@@ -425,6 +444,7 @@ static void run(struct collector *c)
         struct sx_err e = SX_ERR_INIT;
         uint64_t began = sx_mono_ms();
 
+        scrub(c);
         if (began < next)
             continue;
         next = began + LOOK_MS;
@@ -451,6 +471,7 @@ int sx_collector_main(const struct sx_node_conf *conf, int stop_fd)
         sx_error("%s", e.msg);
     else
         run(c);
+    sx_scrub_free(c->scrub);
     sx_meta_free(c->meta);
     sx_store_close(c->store);
     sx_proc_fini(&c->proc);

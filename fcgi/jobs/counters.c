@@ -16,8 +16,8 @@
     }
 #define TRANSFER_LIST(c)                                                                           \
     {                                                                                              \
-        { "queue", &(c)->queue }, { "missing", &(c)->missing }, { "sent", &(c)->sent },            \
-            { "fetched", &(c)->fetched }, { "sweeps", &(c)->sweeps },                              \
+        { "queue", &(c)->queue }, { "missing", &(c)->missing }, { "lost", &(c)->lost },            \
+            { "sent", &(c)->sent }, { "fetched", &(c)->fetched }, { "sweeps", &(c)->sweeps },      \
     }
 
 void sx_collector_poke(const char *dir)

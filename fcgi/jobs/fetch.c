@@ -142,6 +142,17 @@ static int round_of(struct fetch *f, bool second, bool *any, struct sx_err *e)
     return 0;
 }
 
+/* A block that nobody had is lost only if everybody answered. */
+static void conclude(struct fetch *f)
+{
+    bool all = !sx_proc_stop(&f->t->proc, 0);
+
+    for (size_t k = 0; k < f->nodes; k++)
+        all = all && !f->failed[k];
+    for (size_t i = 0; i < f->n; i++)
+        f->want[i].nowhere = all && !f->want[i].got;
+}
+
 static int turns(struct fetch *f, struct sx_err *e)
 {
     for (int second = 0; second < 2; second++) {
@@ -189,6 +200,8 @@ int sx_transfer_fetch(struct sx_transfer *t, struct sx_transfer_want *want, size
             f.order[i * f.nodes + got] = (uint16_t)sx_peers_self(t->peers);
     }
     r = turns(&f, e);
+    if (!r)
+        conclude(&f);
     free(f.order);
     free(f.at);
     free(f.failed);

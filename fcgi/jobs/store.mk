@@ -3,6 +3,7 @@
 noinst_LTLIBRARIES += libsxmovers.la
 libsxmovers_la_SOURCES = \
 	fcgi/jobs/collect.h fcgi/jobs/collect.c fcgi/jobs/collector.c \
+	fcgi/jobs/scrub.h fcgi/jobs/scrub.c \
 	fcgi/jobs/transfer_int.h fcgi/jobs/transfer.c fcgi/jobs/push.c fcgi/jobs/fetch.c
 EXTRA_DIST += fcgi/jobs/README.md
 

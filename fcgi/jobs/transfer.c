@@ -32,6 +32,8 @@
 #define PAGE 1024u
 #define REPAIR_MAX 256u
 #define REPAIR_MS 5000u
+#define LOST_IDS_MAX 256u         /* lost blocks whose files are looked up */
+#define LOST_FILES_MAX 100u       /* files that are named in the log */
 
 struct sweep {
     bool running;
@@ -39,6 +41,9 @@ struct sweep {
     unsigned group;
     struct sx_id from;
     uint64_t missing, fetched;
+    uint64_t lost;         /* of the missing, those that no node has */
+    struct sx_id lost_ids[LOST_IDS_MAX]; /* the first of them */
+    uint64_t told;         /* how many lost ones were told last */
     uint64_t due_ms;       /* monotonic: when the next begins */
     unsigned again_ms;
     uint64_t map_version;
@@ -85,17 +90,20 @@ int sx_transfer_referenced(struct sx_transfer *t, const struct sx_id *ids, size_
 struct repair {
     uint64_t due_ms; /* monotonic */
     unsigned wait_ms;
+    struct sx_id after; /* where the next turn goes on; 0: at the first */
 };
 
-/* Damaged blocks of this node, a bounded number at a time. */
-static int repair(struct sx_transfer *t, struct repair *r, struct sx_err *e)
+/* Damaged blocks of this node, a bounded number at a time.  Those that cannot be had do not keep
+ * the others from their turn; the sweep finds out whether they are lost. */
+static int repair(struct sx_transfer *t, struct sweep *s, struct repair *r, struct sx_err *e)
 {
     SX_AUTO_FREE struct sx_store_item *bad = sx_calloc(REPAIR_MAX, sizeof *bad);
     SX_AUTO_FREE struct sx_transfer_want *want = sx_calloc(REPAIR_MAX, sizeof *want);
     size_t n, healed = 0;
 
-    if (sx_store_list_bad(t->store, NULL, bad, REPAIR_MAX, &n, e))
+    if (sx_store_list_bad(t->store, &r->after, bad, REPAIR_MAX, &n, e))
         return -1;
+    r->after = n == REPAIR_MAX ? bad[n - 1].id : (struct sx_id){ 0 };
     for (size_t i = 0; i < n; i++)
         want[i] = (struct sx_transfer_want){ .id = bad[i].id, .len = SX_RECORD_MAX };
     if (sx_transfer_fetch(t, want, n, e))
@@ -104,11 +112,13 @@ static int repair(struct sx_transfer *t, struct repair *r, struct sx_err *e)
         healed += want[i].got;
     if (n)
         sx_info("%zu blocks are damaged here, %zu of them fetched anew", n, healed);
+    if (healed < n && r->wait_ms == REPAIR_MS)
+        s->due_ms = 0;
     if (healed == n)
         r->wait_ms = REPAIR_MS;
     else if (r->wait_ms * 2 <= SWEEP_MS)
         r->wait_ms *= 2;
-    r->due_ms = sx_mono_ms() + r->wait_ms;
+    r->due_ms = n == REPAIR_MAX ? 0 : sx_mono_ms() + r->wait_ms;
     return 0;
 }
 
@@ -165,11 +175,24 @@ static void next_group(struct sweep *s)
     s->running = ++s->group < sx_meta_groups();
 }
 
+static void count_left(struct sweep *s, const struct sx_transfer_want *want, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (want[i].got) {
+            s->fetched++;
+            continue;
+        }
+        s->missing++;
+        if (want[i].nowhere && s->lost++ < LOST_IDS_MAX)
+            s->lost_ids[s->lost - 1] = want[i].id;
+    }
+}
+
 static int sweep_page(struct sx_transfer *t, struct sweep *s, struct sx_err *e)
 {
     SX_AUTO_FREE struct sx_ref *refs = sx_calloc(PAGE, sizeof *refs);
     SX_AUTO_FREE struct sx_transfer_want *want = sx_calloc(PAGE, sizeof *want);
-    size_t n, missing, left = 0;
+    size_t n, missing;
     sqlite3 *db;
 
     if (sx_meta_db(t->meta, s->group, &db, e) || sx_query_refs(db, &s->from, PAGE, refs, &n, e) ||
@@ -181,10 +204,7 @@ static int sweep_page(struct sx_transfer *t, struct sweep *s, struct sx_err *e)
     }
     if (sx_transfer_fetch(t, want, missing, e))
         return -1;
-    for (size_t i = 0; i < missing; i++)
-        left += !want[i].got;
-    s->missing += left;
-    s->fetched += missing - left;
+    count_left(s, want, missing);
     if (n)
         s->from = refs[n - 1].id;
     if (n < PAGE || !next_id(&s->from))
@@ -204,8 +224,55 @@ static void sweep_begin(struct sx_transfer *t, struct sweep *s)
         }
     s->running = true;
     s->group = 0;
-    s->missing = s->fetched = 0;
+    s->missing = s->fetched = s->lost = 0;
     memset(&s->from, 0, sizeof s->from);
+}
+
+/* ---- what is lost ---- */
+
+static void name_file(void *ctx, const struct sx_hit *hit)
+{
+    unsigned *named = ctx;
+
+    if ((*named)++ < LOST_FILES_MAX)
+        sx_error("damaged: %s/%s, revision %llu%s", hit->volume, hit->path,
+                 (unsigned long long)hit->rev, hit->newest ? "" : " (not the newest)");
+}
+
+static int name_in_group(struct sx_transfer *t, const struct sweep *s, unsigned group,
+                         unsigned *named, struct sx_err *e)
+{
+    uint64_t files;
+    sqlite3 *db;
+
+    if (sx_meta_db(t->meta, group, &db, e) || sx_query_hit_clear(db, e))
+        return -1;
+    for (size_t i = 0; i < s->lost && i < LOST_IDS_MAX; i++)
+        if (sx_query_hit_add(db, &s->lost_ids[i], e))
+            return -1;
+    return sx_query_hit_files(db, name_file, named, &files, e);
+}
+
+/* Once for each change: nobody but a person can help. */
+static void tell_lost(struct sx_transfer *t, struct sweep *s)
+{
+    struct sx_err e = SX_ERR_INIT;
+    unsigned named = 0;
+
+    if (s->lost == s->told)
+        return;
+    s->told = s->lost;
+    if (s->lost == 0) {
+        sx_info("no block is lost any more");
+        return;
+    }
+    sx_error("%llu blocks are lost: damaged or missing here, and no node has them; restore these "
+             "files from elsewhere:", (unsigned long long)s->lost);
+    for (unsigned g = 0; g < sx_meta_groups(); g++)
+        if (name_in_group(t, s, g, &named, &e))
+            sx_warn("files of the lost blocks: %s", e.msg);
+    if (named > LOST_FILES_MAX || s->lost > LOST_IDS_MAX)
+        sx_error("and perhaps more: sxadm node check names all");
 }
 
 static void sweep_end(struct sx_transfer *t, struct sweep *s)
@@ -214,6 +281,8 @@ static void sweep_end(struct sx_transfer *t, struct sweep *s)
 
     t->count.sweeps++;
     t->count.missing = s->missing;
+    t->count.lost = s->lost;
+    tell_lost(t, s);
     if (!again)
         s->again_ms = 0;
     else if (s->again_ms == 0)
@@ -262,7 +331,7 @@ static int step(struct sx_transfer *t, struct sweep *s, struct repair *r, bool *
     *busy = false;
     if (sx_peers_refresh(t->peers, e) || watch(t, s, e) || sx_transfer_push(t, busy, e))
         return -1;
-    if ((poked || sx_mono_ms() >= r->due_ms) && repair(t, r, e))
+    if ((poked || sx_mono_ms() >= r->due_ms) && repair(t, s, r, e))
         return -1;
     if (!s->running && sx_mono_ms() >= s->due_ms)
         sweep_begin(t, s);

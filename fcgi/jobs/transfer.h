@@ -23,6 +23,7 @@ void sx_transfer_poke(const char *dir);
 struct sx_transfer_counters {
     uint64_t queue;    /* rows in the replication queue */
     uint64_t missing;  /* blocks that the last sweep could not find, or has still to fetch */
+    uint64_t lost;     /* of the missing: no node has them, and all were asked */
     uint64_t sent;     /* blocks sent to other nodes since the process started */
     uint64_t fetched;  /* blocks fetched from other nodes since then */
     uint64_t sweeps;   /* finished since then */

@@ -55,6 +55,7 @@ struct sx_transfer_want {
     struct sx_id id;
     uint32_t len; /* at most so long is the record */
     bool got;
+    bool nowhere; /* every other node was asked, and none has it */
 };
 
 /* Fetches blocks from the other nodes, nearest in placement order first, and stores them here.

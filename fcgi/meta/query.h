@@ -292,4 +292,21 @@ int sx_query_space_mark(sqlite3 *db, uint64_t *mark, struct sx_err *e) SX_MUST_C
 /* Size of the database, without its write-ahead log. */
 int sx_query_size(sqlite3 *db, uint64_t *bytes, struct sx_err *e) SX_MUST_CHECK;
 
+/* ---- what the loss of blocks hits ---- */
+
+/* Which files refer to some blocks.  First clear, then add the blocks, then ask; what was added
+ * is kept in a temporary table of the handle, so memory is bounded. */
+int sx_query_hit_clear(sqlite3 *db, struct sx_err *e) SX_MUST_CHECK;
+int sx_query_hit_add(sqlite3 *db, const struct sx_id *id, struct sx_err *e) SX_MUST_CHECK;
+
+struct sx_hit {
+    const char *volume, *path;
+    uint64_t rev;
+    bool newest; /* false: an older revision */
+};
+
+/* Calls fn for each revision that is hit; reads all names of files once if there is any. */
+int sx_query_hit_files(sqlite3 *db, void (*fn)(void *ctx, const struct sx_hit *hit), void *ctx,
+                       uint64_t *n, struct sx_err *e) SX_MUST_CHECK;
+
 #endif

@@ -118,3 +118,8 @@ bool sx_device_floor_unknown(const struct sx_device *d)
 {
     return d->floor == SX_FLOOR_UNKNOWN;
 }
+
+const char *sx_device_dir(const struct sx_device *d)
+{
+    return d->dir;
+}

@@ -85,4 +85,6 @@ int sx_device_check(struct sx_device *d, bool deep, struct sx_store_report *r,
 int sx_device_rebuild_index(const char *dir, const struct sx_store_options *o,
                             struct sx_err *e) SX_MUST_CHECK;
 
+const char *sx_device_dir(const struct sx_device *d);
+
 #endif

@@ -9,6 +9,7 @@ libsxstore_la_SOURCES = \
 	fcgi/store/ops.c fcgi/store/recover.c fcgi/store/compact.c \
 	fcgi/store/scrub.h fcgi/store/scrub.c fcgi/store/check.c fcgi/store/node.c \
 	fcgi/jobs/queue.h fcgi/jobs/queue.c fcgi/jobs/proc.h fcgi/jobs/proc.c \
+	fcgi/jobs/scrub_state.h fcgi/jobs/scrub_state.c \
 	fcgi/jobs/counters.h fcgi/jobs/counters.c fcgi/jobs/collector.h fcgi/jobs/transfer.h
 EXTRA_DIST += fcgi/store/README.md
 libsxstore_la_LIBADD = $(SQLITE_LIBS)

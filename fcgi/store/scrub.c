@@ -17,7 +17,6 @@
 #include "libsx/base/wire.h"
 
 #define ROWS_PAGE 256u
-#define ROW_COST 4096u        /* what following a row to its record is counted as */
 #define CANDIDATES_MAX 256u
 
 /* A record that the index does not point at, but perhaps should. */
@@ -161,7 +160,7 @@ static int rows_step(struct sx_device *d, struct sx_scrub_walk *w, uint64_t byte
 {
     SX_AUTO(sx_buf) struct sx_buf buf = SX_BUF_INIT;
     struct sx_store_item items[ROWS_PAGE];
-    size_t n, max = (size_t)(bytes / ROW_COST) + 1;
+    size_t n, max = (size_t)(bytes / SX_SCRUB_ROW_COST) + 1;
 
     if (max > ROWS_PAGE)
         max = ROWS_PAGE;

@@ -21,6 +21,9 @@
 
 #include "fcgi/store/device.h"
 
+/* In bytes: what following a row to its record counts as. */
+#define SX_SCRUB_ROW_COST 4096u
+
 enum sx_scrub_phase { SX_SCRUB_INDEX, SX_SCRUB_ROWS, SX_SCRUB_PACKS, SX_SCRUB_DONE };
 
 /* Where a walk is: all zero is the beginning. */

@@ -108,3 +108,15 @@ int sx_store_rebuild_index(const char *dir, const struct sx_store_options *o, st
 {
     return sx_device_rebuild_index(dir, o, e);
 }
+
+size_t sx_store_devices(const struct sx_store *s)
+{
+    (void)s;
+    return 1;
+}
+
+struct sx_device *sx_store_device(struct sx_store *s, size_t i)
+{
+    sx_assert(i < sx_store_devices(s));
+    return s->device;
+}

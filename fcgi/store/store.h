@@ -23,6 +23,7 @@
 #include "libsx/codec/record.h"
 
 struct sx_store;
+struct sx_device;
 
 /* The options as DIR/node.json gives them (cluster, node, capacity). */
 int sx_store_options_load(const char *node_dir, struct sx_store_options *o,
@@ -98,5 +99,9 @@ int sx_store_check(struct sx_store *s, bool deep, struct sx_store_report *r,
 /* Throws the index away and makes a new one from the packs.  SX_ECONFLICT if the store is open. */
 int sx_store_rebuild_index(const char *dir, const struct sx_store_options *o,
                            struct sx_err *e) SX_MUST_CHECK;
+
+/* The devices that the store is made of; they live as long as it does. */
+size_t sx_store_devices(const struct sx_store *s);
+struct sx_device *sx_store_device(struct sx_store *s, size_t i);
 
 #endif

@@ -35,18 +35,24 @@ void down_file_start(struct down *d, const struct down_item *item, const struct 
         d->streams++;
     }
     f->next = d->files;
+    f->prev = &d->files;
+    if (f->next)
+        f->next->prev = &f->next;
     d->files = f;
-    down_file_fetch(f);
+    /* In order, one after the other, or of unknown size: alone. */
+    if (info && f->small && f->local)
+        down_get_add(f);
+    else
+        down_file_fetch(f);
 }
 
 void down_file_free(struct down_file *f)
 {
     struct down *d = f->d;
-    struct down_file **p = &d->files;
 
-    while (*p != f)
-        p = &(*p)->next;
-    *p = f->next;
+    *f->prev = f->next;
+    if (f->next)
+        f->next->prev = f->prev;
     if (f->small) {
         d->small_files--;
         d->small_bytes -= f->budget;
@@ -204,6 +210,10 @@ static void feed(struct down *d)
             single_next(d, it);
         }
     }
+    if (d->gathered && d->x.stop)
+        down_get_drop(d);
+    else if (d->gathered && (d->fed || d->gets == 0))
+        down_get_flush(d);
 }
 
 /* ---- Loop ---------------------------------------------------------------------------------- */
@@ -261,6 +271,7 @@ int sx_download(struct sx_cluster *k, const char *volume, const struct down_item
     sx_xfer_init(&d.x, k, o, stats, DOWN_GROUP_BYTES, DOWN_GROUPS);
     loop(&d);
     sx_list_free(d.listing);
+    down_get_free_all(&d);
     while (d.free_groups) {
         struct down_group *g = d.free_groups;
 

@@ -2,8 +2,8 @@
  *
  * Downloads.
  *
- *   listing ──► file: GET, with the data if it is small ──► worker: decode, verify, write, rename
- *                └─ long: manifest pages ──► window of entries ──► groups by node ──► worker: decode, verify, write
+ *   listing ──► small files: many with one POST, data included ──► worker: decode, verify, write, rename
+ *                └─ long or unknown: GET, manifest pages ──► window of entries ──► groups by node ──► worker: decode, verify, write
  *
  *   entry:  NEW ──► CHECKING (what is here already) ──► DONE
  *             └────────────────┴──► NEED ──► FETCHING ──► DONE, or HELD until its turn (in-order sinks)
@@ -26,7 +26,9 @@
 
 #define DOWN_SMALL_MAX (1u << 20)
 #define DOWN_SMALL_BUDGET (24u << 20)
-#define DOWN_SMALL_FILES 32
+#define DOWN_SMALL_FILES 1024
+#define DOWN_GET_FILES 128 /* small files in one request */
+#define DOWN_GET_BYTES (4u << 20)
 #define DOWN_STREAMS 2
 #define DOWN_GROUPS 6
 #define DOWN_GROUP_BYTES (4u << 20)
@@ -73,6 +75,8 @@ struct down_file {
     bool small;        /* counted against the budget of small files */
     bool streaming;    /* block by block, not all with the first answer */
     uint64_t budget;
+    const uint8_t *records; /* of the last page, in the answer that it came with */
+    size_t records_len;
     struct sx_buf whole; /* content of a small file for the sink */
     struct sx_call call;
     struct sx_buf answer;
@@ -93,7 +97,7 @@ struct down_file {
     bool check;            /* there is something to compare with */
     unsigned groups;       /* in flight, and check jobs */
     bool finishing;
-    struct down_file *next;
+    struct down_file *next, **prev;
 };
 
 struct down_group {
@@ -107,6 +111,18 @@ struct down_group {
     uint64_t index[DOWN_GROUP_IDS]; /* of the entries */
     struct down_entry work[DOWN_GROUP_IDS]; /* copies for the worker, with its results */
     struct sx_err err;
+};
+
+/* A request for many small files. */
+struct down_get {
+    struct sx_job job;
+    struct down_get *next; /* free */
+    struct down *d;
+    struct down_file *files[DOWN_GET_FILES];
+    size_t n;
+    uint64_t bytes;
+    struct sx_buf body, answer;
+    struct sx_call call;
 };
 
 struct down_item {
@@ -129,6 +145,9 @@ struct down {
     uint64_t small_bytes;
     unsigned groups_made;
     struct down_group *free_groups;
+    struct down_get *gathered; /* not sent yet; NULL: none */
+    struct down_get *free_gets;
+    unsigned gets;             /* sent, and not yet written */
     struct down_file *files; /* streams in work */
 };
 
@@ -141,7 +160,19 @@ void down_file_free(struct down_file *f);
 /* down_file.c: manifest and progress of a file. */
 void down_file_fetch(struct down_file *f);
 void down_file_step(struct down_file *f);
+void down_file_fail(struct down_file *f, const struct sx_err *why);
+/* Takes the answer to a request for a file, or for its next page.  True: all of it is here, to be
+ * written by a worker; else the rest is under way. */
+bool down_file_page(struct down_file *f, const void *p, size_t n);
+void down_file_write(struct down_file *f, struct sx_worker *w); /* worker: all of a small file */
+void down_file_written(struct down_file *f);
 struct down_entry *down_entry(struct down_file *f, uint64_t index);
+
+/* down_get.c: small files, many at a time. */
+void down_get_add(struct down_file *f);
+void down_get_flush(struct down *d); /* sends what was gathered, full or not */
+void down_get_drop(struct down *d);  /* the download stops: ends what was gathered */
+void down_get_free_all(struct down *d);
 
 /* down_group.c: blocks from the nodes. */
 void down_groups_start(struct down_file *f);

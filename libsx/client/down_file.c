@@ -79,9 +79,9 @@ static int take_facts(struct down_file *f, const json_t *j, struct sx_err *e)
     return 0;
 }
 
-/* Adds or, where they are known, renews the entries of a page.  Gives the records behind them. */
-static int take_page(struct down_file *f, const struct sx_message *m, const uint8_t **records,
-                     size_t *len, uint64_t *n_records, struct sx_err *e)
+/* Adds or, where they are known, renews the entries of a page.  The records behind them are noted. */
+static int take_page(struct down_file *f, const struct sx_message *m, uint64_t *n_records,
+                     struct sx_err *e)
 {
     uint64_t from, count, expires;
 
@@ -106,8 +106,8 @@ static int take_page(struct down_file *f, const struct sx_message *m, const uint
             return -1;
         }
     }
-    *records = m->data + count * DOWN_MANIFEST_ENTRY;
-    *len = m->len - count * DOWN_MANIFEST_ENTRY;
+    f->records = m->data + count * DOWN_MANIFEST_ENTRY;
+    f->records_len = m->len - count * DOWN_MANIFEST_ENTRY;
     if (count == 0 && f->listed_bytes < f->size)
         return sx_err_set(e, SX_EMALFORMED, "answer of the cluster: the block list is too short");
     return f->listed_bytes == f->size && !f->all_listed ? check_etag(f, e) : 0;
@@ -117,14 +117,9 @@ static int take_page(struct down_file *f, const struct sx_message *m, const uint
 
 static int write_small(struct down_file *f, struct sx_worker *w, struct sx_err *e)
 {
-    SX_AUTO(sx_message) struct sx_message m = { 0 };
-    const uint8_t *p;
-    size_t left;
+    const uint8_t *p = f->records;
+    size_t left = f->records_len;
 
-    if (sx_message_parse(&m, f->answer.data, f->answer.len, e))
-        return -1;
-    p = m.data + f->n * DOWN_MANIFEST_ENTRY;
-    left = m.len - f->n * DOWN_MANIFEST_ENTRY;
     for (uint64_t i = 0; i < f->n; i++) {
         struct down_entry *en = down_entry(f, i);
         struct sx_record r;
@@ -149,20 +144,16 @@ static int write_small(struct down_file *f, struct sx_worker *w, struct sx_err *
     return 0;
 }
 
-static void small_run(struct sx_job *j, struct sx_worker *w)
+void down_file_write(struct down_file *f, struct sx_worker *w)
 {
-    struct down_file *f = (struct down_file *)j;
-
     if (f->local && down_target_open(f, false, &f->err))
         return;
     if (write_small(f, w, &f->err) == 0 && f->local)
         (void)!down_target_finish(f, &f->err);
 }
 
-static void small_done(struct sx_job *j)
+void down_file_written(struct down_file *f)
 {
-    struct down_file *f = (struct down_file *)j;
-
     if (f->err.code == SX_OK && !f->local && f->whole.len &&
         f->d->sink(f->d->sink_arg, f->whole.data, f->whole.len))
         sx_err_set(&f->err, SX_ECANCELED, "stopped by the reader");
@@ -181,38 +172,72 @@ static void small_done(struct sx_job *j)
     down_file_end(f, f->err.code == SX_OK ? NULL : &f->err);
 }
 
+static void small_run(struct sx_job *j, struct sx_worker *w)
+{
+    down_file_write((struct down_file *)j, w);
+}
+
+static void small_done(struct sx_job *j)
+{
+    down_file_written((struct down_file *)j);
+}
+
 /* ---- Pages --------------------------------------------------------------------------------- */
+
+void down_file_fail(struct down_file *f, const struct sx_err *why)
+{
+    f->failed = true;
+    f->err = *why;
+    down_file_step(f);
+}
+
+static int take_answer(struct down_file *f, const void *p, size_t n, uint64_t *n_records,
+                       struct sx_err *e)
+{
+    SX_AUTO(sx_message) struct sx_message m = { 0 };
+    uint64_t status;
+
+    if (sx_message_parse(&m, p, n, e))
+        return -1;
+    if (!json_object_get(m.json, "error"))
+        return take_page(f, &m, n_records, e);
+    if (sx_json_u64(m.json, "status", 500, 599, &status, e) == 0)
+        sx_http_error_read(m.json, (int)status, e);
+    return -1;
+}
+
+bool down_file_page(struct down_file *f, const void *p, size_t n)
+{
+    struct sx_err e = SX_ERR_INIT;
+    bool first = !f->sha;
+    uint64_t n_records = 0;
+
+    if (take_answer(f, p, n, &n_records, &e)) {
+        down_file_fail(f, &e);
+        return false;
+    }
+    f->d->x.stats->moved += f->records_len;
+    if (first && f->all_listed && n_records == f->n)
+        return true;
+    f->streaming = true;
+    down_file_step(f);
+    return false;
+}
 
 static void page_done(void *arg, struct sx_call *call)
 {
     struct down_file *f = arg;
-    SX_AUTO(sx_message) struct sx_message m = { 0 };
     struct sx_err e = call->err;
-    const uint8_t *records = NULL;
-    bool first = !f->sha;
-    uint64_t n_records = 0;
-    size_t len = 0;
 
     f->paging = false;
     sx_call_fini(call);
-    if (e.code == SX_OK && (sx_message_parse(&m, f->answer.data, f->answer.len, &e) ||
-                            take_page(f, &m, &records, &len, &n_records, &e)))
-        f->failed = true;
     if (e.code != SX_OK) {
-        f->failed = true;
-        f->err = e;
-        down_file_step(f);
-        return;
-    }
-    f->d->x.stats->moved += len;
-    if (first && f->all_listed && n_records == f->n) {
+        down_file_fail(f, &e);
+    } else if (down_file_page(f, f->answer.data, f->answer.len)) {
         f->job.run = small_run;
         f->job.done = small_done;
         sx_work_add(f->d->x.work, &f->job);
-        return;
     }
-    f->streaming = true;
-    down_file_step(f);
 }
 
 static void page_start(struct down_file *f, uint64_t from)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Many files in one request: each has its own fate, a repeated request has one effect, and what passes is repeated as a
+"""Many files in one request, up and down: each has its own fate, a repeated request has one effect, and what passes is repeated as a
 whole.  Then uploads of small files whose client, or whose servers, are killed under way.  About 20 s."""
 import filecmp
 import os
@@ -117,6 +117,51 @@ def limits(c, large):
     say("quota and rights count for each file")
 
 
+def get_many(me, paths, data=1 << 20):
+    """The (JSON, binary part) of each file that the answer has."""
+    answer = me.request("POST", "/files/vv/get", {"paths": paths, "data": data})
+    assert answer.status == 200, answer
+    head, body = parse_message(answer.body)
+    files = []
+    while body:
+        (n,) = struct.unpack_from("<I", body)
+        files.append(parse_message(body[4:4 + n]))
+        body = body[4 + n:]
+    assert len(files) == head["count"], head
+    return files
+
+
+def read_many(c):
+    me = c.nodes[0].client()
+    paths = ["a/large", "no/such", "a/empty", "a//b", "a/inline", "a/large"]
+    files = get_many(me, paths)
+    for path, (info, data) in zip(paths, files):
+        alone = me.request("GET", f"/files/vv/{path}?data=1048576")
+        if "error" in info:
+            assert (info["status"], info["error"]["code"]) == (alone.status, alone.code), (path, info, alone)
+            continue
+        want, records = parse_message(alone.body)
+        # Tickets and their time are new with each request.
+        assert {**info, "expires_ms": 0} == {**want, "expires_ms": 0}, path
+        assert (data[:36], data[52:]) == (records[:36], records[52:]), path
+    assert [i.get("records") for i, _ in files] == [1, None, 0, None, 1, 1]
+    assert [i.get("records") for i, _ in get_many(me, ["a/large", "a/inline"], data=0)] == [0, 1]
+    for what, body in (("no list", {}), ("no path", {"paths": []}), ("257 paths", {"paths": ["x"] * 257}),
+                       ("data", {"paths": ["x"], "data": 5 << 20}), ("what", {"paths": ["x"], "what": 1})):
+        answer = me.request("POST", "/files/vv/get", body)
+        assert (answer.status, answer.code) == (400, "InvalidArgument"), (what, answer)
+    assert get_many(me, [7])[0][0]["error"]["code"] == "InvalidArgument"
+    with open(f"{c.dir}/big", "wb") as f:
+        f.write(os.urandom(1 << 20))
+    c.tool("sxcp", f"{c.dir}/big", "@t/vv/big")
+    count = len(get_many(me, ["big"] * 200))
+    assert 24 <= count <= 32, f"{count} files of 1 MiB in one answer"
+    guest = me.request("PUT", "/users/stranger", {}).json()
+    answer = c.nodes[0].client(key=guest).request("POST", "/files/vv/get", {"paths": ["big"]})
+    assert (answer.status, answer.code) == (404, "NoSuchVolume"), answer
+    say("many files come with one request, each as it would alone")
+
+
 def make_tree(top):
     rnd = random.Random(3)
     for i in range(SMALL_FILES):
@@ -128,8 +173,12 @@ def make_tree(top):
 
 def copied(c, tree):
     out = f"{c.dir}/out"
-    c.tool("sxcp", "-r", "@t/vv/tree/", f"{out}/")
+    client = subprocess.Popen(["sxcp", "-q", "-r", "@t/vv/tree/", f"{out}/"], env=c.env)
+    for pid in c.nodes[0].pids("worker"):
+        os.kill(pid, signal.SIGKILL)
+    assert client.wait(timeout=60) == 0
     subprocess.run(["diff", "-r", tree, out], check=True)
+    assert not [n for _, _, names in os.walk(out) for n in names if n.endswith(".part")]
     subprocess.run(["rm", "-r", out], check=True)
 
 
@@ -185,6 +234,7 @@ def main():
         wrong_frames(c)
         one_effect(c, large)
         limits(c, large)
+        read_many(c)
         interrupted(c)
     with Cluster("quorum", nodes=3) as c:
         no_quorum(c)

@@ -187,15 +187,15 @@ static void test_bar(void **state)
                              .bytes_known = 100 << 20 };
     char line[BAR_LINE_MAX];
 
-    bar_text(line, &p, 10 << 20, 200);
+    bar_text(line, &p, "files", 10 << 20, 200);
     assert_non_null(strstr(line, "[##########          ]  50%"));
     assert_non_null(strstr(line, "10.0 MiB/s  ETA 00:05  1/4 files"));
     p.walking = true;
-    bar_text(line, &p, 10 << 20, 200);
+    bar_text(line, &p, "files", 10 << 20, 200);
     assert_non_null(strstr(line, "100.0 MiB+"));
     assert_non_null(strstr(line, "ETA --:--"));
     p.bytes_known = p.bytes_done = 0;
-    bar_text(line, &p, 0, 20);
+    bar_text(line, &p, "files", 0, 20);
     assert_int_equal(strlen(line), 19);
 }
 

@@ -11,7 +11,7 @@ static const char good[] =
     "{\"cluster\":\"00000000-1111-4222-8333-444444444444\",\"name\":\"c\",\"node\":\"00000000000000ff\","
     "\"address\":\"127.0.0.1\",\"port\":8443,\"peer_port\":8444,\"zone\":\"z\",\"capacity\":1000,"
     "\"workers\":3,\"reserved_workers\":2,\"user\":\"sx\",\"log_level\":\"warn\",\"lease_s\":1800,"
-    "\"collect_interval_s\":600}";
+    "\"collect_interval_s\":600,\"scrub_period_days\":7,\"scrub_rate\":1000000}";
 
 static int parse(struct sx_node_conf *c, json_t *j, struct sx_err *e)
 {
@@ -67,6 +67,8 @@ static void mistakes_are_named(void **state)
     refuse("capacity", json_string("1"));
     refuse("capacity", NULL);
     refuse("workers", json_integer(0));
+    refuse("scrub_period_days", json_integer(3651));
+    refuse("scrub_rate", json_integer(-1));
     refuse("log_level", json_string("loud"));
     refuse("colour", json_string("blue"));
 }

@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <sqlite3.h>
 
+#include "fcgi/jobs/scrub_state.h"
 #include "fcgi/store/scrub.h"
 #include "libsx/base/log.h"
 
@@ -417,6 +418,40 @@ static void one_block(void **state)
     end(t);
 }
 
+/* Where the scrub is survives; a state that is damaged in any way is none. */
+static void state_file(void **state)
+{
+    struct sx_scrub_state a = { .running = true, .started_ms = 5, .done_ms = 4, .total = 100,
+                                .place = { SX_SCRUB_PACKS, 3, { { 1, 255 } }, 7, 64 },
+                                .found = { .bytes = 30, .damaged = 2 },
+                                .last = { .read_errors = 3 } }, b;
+    char *dir = util_dir();
+    SX_AUTO_FREE char *path = sx_asprintf("%s/scrub.json", dir);
+    struct sx_err e = SX_ERR_INIT;
+    struct stat st;
+
+    sx_scrub_state_load(dir, &b);
+    assert_false(b.running || b.started_ms);
+    assert_done(sx_scrub_state_save(dir, &a, &e), &e);
+    sx_scrub_state_load(dir, &b);
+    assert_true(b.running && !b.hurry && b.started_ms == 5 && b.done_ms == 4 && b.total == 100);
+    assert_memory_equal(&b.place, &a.place, sizeof a.place);
+    assert_memory_equal(&b.found, &a.found, sizeof a.found);
+    assert_memory_equal(&b.last, &a.last, sizeof a.last);
+    assert_int_equal(sx_scrub_percent(&b), 30);
+    assert_true(sx_scrub_failing(&b));
+    b.last.read_errors = 0;
+    assert_false(sx_scrub_failing(&b));
+    assert_int_equal(stat(path, &st), 0);
+    for (off_t n = 0; n < st.st_size; n++) {
+        assert_done(sx_scrub_state_save(dir, &a, &e), &e);
+        assert_int_equal(truncate(path, n), 0);
+        sx_scrub_state_load(dir, &b);
+        assert_false(b.running);
+    }
+    util_remove(dir);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -426,6 +461,7 @@ int main(void)
         cmocka_unit_test(wrong_ids),       cmocka_unit_test(wrong_content),
         cmocka_unit_test(damaged_headers), cmocka_unit_test(wrong_pack_table),
         cmocka_unit_test(unreadable_area), cmocka_unit_test(one_block),
+        cmocka_unit_test(state_file),
     };
 
     sx_log_level_set((enum sx_log_level)-1); /* hundreds of errors are to be expected */

@@ -4,7 +4,7 @@ noinst_LTLIBRARIES += libsxsm.la
 libsxsm_la_SOURCES = \
 	fcgi/meta/command.h fcgi/meta/command.c fcgi/meta/names.c fcgi/meta/items.c fcgi/meta/entry.c \
 	fcgi/meta/query.h fcgi/meta/query.c fcgi/meta/query_users.c fcgi/meta/query_files.c \
-	fcgi/meta/query_list.c fcgi/meta/query_work.c fcgi/meta/query_space.c \
+	fcgi/meta/query_list.c fcgi/meta/query_work.c fcgi/meta/query_space.c fcgi/meta/query_hit.c \
 	fcgi/meta/sm/sm.h fcgi/meta/sm/sm_int.h fcgi/meta/sm/sm.c fcgi/meta/sm/schema.c \
 	fcgi/meta/sm/db.h fcgi/meta/sm/db.c fcgi/meta/sm/access.c fcgi/meta/sm/cluster.c \
 	fcgi/meta/sm/expire.c fcgi/meta/sm/users.c fcgi/meta/sm/volumes.c fcgi/meta/sm/content.c \
