@@ -49,7 +49,7 @@
 #define SX_FILE_SIZE_MAX (10ull << 40)
 #define SX_ENTRY_SIZE 36u                           /* entry of a block list: id, u32 length */
 #define SX_PART_ENTRIES_MAX 1500u                   /* entries in a command, in a part, in a page */
-#define SX_INLINE_MAX 8192u                         /* plain bytes of an inline file */
+#define SX_INLINE_MAX 4096u                         /* plain bytes of an inline file */
 #define SX_META_ITEMS_MAX 128u
 #define SX_META_KEY_MAX 256u
 #define SX_META_BYTES_MAX 65536u                    /* a value, and all keys and values together */

@@ -17,13 +17,14 @@ and compression, and with encryption (borg: repokey-blake2).  SX is one node on 
     sx-rev   versions are revisions of the same files (volume with --revisions); files that are gone stay
     cp       cp -a and sync, without history: the baseline
 
-Stored bytes are the sizes of all files of a repository; of a node: packs, index and metadata database.  Its consensus
-log and those of SQLite, which have a fixed size, stand apart.  CPU seconds are those of the client and of all processes of the
+Stored bytes are the sizes of all files of a repository; of a node: packs, index and metadata database.  What has a fixed size
+stands apart: the consensus log, SQLite's own logs, and the results of the last 15 minutes' commands.  CPU seconds are those of the client and of all processes of the
 node.  Memory is the client's peak; the node's is what its processes use in the end, shared pages counted once."""
 import argparse
 import glob
 import os
 import shutil
+import sqlite3
 import statistics
 import subprocess
 import sys
@@ -36,8 +37,18 @@ import cluster as lib  # noqa: E402
 from sxbench import MIB, machine, tree_cpu  # noqa: E402
 from tree import Tree  # noqa: E402
 
-LEASE_S = 60
+LEASE_S = 2 * 30  # what was uploaded is leased for one to two times lease_s
 SETTLED_S = 10  # the space is back when nothing more has come back for so long
+
+
+def database(path, tables=()):
+    """Bytes of a SQLite database's pages that are in use, its log included, and those of some tables."""
+    db = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+    one = lambda sql, *values: db.execute(sql, values).fetchone()[0] or 0
+    used = (one("PRAGMA page_count") - one("PRAGMA freelist_count")) * one("PRAGMA page_size")
+    part = sum(one("SELECT sum(pgsize) FROM dbstat WHERE name = ? AND aggregate = 1", t) for t in tables)
+    db.close()
+    return used, part
 
 
 class Cost:
@@ -198,8 +209,7 @@ class Sx:
 
     def __init__(self, work, tree):
         self.tree, self.last = tree, 0
-        self.cluster = lib.Cluster(f"bench-{self.name}", workers=16, reserved=8, size="64G",
-                                   settings={"lease_s": LEASE_S, "collect_interval_s": 5})
+        self.cluster = lib.Cluster(f"bench-{self.name}", workers=16, reserved=8, size="64G")
         self.cluster.__enter__()
         self.node = self.cluster.nodes[0]
         self.run("sxvol", "create", "--revisions", "16", "@t/bak")
@@ -241,7 +251,7 @@ class Sx:
         least, at = self.stored(), time.monotonic()
         spent = tree_cpu(roots)
         while time.monotonic() < at + SETTLED_S:
-            time.sleep(0.2)
+            time.sleep(0.5)
             now = self.stored()
             if now < least:
                 least, at, spent = now, time.monotonic(), tree_cpu(roots)
@@ -249,15 +259,18 @@ class Sx:
         return cost
 
     def stored(self):
-        d = self.node.dir
-        return sizes(f"{d}/store", ".pack") + sizes(f"{d}/store", ".db") + os.path.getsize(f"{d}/meta/group-0.db")
+        p = self.parts()
+        return (p["packs"] + p["index"] + p["metadata"]) * MIB
 
     def parts(self):
-        """Where the bytes are, in MiB.  The last two do not grow with the data."""
+        """Where the bytes are, in MiB.  Only the first three grow with the data."""
         d = self.node.dir
+        results = ("op", "sqlite_autoindex_op_1")  # of the commands of the last 15 minutes
+        meta, op = database(f"{d}/meta/group-0.db", results)
+        index = sum(database(db)[0] for db in glob.glob(f"{d}/store/**/*.db", recursive=True))
         logs = sizes(f"{d}/store", "-wal") + sizes(f"{d}/meta", "-wal")
-        return {"packs": sizes(f"{d}/store", ".pack") / MIB, "index": sizes(f"{d}/store", ".db") / MIB,
-                "metadata": os.path.getsize(f"{d}/meta/group-0.db") / MIB, "SQLite's logs": logs / MIB,
+        return {"packs": sizes(f"{d}/store", ".pack") / MIB, "index": index / MIB, "metadata": (meta - op) / MIB,
+                "results of commands": op / MIB, "SQLite's logs": logs / MIB,
                 "consensus log": sum(map(os.path.getsize, glob.glob(f"{d}/meta/wal/wal-*"))) / MIB}
 
     def memory(self):

@@ -42,7 +42,7 @@ struct totals {
 };
 
 static struct options o = { SX_CHUNK_MIN, SX_CHUNK_AVG, SX_CHUNK_MAX, 2, SX_CODEC_ZSTD, 0, 0, 0,
-                            8192 };
+                            4096 };
 static struct totals t;
 static struct sx_chunker chunker;
 static struct sx_block_ctx *ctx;

@@ -179,7 +179,7 @@ sxcp -q "$T/sizes/f4096" @t/vol/sizes/f4096
 want "the revision of an unchanged file" "$(sxls --json @t/vol/sizes/f4096)" "$rev"
 ok "C04 identical content is not sent again"
 
-for n in 0 5 8192 8193 3000000 20000000; do
+for n in 0 5 4096 4097 3000000 20000000; do
     head -c $n /dev/urandom >"$T/piped"
     cat "$T/piped" | sxcp -q - @t/vol/piped
     sxcp @t/vol/piped - | cmp - "$T/piped"

@@ -10,7 +10,7 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 from cluster import Cluster, need, say  # noqa: E402
 
-SIZES = [0, 1, 4095, 8191, 8192, 8193, 262143, 262144, 1 << 20, (1 << 20) + 1, (4 << 20) + 7, 20 << 20]
+SIZES = [0, 1, 4095, 4096, 4097, 8192, 262143, 262144, 1 << 20, (1 << 20) + 1, (4 << 20) + 7, 20 << 20]
 
 
 def make_tree(top):

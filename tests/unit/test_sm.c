@@ -126,7 +126,7 @@ static void test_put_refused(void **state)
     c = good;
     c.record = (struct sx_span){ (const uint8_t *)"r", 1 };
     EXPECT(&W, run_put("alice", &c), SX_EINVAL,
-           "an inline file has one entry of at most 8192 bytes");
+           "an inline file has one entry of at most 4096 bytes");
     c = good;
     c.meta = (struct sx_span){ (const uint8_t *)"\1\0\0\0", 4 };
     assert_int_equal(run_put("alice", &c), SX_EMALFORMED);
@@ -134,10 +134,10 @@ static void test_put_refused(void **state)
     EXPECT(&W, run_put("alice", &c), SX_EINVAL, "block list entry 0 has length 0");
     put_fill(&c, &entries, "vol", "p", 10, 1, (4u << 20) + 1);
     EXPECT(&W, run_put("alice", &c), SX_EINVAL, "block list entry 0 has length 4194305");
-    put_fill(&c, &entries, "vol", "p", 10, 1, 8193);
+    put_fill(&c, &entries, "vol", "p", 10, 1, 4097);
     c.record = (struct sx_span){ (const uint8_t *)"r", 1 };
     EXPECT(&W, run_put("alice", &c), SX_EINVAL,
-           "an inline file has one entry of at most 8192 bytes");
+           "an inline file has one entry of at most 4096 bytes");
     assert_int_equal(world_volume(&W, "vol").files, 0);
     sx_buf_fini(&entries);
 }
