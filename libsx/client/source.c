@@ -66,8 +66,10 @@ static bool file_room(struct up *u, uint64_t whole)
 {
     SX_AUTO_LOCK(&u->lock);
 
-    while (!u->x.stop && crowded(u, whole))
+    while (!u->x.stop && crowded(u, whole)) {
+        up_gather_flush(u, &u->to_hash);
         pthread_cond_wait(&u->room, &u->lock);
+    }
     if (u->x.stop)
         return false;
     u->files_open++;
@@ -201,24 +203,9 @@ static int check_unmoved(int fd, const struct stat *before, uint64_t size, struc
 
     if (fstat(fd, &now))
         return sx_err_errno(e, errno, "stat");
-    if (size != (uint64_t)now.st_size || now.st_size != before->st_size ||
-        now.st_mtim.tv_sec != before->st_mtim.tv_sec ||
-        now.st_mtim.tv_nsec != before->st_mtim.tv_nsec)
+    if (size != (uint64_t)now.st_size || !up_same_state(before, &now))
         return sx_err_set(e, SX_ECONFLICT, "changed while it was read; copy it again");
     return 0;
-}
-
-static int read_whole(struct up_file *f, int fd, struct sx_err *e)
-{
-    size_t want = (size_t)f->st.st_size;
-    ssize_t n;
-
-    f->content = sx_malloc(want + 1);
-    n = read_full(fd, f->content, want + 1);
-    if (n < 0)
-        return sx_err_errno(e, errno, "read");
-    f->size = (uint64_t)n;
-    return check_unmoved(fd, &f->st, f->size, e);
 }
 
 /* Hands over all chunks that are certain; gives how many bytes were taken. */
@@ -298,24 +285,43 @@ static void read_stream(struct up_file *f, int fd)
     stream_over(f, &e);
 }
 
-static void handle_regular(struct source *s, int fd, const char *local, const char *dest,
-                           const struct stat *st)
+static void whole_file(struct source *s, const char *local, const char *dest,
+                       const struct stat *st, bool follow)
 {
     struct up *u = s->u;
-    bool whole = st->st_size <= (off_t)UP_WHOLE_MAX;
-    struct sx_err e = SX_ERR_INIT;
+    uint64_t size = (uint64_t)st->st_size;
     struct up_file *f;
 
-    if (!file_room(u, whole ? (uint64_t)st->st_size : 0))
+    if (!file_room(u, size))
         return;
-    f = file_new(u, local, dest, st, whole);
-    u->x.bytes_known += (uint64_t)st->st_size;
-    if (whole) {
-        if (read_whole(f, fd, &e))
-            up_file_fail(f, &e);
-        up_whole_add(f);
+    f = file_new(u, local, dest, st, true);
+    f->held = size;
+    f->follow = follow;
+    u->x.bytes_known += size;
+    up_gather_add(&u->to_hash, f);
+}
+
+static void long_file(struct source *s, const char *local, const char *dest, bool follow)
+{
+    struct up *u = s->u;
+    struct sx_err e = SX_ERR_INIT;
+    SX_AUTO_CLOSE int fd = up_open(local, follow, &e);
+    struct up_file *f;
+    struct stat st;
+
+    if (fd >= 0 && fstat(fd, &st))
+        sx_err_errno(&e, errno, "stat");
+    else if (fd >= 0 && !S_ISREG(st.st_mode))
+        sx_err_set(&e, SX_EUNSUPPORTED, "is not a regular file");
+    if (e.code != SX_OK) {
+        source_note(s, SX_NOTE_FAILED, local, 0, &e);
         return;
     }
+    up_gather_flush(u, &u->to_hash);
+    if (!file_room(u, 0))
+        return;
+    f = file_new(u, local, dest, &st, false);
+    u->x.bytes_known += (uint64_t)st.st_size;
     f->fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
     f->seekable = f->fd >= 0;
     posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL);
@@ -338,7 +344,6 @@ static bool unchanged(struct source *s, const char *local, const char *dest, con
 
 void source_file(struct source *s, const char *local, const char *dest, bool follow)
 {
-    SX_AUTO_CLOSE int fd = -1;
     struct sx_err e = SX_ERR_INIT;
     struct stat st;
 
@@ -346,10 +351,7 @@ void source_file(struct source *s, const char *local, const char *dest, bool fol
         source_note(s, SX_NOTE_FAILED, local, 0, &e);
         return;
     }
-    if (stat(local, &st) == 0 && S_ISREG(st.st_mode) && unchanged(s, local, dest, &st))
-        return;
-    fd = open(local, O_RDONLY | O_CLOEXEC | O_NONBLOCK | (follow ? 0 : O_NOFOLLOW));
-    if (fd < 0 || fstat(fd, &st)) {
+    if (follow ? stat(local, &st) : lstat(local, &st)) {
         sx_err_set(&e, errno == EACCES ? SX_EACCESS : errno == ENOENT ? SX_ENOTFOUND : SX_EIO, "%s",
                    strerror(errno));
         source_note(s, SX_NOTE_FAILED, local, 0, &e);
@@ -360,7 +362,12 @@ void source_file(struct source *s, const char *local, const char *dest, bool fol
         source_note(s, SX_NOTE_SKIPPED, local, 0, &e);
         return;
     }
-    handle_regular(s, fd, local, dest, &st);
+    if (unchanged(s, local, dest, &st))
+        return;
+    if (st.st_size <= (off_t)UP_WHOLE_MAX)
+        whole_file(s, local, dest, &st, follow);
+    else
+        long_file(s, local, dest, follow);
 }
 
 /* ---- Pipes --------------------------------------------------------------------------------- */
@@ -373,7 +380,7 @@ static void pipe_whole(struct up_file *f, struct up_slab *s, size_t n)
     f->content = sx_malloc(n + 1);
     memcpy(f->content, s->data, n);
     up_slab_release(f->u, s);
-    up_whole_add(f);
+    up_gather_add(&f->u->to_hash, f);
 }
 
 void source_fd(struct source *s, int fd, const char *name, const char *dest)
@@ -442,6 +449,7 @@ void *up_source_run(void *arg)
         one_item(&s);
     }
     compare_end(&s);
+    up_gather_flush(u, &u->to_hash);
     sx_work_post(u->x.work, &u->source_end);
     return NULL;
 }

@@ -117,7 +117,7 @@ static void file_free(struct up_file *f)
         give_up_upload(f);
     pthread_mutex_lock(&u->lock);
     if (f->whole)
-        u->whole_bytes -= (uint64_t)f->st.st_size;
+        u->whole_bytes -= f->held;
     u->files_open--;
     pthread_cond_signal(&u->room);
     pthread_mutex_unlock(&u->lock);
@@ -211,6 +211,7 @@ static void drain(struct up *u)
     struct up_chunk *c;
 
     sx_cluster_stop(u->x.k);
+    up_gather_flush(u, &u->to_encode);
     while ((c = up_chunks_take(&u->to_ask)) || (c = up_chunks_take(&u->missing))) {
         struct up_file *f = c->file;
 
@@ -302,6 +303,10 @@ int sx_upload(struct sx_cluster *k, const char *volume, const struct up_source_i
     up_chunks_init(&u.to_ask);
     up_chunks_init(&u.missing);
     u.ready_tail = &u.ready;
+    u.to_hash.work = up_whole_hash;
+    u.to_hash.done = up_whole_hashed;
+    u.to_encode.work = up_whole_encode;
+    u.to_encode.done = up_whole_encoded;
     u.known = sx_calloc(UP_KNOWN, sizeof *u.known);
     u.source_end.done = source_ended;
     sx_assert(pthread_create(&u.source, NULL, up_source_run, &u) == 0);

@@ -3,8 +3,8 @@
  * Uploads.
  *
  *   source thread        worker threads             caller's thread, with the network
- *   walk, compare,  ──►  whole file: cut, hash  ──► have (many ids at once) ──► missing? ─► encode ─► POST of many files
- *   read             └►  chunk: hash            ──► have ──► missing? ─► batch: encode ─► blocks ─► parts, PUT
+ *   walk, compare,  ──►  whole file: read, hash ──► have (many ids at once) ──► missing? ─► encode ─► POST of many files
+ *   read long files  └►  chunk: hash            ──► have ──► missing? ─► batch: encode ─► blocks ─► parts, PUT
  *
  * A *whole* file is at most UP_WHOLE_MAX long and stays in memory until it is committed; up to
  * UP_PUT_FILES of them are one request, and one more for `have`. A *stream* is anything longer or of unknown length: it passes
@@ -29,6 +29,8 @@
 #define UP_WHOLE_MAX (1u << 20)
 #define UP_WHOLE_BUDGET (24u << 20)
 #define UP_FILES 1024
+#define UP_GROUP_FILES 16 /* for a worker at a time */
+#define UP_GROUP_BYTES (512u << 10)
 #define UP_PUTS 4
 #define UP_PUT_FILES 128
 #define UP_PUT_MS 10
@@ -87,7 +89,7 @@ struct up_part {
 };
 
 struct up_file {
-    struct sx_job job;
+    struct sx_job job; /* streams */
     struct up_file *next;
     struct up *u;
     char *name;  /* as the user knows it */
@@ -102,6 +104,8 @@ struct up_file {
     struct sx_buf head, answer;
     /* Whole files. */
     bool whole;
+    bool follow;        /* a symbolic link at its end */
+    uint64_t held;      /* counted in whole_bytes */
     uint8_t *content;
     struct up_chunk *chunks;
     size_t n_chunks, n_asked; /* asked: answers to come */
@@ -126,6 +130,15 @@ struct up_file {
     uint64_t alive;     /* chunks not yet let go */
     bool listed;        /* among the streams */
     struct up_file *next_stream;
+};
+
+struct up_group;
+
+/* Files that wait until there are enough for a worker. */
+struct up_gather {
+    struct up_group *open; /* NULL: none waits */
+    void (*work)(struct up_file *f, struct sx_worker *w);
+    void (*done)(struct up_file *f);
 };
 
 struct up_batch {
@@ -197,6 +210,7 @@ struct up {
     uint64_t whole_bytes;
     unsigned files_open;
     struct up_page page;
+    struct up_gather to_hash; /* the source thread's */
     pthread_t source;
     uint64_t source_offset; /* the source thread's: of the next chunk in its stream */
     struct sx_job source_end;
@@ -204,7 +218,8 @@ struct up {
     /* The caller's thread's own. */
     struct up_chunks to_ask, missing;
     uint64_t ask_since_ms;
-    atomic_uint hashing; /* files and chunks given to the workers to hash */
+    struct up_gather to_encode;
+    atomic_uint working; /* files and chunks given to the workers, or gathered for them */
     unsigned asks, batches_out, batches_made, puts;
     struct up_batch *free_batches;
     struct up_file *ready, **ready_tail; /* whole files to be committed */
@@ -238,10 +253,21 @@ void up_ask(struct up *u, struct up_chunk *c);
 void up_flush(struct up *u);
 
 /* up_whole.c */
-void up_whole_add(struct up_file *f); /* source thread: hands over the file with its content */
+void up_whole_hash(struct up_file *f, struct sx_worker *w);   /* worker: reads, cuts, hashes */
+void up_whole_hashed(struct up_file *f);
+void up_whole_encode(struct up_file *f, struct sx_worker *w); /* worker: what is missing */
+void up_whole_encoded(struct up_file *f);
 void up_whole_answered(struct up_chunk *c, uint64_t lease);
 /* The cluster's answer for a file: stored (SX_OK), or why not. */
 void up_whole_end(struct up_file *f, const struct sx_err *why);
+
+/* up_group.c */
+void up_gather_add(struct up_gather *k, struct up_file *f); /* gives them to a worker if enough */
+void up_gather_flush(struct up *u, struct up_gather *k);    /* or not enough */
+/* Opens for reading, without waiting for the writer of a pipe; -1 with an error. */
+int up_open(const char *local, bool follow, struct sx_err *e);
+bool up_same_state(const struct stat *a, const struct stat *b); /* size and time of change */
+int up_read_whole(struct up_file *f, struct sx_err *e);         /* worker */
 
 /* up_put.c */
 void up_put_ready(struct up_file *f);         /* to be sent */

@@ -125,7 +125,7 @@ static bool ask_due(const struct up *u)
 {
     if (!u->to_ask.head || u->asks >= UP_ASKS)
         return false;
-    return u->to_ask.n >= UP_ASK_IDS || u->hashing == 0 ||
+    return u->to_ask.n >= UP_ASK_IDS || u->working == 0 ||
            sx_mono_ms() - u->ask_since_ms >= UP_ASK_MS;
 }
 
@@ -286,7 +286,7 @@ static bool batch_due(const struct up *u)
     if (!u->missing.head)
         return false;
     return u->missing.bytes >= u->x.batch_bytes ||
-           (u->hashing == 0 && u->asks == 0 && !u->to_ask.head);
+           (u->working == 0 && u->asks == 0 && !u->to_ask.head);
 }
 
 static bool batch_start(struct up *u)
@@ -315,6 +315,7 @@ static bool batch_start(struct up *u)
 
 void up_flush(struct up *u)
 {
+    up_gather_flush(u, &u->to_encode);
     while (ask_due(u))
         ask_send(u);
     while (batch_due(u) && batch_start(u))

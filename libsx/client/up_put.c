@@ -197,7 +197,7 @@ bool up_put_room(const struct up *u)
 /* Nothing that is under way will be ready soon. */
 static bool last_ones(const struct up *u)
 {
-    return u->source_ended && u->hashing == 0 && u->asks == 0 && !u->to_ask.head;
+    return u->source_ended && u->working == 0 && u->asks == 0 && !u->to_ask.head;
 }
 
 static bool put_due(const struct up *u)

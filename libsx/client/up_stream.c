@@ -89,7 +89,7 @@ static void chunk_hashed(struct sx_job *j)
     struct up_part *p;
     uint64_t i = c->index % UP_PART_ENTRIES;
 
-    f->u->hashing--;
+    f->u->working--;
     list_stream(f);
     f->alive++;
     f->hashed++;
@@ -113,7 +113,7 @@ void up_stream_chunk(struct up_chunk *c)
 {
     c->job.run = chunk_hash;
     c->job.done = chunk_hashed;
-    c->file->u->hashing++;
+    c->file->u->working++;
     sx_work_add(c->file->u->x.work, &c->job);
 }
 

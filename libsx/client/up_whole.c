@@ -48,12 +48,16 @@ static void encode_chunk(struct up_file *f, struct up_chunk *c, struct sx_worker
     f->n_records++;
 }
 
-static void whole_hash(struct sx_job *j, struct sx_worker *w)
+/* What comes from a pipe has its content already. */
+void up_whole_hash(struct up_file *f, struct sx_worker *w)
 {
-    struct up_file *f = (struct up_file *)j;
     struct sx_err e = SX_ERR_INIT;
     uint8_t digest[SX_SHA256];
 
+    if (!f->content && up_read_whole(f, &e)) {
+        up_file_fail(f, &e);
+        return;
+    }
     f->is_inline = f->size > 0 && f->size <= f->u->x.k->inline_max;
     cut_and_hash(f, w, &e);
     sx_sha256(digest, f->entries.data ? (const void *)f->entries.data : "", f->entries.len);
@@ -75,11 +79,8 @@ static void ask_all(struct up_file *f)
         up_ask(f->u, &f->chunks[i]);
 }
 
-static void whole_hashed(struct sx_job *j)
+void up_whole_hashed(struct up_file *f)
 {
-    struct up_file *f = (struct up_file *)j;
-
-    f->u->hashing--;
     if (f->u->x.stop)
         up_file_fail(f, &f->u->x.err);
     if (f->failed)
@@ -90,17 +91,8 @@ static void whole_hashed(struct sx_job *j)
         ask_all(f);
 }
 
-void up_whole_add(struct up_file *f)
+void up_whole_encode(struct up_file *f, struct sx_worker *w)
 {
-    f->job.run = whole_hash;
-    f->job.done = whole_hashed;
-    f->u->hashing++;
-    sx_work_add(f->u->x.work, &f->job);
-}
-
-static void whole_encode(struct sx_job *j, struct sx_worker *w)
-{
-    struct up_file *f = (struct up_file *)j;
     struct sx_err e = SX_ERR_INIT;
 
     sx_buf_reset(&f->records);
@@ -112,10 +104,8 @@ static void whole_encode(struct sx_job *j, struct sx_worker *w)
         up_file_fail(f, &e);
 }
 
-static void whole_encoded(struct sx_job *j)
+void up_whole_encoded(struct up_file *f)
 {
-    struct up_file *f = (struct up_file *)j;
-
     if (f->u->x.stop)
         up_file_fail(f, &f->u->x.err);
     if (f->failed)
@@ -137,9 +127,7 @@ void up_whole_answered(struct up_chunk *c, uint64_t lease)
     if (f->failed) {
         up_file_release(f);
     } else if (f->any_missing) {
-        f->job.run = whole_encode;
-        f->job.done = whole_encoded;
-        sx_work_add(f->u->x.work, &f->job);
+        up_gather_add(&f->u->to_encode, f);
     } else {
         up_put_ready(f);
     }

@@ -64,11 +64,16 @@ static void fail(struct walk *w, const char *local, int errnum)
     source_note(w->s, SX_NOTE_FAILED, local, 0, &e);
 }
 
-/* What a name is: 'd', 'f', or 0 if it is left out (and noted). */
-static char kind_of(struct walk *w, const char *local, struct stat *st)
+/* What a name is: 'd', 'f', or 0 if it is left out (and noted).  What the directory says of it
+ * spares most files a look of their own. */
+static char kind_of(struct walk *w, const char *local, unsigned char type, struct stat *st)
 {
     const struct sx_copy_options *o = w->s->u->x.o;
 
+    if (type == DT_REG)
+        return 'f';
+    if (type == DT_DIR && !o->one_file_system)
+        return 'd';
     if (lstat(local, st)) {
         fail(w, local, errno);
         return 0;
@@ -91,12 +96,12 @@ static char kind_of(struct walk *w, const char *local, struct stat *st)
     return 0;
 }
 
-static void add_name(struct walk *w, struct names *l, const char *name)
+static void add_name(struct walk *w, struct names *l, const char *name, unsigned char type)
 {
     SX_AUTO_FREE char *local = sx_asprintf("%s%s", sx_buf_cstr(&w->local), name);
     const char *rel = local + w->root_len;
     struct stat st;
-    char kind = kind_of(w, local, &st);
+    char kind = kind_of(w, local, type, &st);
 
     if (!kind)
         return;
@@ -127,7 +132,7 @@ static int read_names(struct walk *w, struct names *l)
     }
     while ((de = readdir(d)))
         if (strcmp(de->d_name, ".") && strcmp(de->d_name, ".."))
-            add_name(w, l, de->d_name);
+            add_name(w, l, de->d_name, de->d_type);
     closedir(d);
     if (l->n)
         qsort(l->list, l->n, sizeof *l->list, by_text);
