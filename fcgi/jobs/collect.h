@@ -63,6 +63,15 @@ void sx_collect_add_all(struct sx_collect *c);
 void sx_collect_wake(struct sx_collect *c);
 bool sx_collect_waits(const struct sx_collect *c);
 
+#define SX_COLLECT_GROUPS_MAX 64u
+
+/* What is to be looked at, and for each group the last command whose drops are in it.  Without the
+ * file, or with a damaged one, it is everything.  The file need not survive a crash of the machine:
+ * an older one makes more to look at. */
+void sx_collect_load(struct sx_collect *c, const char *path, uint64_t *dropped, unsigned groups);
+void sx_collect_save(const struct sx_collect *c, const char *path, const uint64_t *dropped,
+                     unsigned groups);
+
 /* Looks at the next page.  *more false: there was nothing in todo. */
 int sx_collect_page(struct sx_store *s, const struct sx_collect_meta *m, struct sx_collect *c,
                     bool *more, struct sx_err *e) SX_MUST_CHECK;

@@ -18,10 +18,7 @@
  */
 #include "fcgi/jobs/collector.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "fcgi/jobs/collect.h"
 #include "fcgi/jobs/counters.h"
@@ -33,7 +30,6 @@
 #include "libsx/base/clock.h"
 #include "libsx/base/log.h"
 #include "libsx/base/mem.h"
-#include "libsx/base/wire.h"
 #include "libsx/crypt/crypt.h"
 
 #define POLL_MS 200
@@ -45,12 +41,9 @@
 #define PAUSE_DIV 4                   /* pause after a step: its duration / 4 */
 #define PAUSE_MAX_MS 100
 #define COMPACT_BYTES (64ull << 20)   /* copied between two looks at whether to stop */
-#define GROUPS_MAX 64u
-
-#define STATE_MAGIC "SXC1"
-#define STATE_HEAD 8
-#define STATE_BITS (SX_ID_PREFIXES / 8)
-#define STATE_MAX (STATE_HEAD + 8 * GROUPS_MAX + STATE_BITS + 4)
+#define IDLE_MS 10000                 /* nothing was put for so long: compaction is thorough */
+#define SHORT_DIV 20                  /* or when less than such a part of the space is free */
+#define REST 20                       /* compaction that found nothing rests so long as it took, times this */
 
 /* What a sweep saw, to know whether another is worth it. */
 struct seen {
@@ -65,6 +58,14 @@ struct sweep {
     uint64_t next_ms;
 };
 
+/* There may be something to compact, until a thorough round has ended. */
+struct compacting {
+    bool wanted;
+    uint64_t used;    /* by the packs, after the last round */
+    uint64_t idle_ms; /* since when it has not grown */
+    uint64_t next_ms;
+};
+
 struct collector {
     const struct sx_node_conf *conf;
     struct sx_proc proc;
@@ -73,11 +74,11 @@ struct collector {
     struct sx_buf command, result;
     struct sx_collector_counters count;
     struct sx_collect work;
-    uint64_t dropped[GROUPS_MAX]; /* last command of each group whose drops are in `work` */
+    uint64_t dropped[SX_COLLECT_GROUPS_MAX]; /* last command of each group whose drops are in `work` */
     uint64_t applied;             /* when these were read */
     uint64_t epoch, epoch_ms;     /* the epoch, and when it was seen first (monotonic) */
     struct sweep sweep;
-    bool compact;                 /* there may be something to compact */
+    struct compacting compacting;
     uint64_t deleted;             /* of work.deleted, what has been told */
     struct sx_scrub *scrub;
     char *state;
@@ -140,56 +141,6 @@ static int referenced(void *ctx, const struct sx_id *ids, size_t n, uint8_t *yes
             yes[i] |= here[i];
     }
     return 0;
-}
-
-/* ---- the state in a file ---- */
-
-static size_t state_size(void)
-{
-    return STATE_HEAD + 8 * sx_meta_groups() + STATE_BITS + 4;
-}
-
-static bool state_good(const struct sx_buf *b)
-{
-    const size_t body = state_size() - 4;
-
-    return b->len == body + 4 && memcmp(b->data, STATE_MAGIC, 4) == 0 &&
-           sx_get_u32(b->data + 4) == sx_meta_groups() &&
-           sx_get_u32(b->data + body) == sx_crc32c(0, b->data, body);
-}
-
-/* Without the file, or with a damaged one, everything is to be looked at. */
-static void state_load(struct collector *c)
-{
-    SX_AUTO(sx_buf) struct sx_buf b = SX_BUF_INIT;
-    const uint8_t *p;
-
-    if (sx_io_read_file(&sx_io_posix, c->state, STATE_MAX, &b, NULL) || !state_good(&b)) {
-        sx_collect_add_all(&c->work);
-        return;
-    }
-    p = b.data + STATE_HEAD;
-    for (unsigned g = 0; g < sx_meta_groups(); g++, p += 8)
-        c->dropped[g] = sx_get_u64(p);
-    sx_collect_add(&c->work, p);
-}
-
-/* It need not survive a crash of the machine: if it is older or damaged, more is looked at. */
-static void state_save(struct collector *c)
-{
-    uint8_t b[STATE_MAX], *p = b + STATE_HEAD;
-    SX_AUTO_CLOSE int fd = open(c->state, O_WRONLY | O_CREAT | O_CLOEXEC, 0640);
-    const size_t size = state_size();
-
-    memcpy(b, STATE_MAGIC, 4);
-    sx_put_u32(b + 4, sx_meta_groups());
-    for (unsigned g = 0; g < sx_meta_groups(); g++, p += 8)
-        sx_put_u64(p, c->dropped[g]);
-    for (size_t i = 0; i < STATE_BITS; i++)
-        p[i] = c->work.todo[i] | c->work.waiting[i];
-    sx_put_u32(b + size - 4, sx_crc32c(0, b, size - 4));
-    if (fd < 0 || pwrite(fd, b, size, 0) != (ssize_t)size || ftruncate(fd, (off_t)size))
-        sx_warn("%s: %s", c->state, strerror(errno));
 }
 
 /* ---- what there is to do ---- */
@@ -307,7 +258,7 @@ static void sweep_end(struct collector *c)
     c->sweep.last.valid = true;
     if (took * SHARE > interval_ms(c))
         c->sweep.next_ms = c->sweep.now.at_ms + took * SHARE;
-    c->compact = true;
+    c->compacting.wanted = true;
     c->count.sweeps++;
 }
 
@@ -337,7 +288,7 @@ static void tell(struct collector *c)
     if (n)
         sx_info("%llu blocks deleted, %llu not referenced and still leased", (unsigned long long)n,
                 (unsigned long long)c->work.pending);
-    c->compact = c->compact || n;
+    c->compacting.wanted = c->compacting.wanted || n;
     c->deleted = c->work.deleted;
     c->count.deleted = c->work.deleted;
     c->count.pending = c->work.pending;
@@ -358,13 +309,13 @@ static int collect(struct collector *c, uint64_t until_ms, bool *stopped, struct
         if (!more)
             break;
         if (++pages % SAVE_PAGES == 0)
-            state_save(c);
+            sx_collect_save(&c->work, c->state, c->dropped, sx_meta_groups());
         *stopped = pause_after(c, began);
         if (sx_mono_ms() >= until_ms)
             break;
     }
     if (pages)
-        state_save(c);
+        sx_collect_save(&c->work, c->state, c->dropped, sx_meta_groups());
     if (!more) {
         tell(c);
         if (c->sweep.running)
@@ -373,19 +324,41 @@ static int collect(struct collector *c, uint64_t until_ms, bool *stopped, struct
     return 0;
 }
 
+/* Thorough compaction copies several bytes for one that it frees: only while nobody puts anything, or
+ * if space is short. */
+static bool may_be_thorough(struct collector *c, const struct sx_store_stats *st)
+{
+    uint64_t now = sx_mono_ms();
+
+    if (st->used > c->compacting.used)
+        c->compacting.idle_ms = now;
+    return now - c->compacting.idle_ms >= IDLE_MS || st->free < st->capacity / SHORT_DIV;
+}
+
 static int compact(struct collector *c, bool *stopped, struct sx_err *e)
 {
-    struct sx_store_compaction done = { .more = true };
+    struct sx_store_compaction done = { 0 };
     uint64_t began = sx_mono_ms();
+    struct sx_store_stats st;
+    bool thorough;
 
-    if (sx_store_compact(c->store, COMPACT_BYTES, &done, e))
+    if (began < c->compacting.next_ms)
+        return 0;
+    if (sx_store_stats(c->store, &st, e))
         return -1;
+    thorough = may_be_thorough(c, &st);
+    if (sx_store_compact(c->store, thorough, COMPACT_BYTES, &done, e) ||
+        sx_store_stats(c->store, &st, e))
+        return -1;
+    c->compacting.used = st.used;
+    c->compacting.wanted = done.more || !thorough;
+    if (!done.more)
+        c->compacting.next_ms = began + (sx_mono_ms() - began) * REST;
     c->count.freed += done.freed;
     if (done.packs)
         sx_info("%llu packs removed, %llu bytes given back, %llu copied",
                 (unsigned long long)done.packs, (unsigned long long)done.freed,
                 (unsigned long long)done.copied);
-    c->compact = done.more;
     *stopped = pause_after(c, began);
     return 0;
 }
@@ -396,7 +369,7 @@ static int work(struct collector *c, bool *stopped, struct sx_err *e)
 
     if (look(c, e) || collect(c, began + LOOK_MS, stopped, e))
         return -1;
-    return c->compact && !*stopped ? compact(c, stopped, e) : 0;
+    return c->compacting.wanted && !*stopped ? compact(c, stopped, e) : 0;
 }
 
 /* ---- the process ---- */
@@ -405,7 +378,7 @@ static int start(struct collector *c, int stop_fd, struct sx_err *e)
 {
     SX_AUTO_FREE char *run = sx_asprintf("%s/run", c->conf->dir);
 
-    sx_assert(sx_meta_groups() <= GROUPS_MAX);
+    sx_assert(sx_meta_groups() <= SX_COLLECT_GROUPS_MAX);
     if (sx_io_mkdirs(run, e) ||
         sx_proc_init(&c->proc, c->conf->dir, SX_COLLECTOR_POKE, stop_fd, e) ||
         sx_store_open_node(c->conf->dir, &c->store, e))
@@ -414,8 +387,8 @@ static int start(struct collector *c, int stop_fd, struct sx_err *e)
     c->meta = sx_meta_new(c->conf->dir);
     c->scrub = sx_scrub_new(c->conf, c->store, c->meta);
     c->sweep.next_ms = sx_mono_ms() + interval_ms(c);
-    c->compact = true;
-    state_load(c);
+    c->compacting.wanted = true;
+    sx_collect_load(&c->work, c->state, c->dropped, sx_meta_groups());
     sx_collector_publish(c->conf->dir, &c->count);
     return 0;
 }

@@ -2,7 +2,7 @@
 # The garbage collector, the block transfer manager and its queue.
 noinst_LTLIBRARIES += libsxmovers.la
 libsxmovers_la_SOURCES = \
-	fcgi/jobs/collect.h fcgi/jobs/collect.c fcgi/jobs/collector.c \
+	fcgi/jobs/collect.h fcgi/jobs/collect.c fcgi/jobs/collect_state.c fcgi/jobs/collector.c \
 	fcgi/jobs/scrub.h fcgi/jobs/scrub.c \
 	fcgi/jobs/transfer_int.h fcgi/jobs/transfer.c fcgi/jobs/push.c fcgi/jobs/fetch.c
 EXTRA_DIST += fcgi/jobs/README.md

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
  * Giving dead space back.  A pack's dead bytes are its size less its header and the live bytes that
- * the shards count for it.  A pack that is wholly dead is removed; of one that is half dead the
- * live records are copied to another pack first:
+ * the shards count for it.  Packs that are wholly dead are removed, many with one sync of the
+ * index.  Of others, the one with the largest dead share first, the live records are copied to
+ * another pack first: always of those that are half dead; if it may be thorough, of more, until at
+ * most a tenth of the device is dead.
  *
  *   1. take the pack's lock and seal it;
  *   2. copy records whose index row points here, a few MiB at a time: append, fdatasync, then
@@ -12,10 +14,13 @@
  *   5. drop the table's row, cut the file to nothing (other processes may have it open), unlink it.
  *
  * A crash leaves a pack that is wholly dead, or both copies; nothing is lost.  Copying may use the
- * reserve that puts must leave free.
+ * reserve that puts must leave free; a pack whose live part has no room on the disk waits for those
+ * with less.
  */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <sys/statvfs.h>
 
 #include "fcgi/store/device_int.h"
 #include "libsx/base/log.h"
@@ -23,7 +28,11 @@
 
 #define COPY_BYTES (8u << 20)        /* records copied with one fdatasync */
 #define COPY_RECORDS 1024u
-#define OPEN_DEAD_MIN (1u << 20)     /* an open pack with less dead space is left to fill up */
+#define OPEN_DEAD_MIN (1u << 20)     /* an open pack with less dead space is left to fill up, */
+#define OPEN_DEAD_LEAST (64u << 10)  /* or with that little if it may be thorough */
+#define REST_DIV 10u                 /* thorough: at most such a part of the device stays dead */
+#define AT_ONCE 32u                  /* packs removed with one sync of the index */
+#define ROOM (8u << 20)              /* for the index, beside what is copied */
 
 struct copy {
     struct sx_buf data;
@@ -46,16 +55,6 @@ static int live_bytes(struct sx_device *d, uint64_t pack, uint64_t *live, uint64
         *blocks += u.blocks;
     }
     return 0;
-}
-
-static bool worth_it(const struct sx_pack_row *row, uint64_t live)
-{
-    uint64_t body = row->size > SX_PACK_HEADER ? row->size - SX_PACK_HEADER : 0;
-    uint64_t dead = body > live ? body - live : 0;
-
-    if (row->state == SX_PACK_OPEN)
-        return body && (live == 0 || (dead >= OPEN_DEAD_MIN && dead * 2 >= body));
-    return live == 0 || dead * 2 >= body;
 }
 
 /* ---- copying ---- */
@@ -218,55 +217,62 @@ static int remove_pack(struct sx_device *d, struct sx_claim *c, struct sx_err *e
     return 0;
 }
 
-/* With the pack's lock held and its row read under it. */
-static int compact_claimed(struct sx_device *d, struct sx_claim *c, struct sx_pack_row *row,
-                           struct sx_store_compaction *done, struct sx_err *e)
-{
-    uint64_t live, blocks, copied = done->copied;
-    bool whole;
+/* ---- which packs ---- */
 
-    if (live_bytes(d, c->number, &live, &blocks, e))
-        return -1;
-    row->size = c->size;
-    if (!worth_it(row, live))
-        return 0;
-    if (row->state == SX_PACK_OPEN &&
-        sx_packs_set(&d->packs, c->number, SX_PACK_SEALED, c->size, false, e))
-        return -1;
-    if (blocks && (copy_live(d, c, done, e) || lose_rest(d, c->number, e)))
-        return -1;
-    if (sx_device_checkpoint(d, &whole, e))
-        return -1;
-    if (!whole) /* a long read is going on: next time */
-        return 0;
-    if (remove_pack(d, c, e))
-        return -1;
-    copied = done->copied - copied;
-    done->packs++;
-    done->freed += c->size > copied ? c->size - copied : 0;
-    return 0;
-}
-
-static int compact_pack(struct sx_device *d, uint64_t number, struct sx_store_compaction *done,
-                        struct sx_err *e)
-{
-    struct sx_claim c = { 0 };
+struct pack {
     struct sx_pack_row row;
-    bool got, found;
-    int r;
+    uint64_t live, body;
+    bool looked_at;
+};
 
-    if (sx_pack_try(d, number, &c, &got, e) || !got)
-        return got ? -1 : 0;
-    r = sx_packs_get(&d->packs, number, &row, &found, e);
-    if (!r && found)
-        r = compact_claimed(d, &c, &row, done, e);
-    sx_pack_release(d, &c);
-    return r ? sx_err_wrap(e, "compact pack %llu", (unsigned long long)number) : 0;
+/* A look at the device: its packs, most dead first, and its sums. */
+struct plan {
+    struct pack *packs;
+    size_t n;
+    uint64_t used, dead;
+    bool thorough;
+};
+
+static void plan_fini(struct plan *p)
+{
+    free(p->packs);
 }
 
-/* live[i] = live bytes of rows[i], which are in order of their numbers. */
-static int all_live(struct sx_device *d, const struct sx_pack_row *rows, size_t n, uint64_t *live,
-                    struct sx_err *e)
+static uint64_t dead_of(const struct pack *p)
+{
+    return p->body > p->live ? p->body - p->live : 0;
+}
+
+/* In millionths of the pack. */
+static uint64_t dead_share(const struct pack *p)
+{
+    return p->body ? dead_of(p) * 1000000 / p->body : 0;
+}
+
+static int most_dead_first(const void *a, const void *b)
+{
+    const struct pack *x = a, *y = b;
+    uint64_t l = dead_share(x), r = dead_share(y);
+
+    if ((x->live == 0) != (y->live == 0))
+        return x->live == 0 ? -1 : 1;
+    return l < r ? 1 : l > r ? -1 : 0;
+}
+
+static bool worth_it(const struct plan *plan, const struct pack *p)
+{
+    uint64_t dead = dead_of(p), least = plan->thorough ? OPEN_DEAD_LEAST : OPEN_DEAD_MIN;
+
+    if (p->live == 0)
+        return p->body > 0 || p->row.state != SX_PACK_OPEN;
+    if (p->row.state == SX_PACK_OPEN && dead < least)
+        return false;
+    return dead * 2 >= p->body || (plan->thorough && dead * REST_DIV >= p->body &&
+                                   plan->dead * REST_DIV > plan->used);
+}
+
+/* Live bytes of the packs, which are in order of their numbers. */
+static int count_live(struct sx_device *d, struct pack *packs, size_t n, struct sx_err *e)
 {
     for (unsigned i = 0; i < SX_SHARDS; i++) {
         sqlite3_stmt *st = d->shard[i].q[SX_Q_USAGE_ALL];
@@ -274,12 +280,12 @@ static int all_live(struct sx_device *d, const struct sx_pack_row *rows, size_t 
         int r;
 
         while ((r = sx_db_step(st, e)) == 1) {
-            uint64_t pack = (uint64_t)sqlite3_column_int64(st, 0);
+            uint64_t number = (uint64_t)sqlite3_column_int64(st, 0);
 
-            while (k < n && rows[k].number < pack)
+            while (k < n && packs[k].row.number < number)
                 k++;
-            if (k < n && rows[k].number == pack)
-                live[k] += (uint64_t)sqlite3_column_int64(st, 1);
+            if (k < n && packs[k].row.number == number)
+                packs[k].live += (uint64_t)sqlite3_column_int64(st, 1);
         }
         if (r)
             return -1;
@@ -287,28 +293,154 @@ static int all_live(struct sx_device *d, const struct sx_pack_row *rows, size_t 
     return 0;
 }
 
-int sx_device_compact(struct sx_device *d, uint64_t bytes_max, struct sx_store_compaction *done,
-                      struct sx_err *e)
+static int plan_init(struct sx_device *d, struct plan *p, struct sx_err *e)
 {
     SX_AUTO_FREE struct sx_pack_row *rows = NULL;
-    SX_AUTO_FREE uint64_t *live = NULL;
-    size_t n;
+
+    if (sx_packs_list(&d->packs, false, &rows, &p->n, e))
+        return -1;
+    p->packs = sx_calloc(p->n + 1, sizeof *p->packs);
+    for (size_t i = 0; i < p->n; i++) {
+        p->packs[i].row = rows[i];
+        p->packs[i].body = rows[i].size > SX_PACK_HEADER ? rows[i].size - SX_PACK_HEADER : 0;
+    }
+    if (count_live(d, p->packs, p->n, e))
+        return -1;
+    for (size_t i = 0; i < p->n; i++) {
+        p->used += p->packs[i].row.size;
+        p->dead += dead_of(&p->packs[i]);
+    }
+    qsort(p->packs, p->n, sizeof *p->packs, most_dead_first);
+    return 0;
+}
+
+/* ---- one pack ---- */
+
+/* Takes the pack's lock and looks again; seals it if it is still worth it.  *got: so it is. */
+static int take(struct sx_device *d, const struct plan *plan, struct pack *p, struct sx_claim *c,
+                bool *got, struct sx_err *e)
+{
+    uint64_t blocks;
+    bool found = false;
+    int r;
+
+    p->looked_at = true;
+    if (sx_pack_try(d, p->row.number, c, got, e) || !*got)
+        return *got ? -1 : 0;
+    r = sx_packs_get(&d->packs, p->row.number, &p->row, &found, e) ||
+        live_bytes(d, p->row.number, &p->live, &blocks, e);
+    p->body = c->size > SX_PACK_HEADER ? c->size - SX_PACK_HEADER : 0;
+    *got = !r && found && worth_it(plan, p);
+    if (*got && p->row.state == SX_PACK_OPEN)
+        r = sx_packs_set(&d->packs, p->row.number, SX_PACK_SEALED, c->size, false, e);
+    if (r || !*got)
+        sx_pack_release(d, c);
+    return r ? -1 : 0;
+}
+
+/* The index is made durable, then the packs go.  If it cannot be, for a long read is going on, they
+ * wait for the next time. */
+static int remove_packs(struct sx_device *d, struct sx_claim *c, size_t n,
+                        struct sx_store_compaction *done, struct sx_err *e)
+{
+    bool whole;
+    int r = sx_device_checkpoint(d, &whole, e);
+
+    done->more = done->more || (!r && !whole);
+    for (size_t i = 0; i < n && !r && whole; i++) {
+        r = remove_pack(d, &c[i], e);
+        done->packs += !r;
+        done->freed += r ? 0 : c[i].size;
+    }
+    for (size_t i = 0; i < n; i++)
+        sx_pack_release(d, &c[i]);
+    return r;
+}
+
+/* All that are wholly dead; they stand first. */
+static int remove_dead(struct sx_device *d, struct plan *plan, struct sx_store_compaction *done,
+                       struct sx_err *e)
+{
+    struct sx_claim c[AT_ONCE];
+    size_t n = 0;
+
+    for (size_t i = 0; i < plan->n && plan->packs[i].live == 0; i++) {
+        struct pack *p = &plan->packs[i];
+        bool got = false;
+
+        c[n] = (struct sx_claim){ 0 };
+        if (worth_it(plan, p) && take(d, plan, p, &c[n], &got, e)) {
+            while (n > 0)
+                sx_pack_release(d, &c[--n]);
+            return -1;
+        }
+        if (got && p->live) { /* someone has just put something there */
+            sx_pack_release(d, &c[n]);
+            p->looked_at = false;
+        } else {
+            n += got;
+        }
+        if (n == AT_ONCE) {
+            if (remove_packs(d, c, n, done, e))
+                return -1;
+            n = 0;
+        }
+    }
+    return n ? remove_packs(d, c, n, done, e) : 0;
+}
+
+static int rewrite(struct sx_device *d, const struct plan *plan, struct pack *p,
+                   struct sx_store_compaction *done, struct sx_err *e)
+{
+    struct sx_claim c = { 0 };
+    uint64_t copied = done->copied;
+    bool got;
+
+    if (take(d, plan, p, &c, &got, e) || !got)
+        return got ? -1 : 0;
+    if (p->live && (copy_live(d, &c, done, e) || lose_rest(d, c.number, e))) {
+        sx_pack_release(d, &c);
+        return -1;
+    }
+    if (remove_packs(d, &c, 1, done, e))
+        return -1;
+    copied = done->copied - copied;
+    done->freed -= done->freed > copied ? copied : done->freed;
+    return 0;
+}
+
+/* Copying must not fail half-way for want of space: a failed write makes the pack it goes to bad. */
+static bool has_room(const struct sx_device *d, uint64_t bytes)
+{
+    struct statvfs v;
+
+    return statvfs(d->dir, &v) == 0 && (uint64_t)v.f_bavail * v.f_frsize >= bytes + ROOM;
+}
+
+int sx_device_compact(struct sx_device *d, bool thorough, uint64_t bytes_max,
+                      struct sx_store_compaction *done, struct sx_err *e)
+{
+    __attribute__((cleanup(plan_fini))) struct plan plan = { .thorough = thorough };
 
     *done = (struct sx_store_compaction){ 0 };
-    if (sx_packs_list(&d->packs, false, &rows, &n, e))
-        return -1;
-    live = sx_calloc(n + 1, sizeof *live);
-    if (all_live(d, rows, n, live, e))
+    if (plan_init(d, &plan, e) || remove_dead(d, &plan, done, e))
         return sx_err_wrap(e, "compact");
-    for (size_t i = 0; i < n; i++) {
-        if (!worth_it(&rows[i], live[i]))
+    for (size_t i = 0; i < plan.n; i++) {
+        struct pack *p = &plan.packs[i];
+        uint64_t dead = dead_of(p);
+
+        if (p->looked_at || !worth_it(&plan, p))
             continue;
-        if (bytes_max && done->copied && done->copied + live[i] > bytes_max) {
+        if (bytes_max && done->copied && done->copied + p->live > bytes_max) {
             done->more = true;
             return 0;
         }
-        if (compact_pack(d, rows[i].number, done, e))
-            return -1;
+        if (!has_room(d, p->live))
+            continue;
+        if (rewrite(d, &plan, p, done, e))
+            return sx_err_wrap(e, "compact pack %llu", (unsigned long long)p->row.number);
+        plan.dead -= dead;
+        plan.used -= dead;
     }
     return 0;
 }

@@ -63,10 +63,11 @@ int sx_device_list_bad(struct sx_device *d, const struct sx_id *after, struct sx
 int sx_device_delete(struct sx_device *d, const struct sx_id *ids, size_t n, uint64_t horizon,
                      size_t *deleted, struct sx_err *e) SX_MUST_CHECK;
 
-/* Removes packs that are wholly dead and rewrites those that are at least half dead,
- * until about bytes_max bytes are copied (0: no limit). */
-int sx_device_compact(struct sx_device *d, uint64_t bytes_max, struct sx_store_compaction *done,
-                      struct sx_err *e) SX_MUST_CHECK;
+/* Removes packs that are wholly dead and rewrites those that are at least half dead, most dead
+ * first, until about bytes_max bytes are copied (0: no limit).  `thorough`: rewrites more, until at
+ * most a tenth of a device is dead (and less than 64 KiB of a pack that is being filled). */
+int sx_device_compact(struct sx_device *d, bool thorough, uint64_t bytes_max,
+                      struct sx_store_compaction *done, struct sx_err *e) SX_MUST_CHECK;
 
 int sx_device_stats(struct sx_device *d, struct sx_store_stats *st, struct sx_err *e) SX_MUST_CHECK;
 

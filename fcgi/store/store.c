@@ -73,10 +73,10 @@ int sx_store_delete(struct sx_store *s, const struct sx_id *ids, size_t n, uint6
     return sx_device_delete(s->device, ids, n, horizon, deleted, e);
 }
 
-int sx_store_compact(struct sx_store *s, uint64_t bytes_max, struct sx_store_compaction *done,
-                     struct sx_err *e)
+int sx_store_compact(struct sx_store *s, bool thorough, uint64_t bytes_max,
+                     struct sx_store_compaction *done, struct sx_err *e)
 {
-    return sx_device_compact(s->device, bytes_max, done, e);
+    return sx_device_compact(s->device, thorough, bytes_max, done, e);
 }
 
 int sx_store_stats(struct sx_store *s, struct sx_store_stats *st, struct sx_err *e)

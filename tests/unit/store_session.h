@@ -74,7 +74,7 @@ static inline void session_run(const char *dir, const struct sx_io *io, struct s
         if (sx_store_delete(s, &id, 1, UINT64_MAX / 4, &deleted, &e))
             break;
     }
-    if (sx_store_compact(s, 0, &done, &e))
+    if (sx_store_compact(s, true, 0, &done, &e))
         sx_err_clear(&e);
     session_put(s, w, 4);
     session_put(s, w, 5);

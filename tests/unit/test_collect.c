@@ -11,6 +11,7 @@
  */
 #include "tests/unit/store_util.h"
 
+#include <fcntl.h>
 #include <sqlite3.h>
 
 #include "fcgi/jobs/collect.h"
@@ -410,12 +411,12 @@ static void pass(struct race *r, struct node *n)
     r->deleted += (unsigned)(n->work.deleted - before);
 }
 
-static void compact(struct node *n)
+static void compact(struct node *n, bool thorough)
 {
     struct sx_store_compaction done;
     struct sx_err e = SX_ERR_INIT;
 
-    assert_done(sx_store_compact(n->store, 0, &done, &e), &e);
+    assert_done(sx_store_compact(n->store, thorough, 0, &done, &e), &e);
 }
 
 /* ---- a race ---- */
@@ -480,7 +481,7 @@ static void race_end(struct race *r)
         catch_up(r, n, UINT64_MAX);
         sx_collect_add_all(&n->work);
         pass(r, n);
-        compact(n);
+        compact(n, true);
         util_check(n->store);
         assert_done(sx_store_stats(n->store, &st, &e), &e);
         assert_int_equal(st.blocks, 0);
@@ -509,7 +510,7 @@ static void race_run(struct race *r, unsigned steps)
         if (!n->away)
             pass(r, n);
         if (k % 16 == 0)
-            compact(n);
+            compact(n, dice(r, 2));
         check(r);
     }
     if (r->fault == SOUND)
@@ -550,9 +551,49 @@ static void races_find_faults(void **state)
     }
 }
 
+static void state_file(void **state)
+{
+    struct sx_collect *a = sx_calloc(1, sizeof *a), *b = sx_calloc(1, sizeof *b);
+    char *dir = util_dir();
+    SX_AUTO_FREE char *path = sx_asprintf("%s/state", dir);
+    uint64_t dropped[2] = { 7, 8 }, got[2] = { 1, 1 };
+    uint8_t all[sizeof a->todo];
+
+    memset(all, 0xff, sizeof all);
+    a->todo[3] = 0x10;
+    a->waiting[9] = 0x81;
+    sx_collect_save(a, path, dropped, 2);
+    sx_collect_load(b, path, got, 2);
+    assert_true(got[0] == 7 && got[1] == 8);
+    assert_true(b->todo[3] == 0x10 && b->todo[9] == 0x81 && !b->inside);
+    assert_false(sx_collect_waits(b));
+    /* Not there, of other groups, cut, or with a wrong bit: everything. */
+    for (int i = 0; i < 4; i++) {
+        memset(b, 0, sizeof *b);
+        sx_collect_save(a, path, dropped, 2);
+        if (i == 0)
+            assert_int_equal(unlink(path), 0);
+        if (i == 2)
+            assert_int_equal(truncate(path, 1000), 0);
+        if (i == 3) {
+            int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+            assert_int_equal(pwrite(fd, "!", 1, 500), 1);
+            close(fd);
+        }
+        sx_collect_load(b, path, got, i == 1 ? 1 : 2);
+        assert_int_equal(got[0], 0);
+        assert_memory_equal(b->todo, all, sizeof all);
+    }
+    free(a);
+    free(b);
+    util_remove(dir);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(state_file),
         cmocka_unit_test(races),
         cmocka_unit_test(races_find_faults),
     };

@@ -385,7 +385,7 @@ static void all_reclaimed(void **state)
     counts_free(&k);
 
     for (unsigned i = 0; i < NODES; i++)
-        assert_done(sx_store_compact(c.node[i].s, 0, &done, &e), &e);
+        assert_done(sx_store_compact(c.node[i].s, false, 0, &done, &e), &e);
     count_all(&c, &k);
     assert_int_equal(sx_space_total(&k.c, "dead"), 0);
     EXPECT_FIGURES(&k, SX_SPACE_ALL, 0, 0, 0, 0, 0);

@@ -268,7 +268,7 @@ static void delete_and_compact(void **state)
 
     for (uint64_t i = 0; i < 1000; i += 50)
         assert_done(util_put(s, i, 50, MAX, NULL, NULL, &e), &e);
-    assert_done(sx_store_compact(s, 0, &done, &e), &e);
+    assert_done(sx_store_compact(s, false, 0, &done, &e), &e);
     assert_int_equal(done.packs, 0);
     /* Of the first half all, of the second two of three go. */
     for (uint64_t i = 0; i < 1000; i++) {
@@ -279,7 +279,7 @@ static void delete_and_compact(void **state)
     }
     assert_done(sx_store_stats(s, &st, &e), &e);
     assert_true(st.dead > st.bytes);
-    assert_done(sx_store_compact(s, 0, &done, &e), &e);
+    assert_done(sx_store_compact(s, false, 0, &done, &e), &e);
     assert_true(done.packs > 0 && done.copied > 0 && done.freed > 0);
     assert_done(sx_store_stats(s, &st2, &e), &e);
     assert_int_equal(st2.blocks, st.blocks);
@@ -297,7 +297,7 @@ static void delete_and_compact(void **state)
 
         assert_done(sx_store_delete(s, &id, 1, LATE, &deleted, &e), &e);
     }
-    assert_done(sx_store_compact(s, 0, &done, &e), &e);
+    assert_done(sx_store_compact(s, false, 0, &done, &e), &e);
     assert_done(sx_store_stats(s, &st, &e), &e);
     assert_int_equal(st.packs, 0);
     assert_int_equal(st.used, 0);
@@ -306,6 +306,48 @@ static void delete_and_compact(void **state)
     assert_int_equal(util_get(s, 3, MAX), 0);
     sx_store_close(s);
     util_remove(dir);
+}
+
+/* At rest at most a tenth of the store is dead, whatever was deleted: packs that are less than half
+ * dead are rewritten, too, if it may be thorough. */
+static void thorough_compaction(void **state)
+{
+    static const unsigned one_in[] = { 2, 3, 5, 9 };
+
+    for (size_t k = 0; k < sizeof one_in / sizeof *one_in; k++) {
+        char *dir = util_dir();
+        struct sx_store_options o = options();
+        struct sx_store *s;
+        struct sx_store_compaction done;
+        struct sx_store_stats before, st;
+        struct sx_err e = SX_ERR_INIT;
+        uint64_t seed = k;
+        size_t deleted;
+
+        o.pack_max = 256 << 10;
+        s = util_open(dir, &o);
+        for (uint64_t i = 0; i < 4000; i += 50)
+            assert_done(util_put(s, i, 50, MAX, NULL, NULL, &e), &e);
+        for (uint64_t i = 0; i < 4000; i++) {
+            struct sx_id id = util_id(i);
+
+            if (unit_random(&seed) % one_in[k] == 0)
+                assert_done(sx_store_delete(s, &id, 1, LATE, &deleted, &e), &e);
+        }
+        assert_done(sx_store_stats(s, &before, &e), &e);
+        assert_done(sx_store_compact(s, true, 0, &done, &e), &e);
+        assert_done(sx_store_stats(s, &st, &e), &e);
+        assert_int_equal(st.blocks, before.blocks);
+        assert_true(st.dead <= st.used / 10 + (64 << 10));
+        if (one_in[k] == 2)
+            assert_true(before.dead - st.dead >= before.dead * 8 / 10);
+        util_check(s);
+        /* Nothing is left to do, so nothing is done. */
+        assert_done(sx_store_compact(s, true, 0, &done, &e), &e);
+        assert_int_equal(done.packs + done.copied, 0);
+        sx_store_close(s);
+        util_remove(dir);
+    }
 }
 
 static void compaction_budget(void **state)
@@ -326,7 +368,7 @@ static void compaction_budget(void **state)
         assert_done(sx_store_delete(s, &id, 1, LATE, &deleted, &e), &e);
     }
     do {
-        assert_done(sx_store_compact(s, 30000, &done, &e), &e);
+        assert_done(sx_store_compact(s, false, 30000, &done, &e), &e);
         assert_true(done.copied < 100000);
         rounds++;
     } while (done.more);
@@ -385,7 +427,7 @@ static void flipped_bits(void **state)
         assert_done(sx_store_delete(s, &other, 1, LATE, &n, &e), &e);
     }
     assert_done(util_put(s, 10, 60, MAX, NULL, NULL, &e), &e);
-    assert_done(sx_store_compact(s, 0, &done, &e), &e);
+    assert_done(sx_store_compact(s, false, 0, &done, &e), &e);
     assert_int_equal(util_get(s, 1, 100), SX_ECORRUPT);
     assert_done(sx_store_have(s, &id, 1, &present, &lease, &e), &e);
     assert_int_equal(present, 0);
@@ -627,7 +669,7 @@ static void space(void **state)
         id = util_id(i);
         assert_done(sx_store_delete(s, &id, 1, LATE, &deleted, &e), &e);
     }
-    assert_done(sx_store_compact(s, 0, &done, &e), &e);
+    assert_done(sx_store_compact(s, false, 0, &done, &e), &e);
     assert_true(done.packs > 0);
     assert_done(util_put(s, n, 5, MAX, NULL, NULL, &e), &e);
     sx_store_close(s);
@@ -701,6 +743,7 @@ int main(void)
         cmocka_unit_test(floor_after_unclean_stop),
         cmocka_unit_test(list_in_order),
         cmocka_unit_test(delete_and_compact),
+        cmocka_unit_test(thorough_compaction),
         cmocka_unit_test(compaction_budget),
         cmocka_unit_test(flipped_bits),
         cmocka_unit_test(flipped_header),

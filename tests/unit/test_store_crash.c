@@ -86,7 +86,7 @@ _Noreturn static void write_on(const char *dir, struct journal *j, bool compacts
         _exit(1);
     }
     for (unsigned n = 0;; n++) {
-        if (compacts && n % 4 == 0 && sx_store_compact(s, 0, &done, &e)) {
+        if (compacts && n % 4 == 0 && sx_store_compact(s, n % 8 == 0, 0, &done, &e)) {
             fprintf(stderr, "compact: %s\n", e.msg);
             _exit(2);
         }

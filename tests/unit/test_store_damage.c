@@ -114,7 +114,7 @@ static unsigned use(struct sx_store *s)
     failed += sx_store_stats(s, &st, &e) != 0;
     failed += util_put(s, 0, BLOCKS, MAX, &lease, NULL, &e) != 0;
     failed += sx_store_delete(s, ids, 10, lease, &n, &e) != 0;
-    failed += sx_store_compact(s, 0, &done, &e) != 0;
+    failed += sx_store_compact(s, false, 0, &done, &e) != 0;
     failed += sx_store_check(s, true, &r, &e) != 0;
     for (uint64_t i = 0; i < BLOCKS; i++)
         failed += util_get(s, i, MAX) != 0;
