@@ -18,9 +18,9 @@ struct sx_chunker {
     uint64_t mask_strict, mask_loose;
 };
 
-#define SX_CHUNK_MIN (256u << 10)
-#define SX_CHUNK_AVG (1u << 20)
-#define SX_CHUNK_MAX (4u << 20)
+#define SX_CHUNK_MIN (128u << 10)
+#define SX_CHUNK_AVG (512u << 10)
+#define SX_CHUNK_MAX (2048u << 10)
 
 void sx_chunker_init(struct sx_chunker *c, size_t min, size_t avg, size_t max);
 

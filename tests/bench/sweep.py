@@ -25,12 +25,12 @@ from tree import Tree  # noqa: E402
 
 MIB, GIB = 1 << 20, 1 << 30
 PAGE = 8192
-OVERHEAD = {"block": 105 + 52, "entry": 57, "file": 130, "inline": 45}  # bytes: index and reference, list, row, row
-CHUNKS = ["64:256:1024:2", "128:512:2048:2", "128:512:4096:2", "256:512:2048:1", "256:1024:4096:1", "256:1024:4096:2",
-          "256:1024:4096:3", "512:1024:4096:2", "512:1024:4096:1", "512:2048:4096:2"]
-CODECS = ["none", "lz4", "zlib:1", "zlib:6", "zstd:-3", "zstd:-1", "zstd:1", "zstd:2", "zstd:3", "zstd:4", "zstd:5", "zstd:7"]
-SMALL = ["16384:3", "65536:3", "65536:5", "131072:3"]
-INLINE = ["0", "1024", "4096", "8192", "16384", "65536"]
+OVERHEAD = {"block": 105 + 52, "entry": 57, "file": 130, "inline": 70}  # bytes: index and reference, list, row, row
+CHUNKS = ["32:128:512:2", "64:256:1024:2", "128:512:2048:2", "256:512:2048:1", "256:1024:4096:1", "256:1024:4096:2",
+          "512:1024:4096:2", "512:2048:4096:2"]
+CODECS = ["none", "lz4", "zlib:1", "zlib:6", "zstd:-1", "zstd:1", "zstd:2", "zstd:3", "zstd:4", "zstd:5", "zstd:7"]
+SMALL = ["16384:3", "131072:3", "131072:5"]
+INLINE = ["0", "1024", "2048", "4096", "8192", "65536"]
 
 
 def source(root, size, versions):
