@@ -9,7 +9,7 @@
  *   -z  codec and level; -s a level for blocks of at most so many bytes
  *   -i  files of at most so many bytes are one block, kept in the metadata
  *
- * Prints one line of JSON.  Files that were seen with the same content share a block list.
+ * Prints one line of JSON.  Files without a new block share the block list of another.
  */
 #include <fcntl.h>
 #include <fts.h>
@@ -36,7 +36,7 @@ struct options {
 };
 
 struct totals {
-    uint64_t files, bytes, blocks, unique, unique_bytes, packs;
+    uint64_t files, bytes, blocks, unique, unique_bytes, packs, listed;
     uint64_t inlined, inlined_unique, inlined_bytes, paths;
     double chunk_s, hash_s, encode_s;
 };
@@ -124,6 +124,7 @@ static void take_data(const uint8_t *p, size_t left)
 static void take_file(const char *path, size_t size)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
+    uint64_t blocks = t.blocks, unique = t.unique;
     uint8_t *p;
 
     sx_assert(fd >= 0);
@@ -140,6 +141,8 @@ static void take_file(const char *path, size_t size)
         take_block(p, size, true);
     else
         take_data(p, size);
+    if (size > o.inline_max && t.unique > unique)
+        t.listed += t.blocks - blocks;
     munmap(p, size);
     close(fd);
 }
@@ -226,10 +229,10 @@ int main(int argc, char **argv)
     for (int i = optind; i < argc; i++)
         take_tree(argv[i]);
     printf("{\"files\":%ju,\"bytes\":%ju,\"paths\":%ju,\"blocks\":%ju,\"unique\":%ju,"
-           "\"unique_bytes\":%ju,\"packs\":%ju,\"inlined\":%ju,\"inlined_unique\":%ju,"
+           "\"unique_bytes\":%ju,\"packs\":%ju,\"listed\":%ju,\"inlined\":%ju,\"inlined_unique\":%ju,"
            "\"inlined_bytes\":%ju,\"chunk_s\":%.3f,\"hash_s\":%.3f,\"encode_s\":%.3f}\n",
            (uintmax_t)t.files, (uintmax_t)t.bytes, (uintmax_t)t.paths, (uintmax_t)t.blocks,
-           (uintmax_t)t.unique, (uintmax_t)t.unique_bytes, (uintmax_t)t.packs,
+           (uintmax_t)t.unique, (uintmax_t)t.unique_bytes, (uintmax_t)t.packs, (uintmax_t)t.listed,
            (uintmax_t)t.inlined, (uintmax_t)t.inlined_unique, (uintmax_t)t.inlined_bytes,
            t.chunk_s, t.hash_s, t.encode_s);
     sx_block_ctx_free(ctx);
