@@ -95,6 +95,7 @@ struct down_file {
     int fd, old_fd;
     char *part;
     bool check;            /* there is something to compare with */
+    uint64_t reached;      /* small files: where the last write ended */
     unsigned groups;       /* in flight, and check jobs */
     bool finishing;
     struct down_file *next, **prev;

@@ -108,6 +108,8 @@ int down_target_write(struct down_file *f, const void *p, size_t n, uint64_t at,
 
     if (!f->check && all_zero(b, n))
         return 0;
+    if (!f->streaming)
+        f->reached = at + n; /* one thread, in order */
     while (n > 0) {
         ssize_t w = pwrite(f->fd, b, n, (off_t)at);
 
@@ -131,7 +133,7 @@ int down_target_finish(struct down_file *f, struct sx_err *e)
         t[1].tv_sec--;
         t[1].tv_nsec += 1000000000;
     }
-    if (ftruncate(f->fd, (off_t)f->size))
+    if ((f->streaming || f->reached != f->size) && ftruncate(f->fd, (off_t)f->size))
         return fail(e, errno, "write");
     if (fchmod(f->fd, f->mode & MODE_BITS) || futimens(f->fd, t))
         return fail(e, errno, "set mode and time");
