@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "fcgi/meta/sm/db.h"
+#include "fcgi/meta/sm/sums.h"
 #include "libsx/base/mem.h"
 #include "libsx/place/place.h"
 
@@ -16,7 +17,7 @@ int sx_query_open(const char *path, sqlite3 **db, struct sx_err *e)
 {
     SX_AUTO_FREE char *cache = sx_asprintf("PRAGMA cache_size = -%d", CACHE_KIB);
     sqlite3 *h;
-    int rc = sqlite3_open_v2(path, &h, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, NULL);
+    int rc = sx_sums_open(path, &h, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX);
 
     if (rc != SQLITE_OK)
         sx_mdb_error(h, rc, e);

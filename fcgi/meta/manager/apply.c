@@ -21,6 +21,7 @@
 
 #include "fcgi/meta/manager/exec.h"
 #include "fcgi/meta/sm/sm.h"
+#include "fcgi/meta/sm/sums.h"
 #include "libsx/base/log.h"
 #include "libsx/base/mem.h"
 #include "libsx/io/io.h"
@@ -157,7 +158,7 @@ static void apply_run(void *ctx)
 static int checkpoint(const char *path, int mode, int wait_ms, struct sx_err *e)
 {
     sqlite3 *db = NULL;
-    int r = sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE, NULL);
+    int r = sx_sums_open(path, &db, SQLITE_OPEN_READWRITE);
 
     if (r == SQLITE_OK) {
         sqlite3_busy_timeout(db, wait_ms);

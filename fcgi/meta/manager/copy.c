@@ -24,6 +24,7 @@
 #include "fcgi/meta/manager/links.h"
 #include "fcgi/meta/manager/tls.h"
 #include "fcgi/meta/query.h"
+#include "fcgi/meta/sm/sums.h"
 #include "libsx/base/log.h"
 #include "libsx/base/mem.h"
 #include "libsx/io/io.h"
@@ -148,7 +149,7 @@ static int copy_pages(sqlite3 *from, const char *temp, struct sx_err *e)
 {
     sqlite3 *to = NULL;
     sqlite3_backup *b;
-    int r = sqlite3_open_v2(temp, &to, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL);
+    int r = sx_sums_open(temp, &to, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE);
 
     if (r == SQLITE_OK)
         r = sqlite3_exec(to, "PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF", NULL, NULL, NULL);
@@ -382,7 +383,7 @@ static int check_structure(const char *path, struct sx_err *e)
 {
     sqlite3 *db = NULL;
     sqlite3_stmt *st = NULL;
-    int r = sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE, NULL);
+    int r = sx_sums_open(path, &db, SQLITE_OPEN_READWRITE);
     bool ok = false;
 
     if (r == SQLITE_OK)

@@ -432,7 +432,8 @@ static int open_files(struct sx_drive *d, struct sx_snapref *ref, bool found_new
             return sx_err_wrap(e, "found group %u", d->p.group);
         s.term = 1;
     }
-    return start_group(d, &s, e);
+    /* What the log and the vote say of each other may be wrong. */
+    return start_group(d, &s, e) ? sx_err_wrap(e, "%s, %s", vote_path, wal_dir) : 0;
 }
 
 struct sx_drive *sx_drive_new(const struct sx_drive_params *p, bool found_new, struct sx_err *e)

@@ -6,6 +6,8 @@
 
 #include <string.h>
 
+#include "fcgi/meta/sm/sums.h"
+
 static void bind_one(sqlite3_stmt *st, int i, char kind, va_list *ap)
 {
     const void *p;
@@ -52,7 +54,7 @@ int sx_mdb_error(sqlite3 *db, int rc, struct sx_err *e)
 
     if ((rc & 0xff) == SQLITE_FULL)
         code = SX_ENOSPACE;
-    else if ((rc & 0xff) == SQLITE_CORRUPT || (rc & 0xff) == SQLITE_NOTADB)
+    else if ((rc & 0xff) == SQLITE_CORRUPT || (rc & 0xff) == SQLITE_NOTADB || sx_sums_failed(db))
         code = SX_ECORRUPT;
     else if ((rc & 0xff) == SQLITE_NOMEM)
         code = SX_ENOMEM;

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "fcgi/meta/sm/sm_int.h"
+#include "fcgi/meta/sm/sums.h"
 #include "libsx/base/log.h"
 #include "libsx/base/mem.h"
 
@@ -139,7 +140,7 @@ int sx_sm_open(const char *path, unsigned cache_kib, sx_sm_result_fn *fn, void *
 {
     struct sx_sm *s = sx_calloc(1, sizeof *s);
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
-    int rc = sqlite3_open_v2(path, &s->db, flags, NULL);
+    int rc = sx_sums_open(path, &s->db, flags);
 
     s->fn = fn;
     s->arg = arg;

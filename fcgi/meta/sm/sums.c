@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * A VFS over SQLite's own.  Only databases are looked at; their logs go straight to the layer below
+ * (frames of a log have sums of SQLite's own, and are summed here when a checkpoint brings them
+ * into the database).
+ *
+ *   page of 4096 bytes:  4088 bytes of SQLite | 4 bytes CRC-32C | 4 bytes 0
+ *
+ * The CRC runs over the page's number (4 bytes, little endian) and the 4088 bytes, so a page in the
+ * place of another is noticed, and so is one of zeroes.  A page beyond the end of the file is no
+ * page of zeroes, as SQLite would take it, but a file that was cut.  Reads of less than a page are
+ * SQLite's looks at the head of the file before it knows what it is; it reads page 1 as a
+ * whole before it uses anything of it.
+ */
+#include "fcgi/meta/sm/sums.h"
+
+#include <pthread.h>
+#include <string.h>
+
+#include "libsx/base/log.h"
+#include "libsx/base/mem.h"
+#include "libsx/base/wire.h"
+#include "libsx/codec/record.h"
+
+#define VFS_NAME "sx-sums"
+#define PAGE 4096
+#define RESERVED 8 /* bytes at the end of a page that SQLite leaves alone */
+#define SMALL_MAX 512 /* the smallest page that SQLite knows */
+
+struct file {
+    sqlite3_file base; /* must be first */
+    const char *path;
+    sqlite3_file below[]; /* of the VFS below, which knows its size */
+};
+
+static struct {
+    pthread_once_t once;
+    sqlite3_vfs *below;
+    sqlite3_vfs vfs;
+    int rc;
+} g = { .once = PTHREAD_ONCE_INIT };
+
+static sqlite3_file *below(sqlite3_file *f)
+{
+    return ((struct file *)f)->below;
+}
+
+static uint32_t sum(const uint8_t page[PAGE], sqlite3_int64 at)
+{
+    uint8_t number[4];
+
+    sx_put_u32(number, (uint32_t)(at / PAGE + 1));
+    return sx_crc32c(sx_crc32c(0, number, sizeof number), page, PAGE - RESERVED);
+}
+
+/* ---- what is done with pages ---- */
+
+static int damaged(const struct file *f, sqlite3_int64 at, const char *why)
+{
+    sx_error("%s is damaged: page %lld %s", f->path, (long long)(at / PAGE + 1), why);
+    return SQLITE_IOERR_DATA;
+}
+
+static int sums_read(sqlite3_file *base, void *p, int n, sqlite3_int64 at)
+{
+    struct file *f = (struct file *)base;
+    int rc = f->below->pMethods->xRead(f->below, p, n, at);
+
+    if (n < SMALL_MAX || (rc != SQLITE_OK && rc != SQLITE_IOERR_SHORT_READ))
+        return rc;
+    if (rc == SQLITE_IOERR_SHORT_READ)
+        return damaged(f, at, "is behind the end of the file");
+    if (n != PAGE || at % PAGE)
+        return damaged(f, at, "has not the size that it should have");
+    if (sx_get_u32((uint8_t *)p + PAGE - RESERVED) != sum(p, at))
+        return damaged(f, at, "has a wrong checksum");
+    return SQLITE_OK;
+}
+
+static int sums_write(sqlite3_file *base, const void *p, int n, sqlite3_int64 at)
+{
+    struct file *f = (struct file *)base;
+    uint8_t page[PAGE];
+
+    if (n != PAGE || at % PAGE) {
+        sx_error("%s: a write of %d bytes at %lld is no page", f->path, n, (long long)at);
+        return SQLITE_IOERR_WRITE;
+    }
+    memcpy(page, p, PAGE - RESERVED);
+    memset(page + PAGE - RESERVED, 0, RESERVED);
+    sx_put_u32(page + PAGE - RESERVED, sum(page, at));
+    return f->below->pMethods->xWrite(f->below, page, n, at);
+}
+
+/* No mapped memory: each page is read, so that it can be verified. */
+static int sums_fetch(sqlite3_file *base, sqlite3_int64 at, int n, void **p)
+{
+    *p = NULL;
+    return SQLITE_OK;
+}
+
+static int sums_unfetch(sqlite3_file *base, sqlite3_int64 at, void *p)
+{
+    return SQLITE_OK;
+}
+
+/* Newer versions of SQLite read parts of pages if they may. */
+static int sums_characteristics(sqlite3_file *base)
+{
+    int c = below(base)->pMethods->xDeviceCharacteristics(below(base));
+
+#ifdef SQLITE_IOCAP_SUBPAGE_READ
+    c &= ~SQLITE_IOCAP_SUBPAGE_READ;
+#endif
+    return c;
+}
+
+/* ---- what is passed on ---- */
+
+static int sums_close(sqlite3_file *f)
+{
+    return below(f)->pMethods->xClose(below(f));
+}
+
+static int sums_truncate(sqlite3_file *f, sqlite3_int64 size)
+{
+    return below(f)->pMethods->xTruncate(below(f), size);
+}
+
+static int sums_sync(sqlite3_file *f, int flags)
+{
+    return below(f)->pMethods->xSync(below(f), flags);
+}
+
+static int sums_size(sqlite3_file *f, sqlite3_int64 *size)
+{
+    return below(f)->pMethods->xFileSize(below(f), size);
+}
+
+static int sums_lock(sqlite3_file *f, int level)
+{
+    return below(f)->pMethods->xLock(below(f), level);
+}
+
+static int sums_unlock(sqlite3_file *f, int level)
+{
+    return below(f)->pMethods->xUnlock(below(f), level);
+}
+
+static int sums_reserved(sqlite3_file *f, int *held)
+{
+    return below(f)->pMethods->xCheckReservedLock(below(f), held);
+}
+
+static int sums_control(sqlite3_file *f, int op, void *arg)
+{
+    return below(f)->pMethods->xFileControl(below(f), op, arg);
+}
+
+static int sums_sector(sqlite3_file *f)
+{
+    return below(f)->pMethods->xSectorSize(below(f));
+}
+
+static int sums_shm_map(sqlite3_file *f, int region, int size, int extend, void volatile **p)
+{
+    return below(f)->pMethods->xShmMap(below(f), region, size, extend, p);
+}
+
+static int sums_shm_lock(sqlite3_file *f, int offset, int n, int flags)
+{
+    return below(f)->pMethods->xShmLock(below(f), offset, n, flags);
+}
+
+static void sums_shm_barrier(sqlite3_file *f)
+{
+    below(f)->pMethods->xShmBarrier(below(f));
+}
+
+static int sums_shm_unmap(sqlite3_file *f, int remove)
+{
+    return below(f)->pMethods->xShmUnmap(below(f), remove);
+}
+
+static const sqlite3_io_methods methods = {
+    .iVersion = 3,
+    .xClose = sums_close,
+    .xRead = sums_read,
+    .xWrite = sums_write,
+    .xTruncate = sums_truncate,
+    .xSync = sums_sync,
+    .xFileSize = sums_size,
+    .xLock = sums_lock,
+    .xUnlock = sums_unlock,
+    .xCheckReservedLock = sums_reserved,
+    .xFileControl = sums_control,
+    .xSectorSize = sums_sector,
+    .xDeviceCharacteristics = sums_characteristics,
+    .xShmMap = sums_shm_map,
+    .xShmLock = sums_shm_lock,
+    .xShmBarrier = sums_shm_barrier,
+    .xShmUnmap = sums_shm_unmap,
+    .xFetch = sums_fetch,
+    .xUnfetch = sums_unfetch,
+};
+
+/* ---- opening ---- */
+
+static int sums_vfs_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *base, int flags,
+                         int *out_flags)
+{
+    struct file *f = (struct file *)base;
+    int rc;
+
+    if (!(flags & SQLITE_OPEN_MAIN_DB))
+        return g.below->xOpen(g.below, name, base, flags, out_flags);
+    base->pMethods = NULL;
+    f->path = name; /* lives as long as the file */
+    rc = g.below->xOpen(g.below, name, f->below, flags, out_flags);
+    if (rc == SQLITE_OK)
+        base->pMethods = &methods;
+    return rc;
+}
+
+/* All else of the VFS below does not ask by which name it is called. */
+static void set_up(void)
+{
+    g.below = sqlite3_vfs_find(NULL);
+    if (!g.below) {
+        g.rc = SQLITE_ERROR;
+        return;
+    }
+    g.vfs = *g.below;
+    g.vfs.zName = VFS_NAME;
+    g.vfs.pNext = NULL;
+    g.vfs.szOsFile += (int)sizeof(struct file);
+    g.vfs.xOpen = sums_vfs_open;
+    g.rc = sqlite3_vfs_register(&g.vfs, 0);
+}
+
+int sx_sums_open(const char *path, sqlite3 **db, int flags)
+{
+    int reserved = RESERVED, rc;
+
+    pthread_once(&g.once, set_up);
+    *db = NULL;
+    if (g.rc != SQLITE_OK)
+        return g.rc;
+    rc = sqlite3_open_v2(path, db, flags, VFS_NAME);
+    if (rc == SQLITE_OK) /* counts only when the database is made */
+        sqlite3_file_control(*db, "main", SQLITE_FCNTL_RESERVE_BYTES, &reserved);
+    return rc;
+}
+
+bool sx_sums_failed(sqlite3 *db)
+{
+    return db && sqlite3_extended_errcode(db) == SQLITE_IOERR_DATA;
+}
