@@ -242,6 +242,25 @@ static void fill_segments(struct sx_wal *w, uint64_t from, unsigned n)
     }
 }
 
+/* Segments are made in their whole length: a shorter one lost its end, and what stood there. */
+static void test_cut_file(void **state)
+{
+    struct sx_memio *m = sx_memio_new();
+    struct sx_wal *w = reopen(m, NULL);
+    struct sx_err e = SX_ERR_INIT;
+
+    for (uint64_t i = 1; i <= 20; i++) {
+        must_put(w, 1, i, 1, "an entry");
+        must_sync(w);
+    }
+    sx_wal_close(w);
+    sx_memio_truncate(m, FILE0, 4096 + 200);
+    assert_int_equal(sx_wal_open(&w, sx_memio_io(m), "/w", SEGMENT, &e), -1);
+    assert_int_equal(e.code, SX_ECORRUPT);
+    assert_non_null(strstr(e.msg, "wal-0000"));
+    sx_memio_free(m);
+}
+
 static void test_recycling(void **state)
 {
     struct sx_memio *m = sx_memio_new();
@@ -539,7 +558,7 @@ int main(void)
         cmocka_unit_test(test_torn_tail),       cmocka_unit_test(test_flipped_bits),
         cmocka_unit_test(test_hole_in_last_batch), cmocka_unit_test(test_recycling),
         cmocka_unit_test(test_missing_segment), cmocka_unit_test(test_failing_calls),
-        cmocka_unit_test(test_found_is_durable),
+        cmocka_unit_test(test_found_is_durable), cmocka_unit_test(test_cut_file),
         cmocka_unit_test(test_random),          cmocka_unit_test(test_random_torn),
     };
 

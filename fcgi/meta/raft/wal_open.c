@@ -37,7 +37,7 @@ static int damaged(struct sx_wal *w, const struct sx_wal_segment *s, uint32_t of
                       sx_wal_name(name, s->slot), offset, why);
 }
 
-/* Reads a whole segment; what a short file lacks is zero. */
+/* Reads a whole segment; what a file lacks whose making was cut off is zero. */
 static int read_segment(struct sx_wal *w, const struct sx_wal_segment *s, struct sx_buf *out,
                         struct sx_err *e)
 {
@@ -57,6 +57,8 @@ static int read_segment(struct sx_wal *w, const struct sx_wal_segment *s, struct
             break;
         have += (uint32_t)n;
     }
+    if (s->headed && have < w->segment_bytes) /* it had its length before it had a header */
+        return damaged(w, s, have, "the file was cut off there", e);
     memset(p + have, 0, w->segment_bytes - have);
     return 0;
 }

@@ -48,6 +48,14 @@ void sx_mdb_bind(sqlite3_stmt *st, const char *format, va_list ap)
     sx_assert(i == sqlite3_bind_parameter_count(st));
 }
 
+/* Without the directory, which is no client's business. */
+static const char *file_name(sqlite3 *db)
+{
+    const char *path = db ? sqlite3_db_filename(db, "main") : NULL, *slash = path ? strrchr(path, '/') : NULL;
+
+    return slash ? slash + 1 : "";
+}
+
 int sx_mdb_error(sqlite3 *db, int rc, struct sx_err *e)
 {
     int code = SX_EIO;
@@ -60,7 +68,7 @@ int sx_mdb_error(sqlite3 *db, int rc, struct sx_err *e)
         code = SX_ENOMEM;
     else if ((rc & 0xff) == SQLITE_BUSY)
         code = SX_EUNAVAIL;
-    return sx_err_set(e, code, "metadata database: %s (%d)", sqlite3_errmsg(db), rc);
+    return sx_err_set(e, code, "metadata database %s: %s (%d)", file_name(db), sqlite3_errmsg(db), rc);
 }
 
 int sx_mdb_step(sqlite3_stmt *st, struct sx_err *e)
