@@ -23,6 +23,7 @@ class DiskCluster(Cluster):
 
     def __init__(self, name, kind, at="", workers=4):
         super().__init__(name, workers=workers, reserved=1, size="180M", settings=SETTINGS)
+        self.env["ASAN_OPTIONS"] += ":detect_leaks=0"  # it cannot do that under strace
         self.kind, self.at, self.disk = kind, at, None
         if not at:
             self.disk = fault.Disk(kind, f"{self.dir}/image", Node(self, 1).dir)
@@ -38,6 +39,10 @@ class DiskCluster(Cluster):
             self.disk = fault.Disk(self.kind, f"{self.dir}/image", at)
             shutil.copytree(f"{at}.before", at, dirs_exist_ok=True)
             shutil.rmtree(f"{at}.before")
+
+    def check_logs(self):
+        """A page of mapped memory that a dead disk cannot give is SIGBUS, and no finding."""
+        return [bad for bad in super().check_logs() if "AddressSanitizer: BUS" not in bad]
 
     def end(self):
         for process in self.background:

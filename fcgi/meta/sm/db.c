@@ -51,7 +51,8 @@ void sx_mdb_bind(sqlite3_stmt *st, const char *format, va_list ap)
 /* Without the directory, which is no client's business. */
 static const char *file_name(sqlite3 *db)
 {
-    const char *path = db ? sqlite3_db_filename(db, "main") : NULL, *slash = path ? strrchr(path, '/') : NULL;
+    const char *path = db ? sqlite3_db_filename(db, "main") : NULL;
+    const char *slash = path ? strrchr(path, '/') : NULL;
 
     return slash ? slash + 1 : "";
 }
