@@ -211,9 +211,12 @@ class Sx:
         self.tree, self.last = tree, 0
         self.cluster = lib.Cluster(f"bench-{self.name}", workers=16, reserved=8, size="64G")
         self.cluster.__enter__()
-        self.node = self.cluster.nodes[0]
-        self.run("sxvol", "create", "--revisions", "16", "@t/bak")
-        self.touched = time.monotonic()
+        self.node, self.touched = self.cluster.nodes[0], time.monotonic()
+        try:
+            self.run("sxvol", "create", "--revisions", "16", "@t/bak")
+        except BaseException:
+            self.end()
+            raise
 
     def run(self, program, *words):
         return run([os.path.join(lib.BUILD, program), *words], self.cluster.env, self.node.processes())

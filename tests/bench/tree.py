@@ -80,8 +80,10 @@ class Edit:
             self.rewrite(path, f"{path}.new{self.version}")
         for path in self.some(rest, len(moved)):
             os.unlink(path)
-            if not os.listdir(os.path.dirname(path)):
-                os.rmdir(os.path.dirname(path))
+            folder = os.path.dirname(path)
+            while not os.listdir(folder):  # not every tool saves empty ones
+                os.rmdir(folder)
+                folder = os.path.dirname(folder)
 
     def some(self, names, n):
         names = sorted(names)
