@@ -73,6 +73,12 @@ struct sx_scrub_walk judge_walk(struct judge *j)
                                    .ctx = j };
 }
 
+int judge_epoch(struct judge *j, uint64_t *epoch, struct sx_err *e)
+{
+    *epoch = 0;
+    return j->meta ? sx_query_epoch(j->meta, epoch, e) : 0;
+}
+
 /* ---- what is hit --------------------------------------------------------------------------- */
 
 int judge_hit_clear(struct judge *j, struct sx_err *e)

@@ -27,6 +27,8 @@ int judge_open_key(struct judge *j, const char *dir, struct sx_err *e) SX_MUST_C
 void judge_close(struct judge *j);
 /* A walk that asks this judge. */
 struct sx_scrub_walk judge_walk(struct judge *j);
+/* The epoch of leases that the metadata has; 0 without metadata. */
+int judge_epoch(struct judge *j, uint64_t *epoch, struct sx_err *e) SX_MUST_CHECK;
 
 /* Which files are hit: clear, add blocks, ask.  Without metadata nothing is. */
 int judge_hit_clear(struct judge *j, struct sx_err *e) SX_MUST_CHECK;

@@ -108,6 +108,11 @@ static void add_found(struct sx_scrub_found *sum, const struct sx_scrub_found *f
 
 static int check_devices(struct check *k, struct sx_err *e)
 {
+    uint64_t epoch;
+
+    if (judge_epoch(&k->judge, &epoch, e) != 0)
+        return -1;
+    sx_store_set_epoch(k->store, epoch); /* of the lease of a row that is put back */
     for (size_t i = 0; i < sx_store_devices(k->store); i++) {
         struct sx_device *d = sx_store_device(k->store, i);
         struct sx_scrub_walk w = judge_walk(&k->judge);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * What the collector has to look at, in a file (docs/formats.md section 10), so that a restart goes on
- * from there.
+ * What the collector has to look at, in a file (docs/formats.md section 10), so that a restart goes
+ * on from there.
  */
 #include <errno.h>
 #include <fcntl.h>

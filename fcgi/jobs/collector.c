@@ -43,7 +43,7 @@
 #define COMPACT_BYTES (64ull << 20)   /* copied between two looks at whether to stop */
 #define IDLE_MS 10000                 /* nothing was put for so long: compaction is thorough */
 #define SHORT_DIV 20                  /* or when less than such a part of the space is free */
-#define REST 20                       /* compaction that found nothing rests so long as it took, times this */
+#define REST 20                       /* compaction takes at most one part in so many of the time */
 
 /* What a sweep saw, to know whether another is worth it. */
 struct seen {
@@ -58,7 +58,7 @@ struct sweep {
     uint64_t next_ms;
 };
 
-/* There may be something to compact, until a thorough round has ended. */
+/* There may be something to compact until a thorough round has ended. */
 struct compacting {
     bool wanted;
     uint64_t used;    /* by the packs, after the last round */
@@ -74,7 +74,7 @@ struct collector {
     struct sx_buf command, result;
     struct sx_collector_counters count;
     struct sx_collect work;
-    uint64_t dropped[SX_COLLECT_GROUPS_MAX]; /* last command of each group whose drops are in `work` */
+    uint64_t dropped[SX_COLLECT_GROUPS_MAX]; /* see sx_collect_load() */
     uint64_t applied;             /* when these were read */
     uint64_t epoch, epoch_ms;     /* the epoch, and when it was seen first (monotonic) */
     struct sweep sweep;
@@ -264,11 +264,9 @@ static void sweep_end(struct collector *c)
 
 static int look(struct collector *c, struct sx_err *e)
 {
-    bool asked = sx_proc_poked(&c->proc);
-
-    return floor_set(c, e) || add_dropped(c, e) || epoch_move(c, e) || sweep_begin(c, asked, e)
-               ? -1
-               : 0;
+    if (floor_set(c, e) || add_dropped(c, e) || epoch_move(c, e))
+        return -1;
+    return sweep_begin(c, sx_proc_poked(&c->proc), e);
 }
 
 /* ---- doing it ---- */
@@ -324,8 +322,8 @@ static int collect(struct collector *c, uint64_t until_ms, bool *stopped, struct
     return 0;
 }
 
-/* Thorough compaction copies several bytes for one that it frees: only while nobody puts anything, or
- * if space is short. */
+/* Thorough compaction copies several bytes for one that it frees: only while nobody puts anything,
+ * or if space is short. */
 static bool may_be_thorough(struct collector *c, const struct sx_store_stats *st)
 {
     uint64_t now = sx_mono_ms();

@@ -7,6 +7,11 @@ libsxmovers_la_SOURCES = \
 	fcgi/jobs/transfer_int.h fcgi/jobs/transfer.c fcgi/jobs/push.c fcgi/jobs/fetch.c
 EXTRA_DIST += fcgi/jobs/README.md
 
+# Not installed: tests/bench/bench_collect [blocks [directory]]
+EXTRA_PROGRAMS += tests/bench/bench_collect
+tests_bench_bench_collect_SOURCES = tests/bench/bench_collect.c
+tests_bench_bench_collect_LDADD = libsxmovers.la libsxsm.la libsxstore.la libsxcore.la
+
 if HAVE_CMOCKA
 sx_mover_tests = tests/unit/test_collect tests/unit/test_collect_rule tests/unit/test_transfer
 check_PROGRAMS += $(sx_mover_tests)

@@ -409,7 +409,7 @@ static int rewrite(struct sx_device *d, const struct plan *plan, struct pack *p,
     return 0;
 }
 
-/* Copying must not fail half-way for want of space: a failed write makes the pack it goes to bad. */
+/* Copying must not fail half-way for want of space: a failed write makes its pack bad. */
 static bool has_room(const struct sx_device *d, uint64_t bytes)
 {
     struct statvfs v;

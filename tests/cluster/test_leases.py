@@ -2,12 +2,13 @@
 """Uploads that take much longer than leases last, with a collector that never rests: what was sent must still be
 there at the end, for files and for standard input, and what an interrupted upload left is collected."""
 import os
+import signal
 import subprocess
 import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-from cluster import Cluster, need, say  # noqa: E402
+from cluster import Cluster, need, say, wait_for  # noqa: E402
 
 LEASE_S, SIZE, RATE = 4, 24 << 20, 2 << 20
 
@@ -17,6 +18,27 @@ def sxcp(c, *words, data=None):
                        stderr=subprocess.STDOUT, timeout=300)
     assert p.returncode == 0, p.stdout.decode(errors="replace")
     return p.stdout
+
+
+def stopped(c):
+    """A client that sleeps until what it sent has been collected goes on all the same."""
+    data = os.urandom(SIZE // 2)
+    with open(f"{c.dir}/asleep", "wb") as f:
+        f.write(data)
+    p = subprocess.Popen(["sxcp", "-q", "-b", str(RATE), f"{c.dir}/asleep", "@t/vol/asleep"], env=c.env,
+                         stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    time.sleep(3)
+    before = c.status()["nodes"][0]["collector"]["deleted"]
+    p.send_signal(signal.SIGSTOP)
+    try:
+        wait_for("what the sleeping client sent to be collected", 40,
+                 lambda: c.status()["nodes"][0]["collector"]["deleted"] > before)
+    finally:
+        p.send_signal(signal.SIGCONT)
+    out = p.communicate(timeout=120)[0].decode(errors="replace")
+    assert p.returncode == 0, out
+    assert sxcp(c, "@t/vol/asleep", "-") == data
+    say("an upload whose client slept until its blocks were gone")
 
 
 def main():
@@ -47,6 +69,8 @@ def main():
         sxcp(c, f"{c.dir}/last", "@t/vol/last")
         assert sxcp(c, "@t/vol/last", "-") == last
         say("an upload begun anew long after it was killed")
+
+        stopped(c)
 
 
 main()
