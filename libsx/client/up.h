@@ -113,6 +113,7 @@ struct up_file {
     bool is_inline;
     uint32_t n_records;
     struct sx_buf entries, records;
+    uint64_t moved;     /* bytes of records in the request */
     uint64_t lease;
     unsigned repeats;
     /* Streams. */

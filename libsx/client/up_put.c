@@ -112,6 +112,8 @@ static int add_file(struct up_put *p, struct up_file *f, struct sx_err *e)
     }
     sx_buf_add(&p->body, f->entries.data, f->entries.len);
     sx_buf_add(&p->body, f->records.data, f->records.len);
+    f->moved = f->records.len;
+    sx_buf_fini(&f->records); /* a large part of the memory that a file holds */
     sx_put_u32(p->body.data + at, (uint32_t)(p->body.len - at - 4));
     return 0;
 }

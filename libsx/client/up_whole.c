@@ -139,7 +139,7 @@ static void count(struct up_file *f)
 {
     struct up *u = f->u;
 
-    u->x.stats->moved += f->records.len;
+    u->x.stats->moved += f->moved;
     if (f->is_inline)
         u->x.bytes_done += f->size;
     for (size_t i = 0; i < f->n_chunks && !f->is_inline; i++)
