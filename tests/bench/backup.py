@@ -3,7 +3,8 @@
 """Measures SX as a backup of a tree with ten versions, against restic and borg, in one run on the same data.
 
     SX_BUILDDIR=build tests/bench/backup.py [--kinds source,system] [--size 1024] [--versions 10] [--runs 1]
-                                            [--tools cp,restic,borg,sx,sx-copy,sx-rev] [--report FILE]
+                                            [--tools cp,restic,borg,sx,sx-copy,sx-rev]
+                                            [--restore DIR] [--report FILE]
 
 All tools save each version, in an order that turns from version to version; then each restores the last one,
 checks all it has by reading it, and drops all versions but the last until the space is back.
@@ -381,6 +382,8 @@ class Bench:
         for i, step in enumerate(("restore", "check", "reclaim")):
             for n in self.turned(tools, number + i):
                 self.note(n, step, self.one(tree, tools[n], step))
+            for n in tools:  # not before: ext4 is slow to make files where others were deleted just now
+                shutil.rmtree(self.target(n), ignore_errors=True)
         for n, t in tools.items():
             self.kept[n] = t.stored()
             if isinstance(t, Sx):
@@ -395,12 +398,14 @@ class Bench:
             if isinstance(tool, Sx):
                 lib.say(f"{tool.name}: all versions: " + ", ".join(f"{k} {x:.1f}" for k, x in tool.parts().items()))
             return tool.forget(self.a.versions)
-        to = f"{self.work}/restored"
+        to = self.target(tool.name)
         cost = tool.restore(self.a.versions, to)
         same(tree.root, to, tool.exact)
-        shutil.rmtree(to)
-        run(["sync", "-f", self.work])
+        run(["sync", "-f", to])
         return cost
+
+    def target(self, name):
+        return f"{self.a.restore or self.work}/{os.path.basename(self.work)}.{name}"
 
     # -- the report ------------------------------------------------------------------------------
 
@@ -454,6 +459,7 @@ def main():
     p.add_argument("--seed", type=int, default=1)
     p.add_argument("--tools", default="cp,restic,borg,sx")
     p.add_argument("--work", default="/var/tmp", help="where all data goes (a disk, not a tmpfs)")
+    p.add_argument("--restore", help="where to restore to, such as a tmpfs (default: beside the data)")
     p.add_argument("--report", help="write the table to this file, too")
     a = p.parse_args()
     for t in a.tools.split(","):
