@@ -50,6 +50,7 @@ void bar_text(char out[BAR_LINE_MAX], const struct sx_progress *p, const char *t
               uint64_t rate, int width)
 {
     char done[SX_SIZE_TEXT], known[SX_SIZE_TEXT], speed[SX_SIZE_TEXT], eta[16], cells[CELLS + 1];
+    char count[64] = "";
     uint64_t all = p->bytes_known ? p->bytes_known : 1;
     double part = p->bytes_done >= all ? 1.0 : (double)p->bytes_done / (double)all;
     int n = (int)(part * CELLS);
@@ -58,12 +59,11 @@ void bar_text(char out[BAR_LINE_MAX], const struct sx_progress *p, const char *t
     memset(cells, '#', (size_t)n);
     cells[CELLS] = '\0';
     eta_text(eta, p, rate);
-    snprintf(out, BAR_LINE_MAX,
-             "[%s] %3d%%  %s of %s%s  %s/s  ETA %s  %" PRIu64 "/%" PRIu64 " %s",
-             cells, (int)(part * 100), sx_size_text(done, p->bytes_done),
-             sx_size_text(known, p->bytes_known), p->walking ? "+" : "", sx_size_text(speed, rate),
-             eta,
-             p->files_done, p->files_known, things);
+    if (p->files_done || p->files_known)
+        snprintf(count, sizeof count, "  %" PRIu64 "/%" PRIu64 " %.20s", p->files_done, p->files_known, things);
+    snprintf(out, BAR_LINE_MAX, "[%s] %3d%%  %s of %s%s  %s/s  ETA %s%s", cells, (int)(part * 100),
+             sx_size_text(done, p->bytes_done), sx_size_text(known, p->bytes_known), p->walking ? "+" : "",
+             sx_size_text(speed, rate), eta, count);
     if (width > 0 && width < BAR_LINE_MAX)
         out[width - 1] = '\0';
 }

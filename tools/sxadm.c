@@ -75,6 +75,7 @@ static const struct {
     { "node", "info", sxadm_node_info },
     { "node", "check", sxadm_node_check },
     { "node", "scrub", sxadm_node_scrub },
+    { "node", "verify", sxadm_node_verify },
     { "node", "rebuild-index", sxadm_node_rebuild_index },
 };
 
@@ -88,6 +89,7 @@ static const struct cli_command command = {
                 "job cancel ID [URI]\n"
                 "node info|rebuild-index [--dir DIR]\n"
                 "node check [--dir DIR] [--deep | --sample N|P%] [--rate BYTES]\n"
+                "node verify [--dir DIR] PACK...\n"
                 "node scrub [--dir DIR] [--now] [--wait]",
     .about = "Looks at a cluster and changes its nodes; needs an administrator's key (sxinit).\n"
              "URI is sx://[user@]cluster or @alias; it may be left out if only one cluster is set up.\n"

@@ -34,6 +34,6 @@ sxadm_fn sxadm_cluster_info, sxadm_cluster_status, sxadm_cluster_nodes, sxadm_cl
 int sxadm_open(struct sxadm *a, int argc, char **argv, int at, struct cli_place *p, struct sx_err *e);
 
 /* Commands on a node's directory. */
-sxadm_fn sxadm_node_info, sxadm_node_check, sxadm_node_scrub, sxadm_node_rebuild_index;
+sxadm_fn sxadm_node_info, sxadm_node_check, sxadm_node_scrub, sxadm_node_verify, sxadm_node_rebuild_index;
 
 #endif

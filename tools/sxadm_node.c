@@ -2,10 +2,13 @@
  *
  * sxadm node info, and node rebuild-index.
  */
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "client/bar.h"
 #include "fcgi/store/store.h"
+#include "libsx/base/clock.h"
 #include "libsx/base/text.h"
 #include "tools/node.h"
 
@@ -29,8 +32,45 @@ int sxadm_node_info(struct sxadm *a, int argc, char **argv, struct sx_err *e)
     return 0;
 }
 
+struct rebuild {
+    struct bar bar;
+    uint64_t began_ms;
+};
+
+static void show(void *arg, uint64_t done, uint64_t total)
+{
+    struct rebuild *r = arg;
+    struct sx_progress p = { .bytes_done = done, .bytes_known = total, .elapsed_ms = sx_mono_ms() - r->began_ms };
+
+    bar_draw(&r->bar, &p);
+}
+
+/* What the new index has. */
+static int tell(struct sxadm *a, const char *dir, const struct rebuild *r, struct sx_err *e)
+{
+    uint64_t ms = sx_mono_ms() - r->began_ms;
+    struct sx_store_stats st;
+    struct sx_store *s;
+
+    if (sx_store_open_node(dir, &s, e) != 0)
+        return -1;
+    if (sx_store_stats(s, &st, e) != 0) {
+        sx_store_close(s);
+        return -1;
+    }
+    sx_store_close(s);
+    if (a->cli.json)
+        cli_json(json_pack("{s:I, s:I, s:I, s:I, s:I}", "packs", (json_int_t)st.packs, "blocks", (json_int_t)st.blocks,
+                           "bytes", (json_int_t)st.bytes, "dead", (json_int_t)st.dead, "ms", (json_int_t)ms));
+    else
+        printf("the index of %s was made anew: %" PRIu64 " blocks in %" PRIu64 " packs, %.1f s\n", dir, st.blocks, st.packs,
+               (double)ms / 1000);
+    return 0;
+}
+
 int sxadm_node_rebuild_index(struct sxadm *a, int argc, char **argv, struct sx_err *e)
 {
+    struct rebuild r = { .began_ms = sx_mono_ms() };
     struct sx_node_conf c = { 0 };
     struct sx_store_options o;
     char dir[PATH_MAX];
@@ -42,11 +82,15 @@ int sxadm_node_rebuild_index(struct sxadm *a, int argc, char **argv, struct sx_e
         return -1;
     SX_AUTO_FREE char *store = sx_asprintf("%s/store", dir);
 
+    bar_init(&r.bar, !a->cli.quiet && !a->cli.json, "blocks");
     result = sx_store_options_load(dir, &o, e);
+    o.progress = show;
+    o.progress_ctx = &r;
     if (result == 0)
         result = sx_store_rebuild_index(store, &o, e);
-    if (result == 0 && !a->cli.json)
-        printf("the index of %s was made anew from its packs\n", store);
+    bar_clear(&r.bar);
+    if (result == 0)
+        result = tell(a, dir, &r, e);
     sx_node_conf_fini(&c);
     return result;
 }

@@ -123,9 +123,10 @@ int sx_shard_recount(struct sx_shard *sh, bool mend, uint64_t *faults,
 
 struct sx_pack_area {
     uint64_t pack, from, to; /* offsets: from … to - 1 */
+    bool bad_too;            /* not only good rows */
 };
 
-/* The good blocks whose rows point into an area, in order, at most `max`: from the first if *n is 0,
+/* The blocks whose rows point into an area, in order, at most `max`: from the first if *n is 0,
  * else behind the *n that the last call gave.  Reads the whole shard. */
 int sx_shard_in_pack(struct sx_shard *sh, const struct sx_pack_area *area, struct sx_id *ids,
                      size_t max, size_t *n, struct sx_err *e) SX_MUST_CHECK;
@@ -218,6 +219,7 @@ struct sx_device {
     uint64_t used;            /* sum of the packs' sizes at used_ms, and our puts since */
     uint64_t used_ms;         /* monotonic; 0: not known */
     bool suspected;           /* the index was found damaged and marked */
+    uint64_t recovered, to_recover; /* bytes of packs, while it is recovered */
 };
 
 static inline uint64_t sx_max_u64(uint64_t a, uint64_t b)

@@ -7,7 +7,7 @@ libsxstore_la_SOURCES = \
 	fcgi/store/db.h fcgi/store/db.c \
 	fcgi/store/shard.c fcgi/store/packs.c fcgi/store/packfile.c fcgi/store/scan.c \
 	fcgi/store/ops.c fcgi/store/recover.c fcgi/store/compact.c \
-	fcgi/store/scrub.h fcgi/store/scrub.c fcgi/store/check.c fcgi/store/node.c \
+	fcgi/store/scrub.h fcgi/store/scrub.c fcgi/store/verify.h fcgi/store/verify.c fcgi/store/check.c fcgi/store/node.c \
 	fcgi/jobs/queue.h fcgi/jobs/queue.c fcgi/jobs/proc.h fcgi/jobs/proc.c \
 	fcgi/jobs/scrub_state.h fcgi/jobs/scrub_state.c \
 	fcgi/jobs/counters.h fcgi/jobs/counters.c fcgi/jobs/collector.h fcgi/jobs/transfer.h
@@ -16,7 +16,8 @@ libsxstore_la_LIBADD = $(SQLITE_LIBS)
 
 if HAVE_CMOCKA
 sx_store_tests = tests/unit/test_store tests/unit/test_store_crash tests/unit/test_store_kill \
-	tests/unit/test_store_damage tests/unit/test_store_scrub tests/unit/test_queue
+	tests/unit/test_store_damage tests/unit/test_store_scrub tests/unit/test_store_rebuild \
+	tests/unit/test_queue
 check_PROGRAMS += $(sx_store_tests)
 TESTS += $(sx_store_tests)
 tests_unit_test_store_SOURCES = tests/unit/test_store.c tests/unit/store_util.h
@@ -34,6 +35,9 @@ tests_unit_test_store_damage_LDADD = libsxstore.la libsxcore.la $(CMOCKA_LIBS)
 tests_unit_test_store_scrub_SOURCES = tests/unit/test_store_scrub.c tests/unit/store_util.h
 tests_unit_test_store_scrub_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_store_scrub_LDADD = libsxstore.la libsxcore.la $(CMOCKA_LIBS)
+tests_unit_test_store_rebuild_SOURCES = tests/unit/test_store_rebuild.c tests/unit/store_util.h
+tests_unit_test_store_rebuild_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_store_rebuild_LDADD = libsxstore.la libsxcore.la $(CMOCKA_LIBS)
 tests_unit_test_queue_SOURCES = tests/unit/test_queue.c tests/unit/store_util.h
 tests_unit_test_queue_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_queue_LDADD = libsxstore.la libsxcore.la $(CMOCKA_LIBS)

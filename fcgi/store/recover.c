@@ -116,9 +116,16 @@ static int flush(struct sx_device *d, uint64_t pack, struct found *f, struct sx_
     return 0;
 }
 
+static void show(const struct sx_device *d, uint64_t more)
+{
+    if (d->o.progress)
+        d->o.progress(d->o.progress_ctx, d->recovered + more, d->to_recover);
+}
+
 static int scan_tail(struct sx_device *d, uint64_t pack, struct sx_scan *sc, struct sx_err *e)
 {
     SX_AUTO_FREE struct found *f = sx_calloc(1, sizeof *f);
+    const uint64_t from = sc->at;
     struct sx_record r;
     uint64_t at;
 
@@ -126,8 +133,11 @@ static int scan_tail(struct sx_device *d, uint64_t pack, struct sx_scan *sc, str
         f->id[f->n] = r.id;
         f->at[f->n] = at;
         f->len[f->n] = SX_RECORD_HEADER + r.len;
-        if (++f->n == RECOVER_BATCH && flush(d, pack, f, e))
+        if (++f->n < RECOVER_BATCH)
+            continue;
+        if (flush(d, pack, f, e))
             return -1;
+        show(d, at - from);
     }
     if (flush(d, pack, f, e))
         return -1;
@@ -246,6 +256,22 @@ static int drop_unknown(struct sx_device *d, struct sx_err *e)
     return 0;
 }
 
+/* An estimate: the table may know less than there is. */
+static uint64_t to_read(struct sx_device *d, const struct sx_pack_row *rows, size_t n, bool whole)
+{
+    uint64_t sum = 0;
+
+    for (size_t i = 0; i < n && d->o.progress; i++) {
+        SX_AUTO_FREE char *path = sx_pack_path(d, rows[i].number);
+        uint64_t from = whole ? 0 : rows[i].durable;
+        struct stat st;
+
+        if (stat(path, &st) == 0 && (uint64_t)st.st_size > from)
+            sum += (uint64_t)st.st_size - from;
+    }
+    return sum;
+}
+
 int sx_device_recover(struct sx_device *d, bool whole, struct sx_err *e)
 {
     SX_AUTO_FREE struct sx_pack_row *rows = NULL;
@@ -257,11 +283,14 @@ int sx_device_recover(struct sx_device *d, bool whole, struct sx_err *e)
     if (n == 0) /* a new store: nothing to find, and no lease can have been lost */
         return sx_device_set_floor(d, 0, e);
     sx_info("block store %s was not closed: reading the ends of its packs", d->dir);
+    d->to_recover = to_read(d, rows, n, whole);
     for (size_t i = 0; i < n; i++) {
-        if (whole)
-            rows[i].durable = 0;
+        uint64_t durable = rows[i].durable = whole ? 0 : rows[i].durable;
+
         if (recover_pack(d, &rows[i], e))
             return -1;
+        d->recovered += rows[i].size > durable ? rows[i].size - durable : 0;
+        show(d, 0);
     }
     if (sx_device_checkpoint(d, &synced, e))
         return -1;

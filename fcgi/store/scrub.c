@@ -307,7 +307,7 @@ static int see_record(struct sx_device *d, struct sx_scrub_walk *w, const struct
 static int check_area(struct sx_device *d, struct sx_scrub_walk *w, uint64_t from, uint64_t to,
                       struct sx_err *e)
 {
-    const struct sx_pack_area area = { w->place.pack, from, to };
+    const struct sx_pack_area area = { w->place.pack, from, to, false };
     const struct sx_scrub_found before = w->found;
     struct sx_id ids[ROWS_PAGE];
 

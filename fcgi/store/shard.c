@@ -46,7 +46,7 @@ static const char *const sql[SX_Q_COUNT] = {
     [SX_Q_USAGE_FILL] = "INSERT INTO usage SELECT pack, sum(len), count(*) FROM block"
                         " WHERE pack <> 0 GROUP BY pack",
     [SX_Q_IN_PACK] = "SELECT id FROM block WHERE id > ?1 AND pack = ?2 AND at >= ?3 AND at < ?4"
-                     " AND state = 0 ORDER BY id LIMIT ?5",
+                     " AND (state = 0 OR ?6) ORDER BY id LIMIT ?5",
 };
 
 int sx_shard_open(struct sx_shard *sh, const char *dir, unsigned number, bool *fresh,
@@ -278,6 +278,7 @@ int sx_shard_in_pack(struct sx_shard *sh, const struct sx_pack_area *area, struc
     sqlite3_bind_int64(st, 3, (sqlite3_int64)area->from);
     sqlite3_bind_int64(st, 4, (sqlite3_int64)area->to);
     sqlite3_bind_int64(st, 5, (sqlite3_int64)max);
+    sqlite3_bind_int(st, 6, area->bad_too);
     *n = 0;
     while ((r = sx_db_step(st, e)) == 1)
         if (sqlite3_column_bytes(st, 0) == SX_ID_SIZE)

@@ -24,6 +24,9 @@ struct sx_store_options {
     uint64_t reserve;               /* bytes of the file system that puts leave free; 0: the
                                      * larger of 64 MiB and 1 % of the capacity */
     uint64_t pack_max;              /* 0: SX_STORE_PACK_MAX */
+    /* Called now and then while recovery reads packs: bytes read, of how many.  NULL: not. */
+    void (*progress)(void *ctx, uint64_t done, uint64_t total);
+    void *progress_ctx;
 };
 
 struct sx_store_item {

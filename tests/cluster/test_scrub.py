@@ -91,6 +91,7 @@ def alone():
         c.tool("sxvol", "create", "@t/vol")
         fill(c)
         node = c.nodes[0]
+        scrub(c, node)  # so that no round is under way
         before = rows(node)
         id_, (path, *_) = next(iter(before.items()))
         with sqlite3.connect(path, timeout=30) as db:
@@ -129,12 +130,21 @@ def check(c, node, name):
         j = json.loads(r.out)
         assert r.returncode == 5 and j["result"] == "lost", (r.returncode, r.out)
         assert [f"{f['volume']}/{f['path']}" for f in j["files"]] == [name] and j["files_total"] == 1, j
+    pack = max(r[1] for r in rows(node).values())
+    r = c.tool("sxadm", "node", "verify", str(pack), "--json", "--dir", node.dir, check=False)
+    j = json.loads(r.out)
+    assert r.returncode == 4 and j["holes"] == 1 and j["lost"] == 1 and j["indexed"], j
     node.stop()
     r = c.tool("sxadm", "node", "check", "--deep", "--dir", node.dir, check=False)
     assert r.returncode == 5 and name in r.out, r.out
+    before = len(rows(node))
+    j = json.loads(c.tool("sxadm", "node", "rebuild-index", "--json", "--dir", node.dir).out)
+    assert j["blocks"] == before - 1, j  # the damaged one has no row now, and is missing
+    r = c.tool("sxadm", "node", "check", "--dir", node.dir, check=False)
+    assert r.returncode == 5 and name in r.out, r.out
     node.start()
     wait_for("the node", 30, lambda: of(c, node)["up"], every=0.3)
-    say("sxadm node check tells the loss and the file, on the running node and on the stopped one")
+    say("sxadm node check tells the loss and the file, on the running node and on the stopped one; so does it after rebuild-index")
 
 
 def main():

@@ -10,7 +10,7 @@
 #include <sqlite3.h>
 
 #include "fcgi/jobs/scrub_state.h"
-#include "fcgi/store/scrub.h"
+#include "fcgi/store/verify.h"
 #include "libsx/base/log.h"
 
 #define MAX 3000u
@@ -418,6 +418,44 @@ static void one_block(void **state)
     end(t);
 }
 
+/* One pack, as it is and as a copy; nothing is changed. */
+static void one_pack(void **state)
+{
+    struct test *t = make();
+    const struct sx_scrub_walk w = { .decode = decode, .ctx = &t->world };
+    SX_AUTO_FREE char *path = sx_asprintf("%s/packs/%010u.pack", t->dir, 1);
+    SX_AUTO_FREE char *copy = sx_asprintf("cp %s %s/0000000001.pack", path, t->dir);
+    SX_AUTO_FREE char *elsewhere = sx_asprintf("%s/0000000001.pack", t->dir);
+    struct sx_pack_verdict v;
+    struct sx_err e = SX_ERR_INIT;
+    uint64_t records;
+    int fd = open_pack(t, 1);
+
+    assert_done(sx_device_verify_pack(t->d, path, &w, &v, &e), &e);
+    assert_true(v.indexed && v.number == 1 && !v.header[0]);
+    assert_true(v.records > 10 && v.records == v.live);
+    assert_int_equal(v.wrong + v.holes + v.dead + v.lost + v.read_errors, 0);
+    records = v.records;
+    assert_int_equal(pwrite(fd, "damage", 6, 3000), 6);
+    assert_int_equal(pwrite(fd, "X", 1, 0), 1);
+    close(fd);
+    assert_done(sx_device_verify_pack(t->d, path, &w, &v, &e), &e);
+    assert_true(v.indexed && v.number == 1 && v.header[0]);
+    assert_int_equal(v.records, records - 1);
+    assert_int_equal(v.holes, 1);
+    assert_true(v.hole[0].from <= 3000 && v.hole[0].to > 3005);
+    assert_int_equal(v.lost, 1);
+    assert_int_equal(bad(t), 0);
+    assert_int_equal(system(copy), 0);
+    t->world.wrong = 0;
+    assert_done(sx_device_verify_pack(t->d, elsewhere, &w, &v, &e), &e);
+    assert_false(v.indexed);
+    assert_int_equal(v.records, records - 1);
+    assert_int_equal(v.lost + v.live, 0);
+    assert_error(sx_device_verify_pack(t->d, "/none", &w, &v, &e), &e, SX_ENOTFOUND);
+    end(t);
+}
+
 /* Where the scrub is survives; a state that is damaged in any way is none. */
 static void state_file(void **state)
 {
@@ -461,7 +499,7 @@ int main(void)
         cmocka_unit_test(wrong_ids),       cmocka_unit_test(wrong_content),
         cmocka_unit_test(damaged_headers), cmocka_unit_test(wrong_pack_table),
         cmocka_unit_test(unreadable_area), cmocka_unit_test(one_block),
-        cmocka_unit_test(state_file),
+        cmocka_unit_test(one_pack),        cmocka_unit_test(state_file),
     };
 
     sx_log_level_set((enum sx_log_level)-1); /* hundreds of errors are to be expected */
