@@ -38,7 +38,7 @@ struct device {
     struct sx_device *d;
     struct sx_scrub_state st;
     uint64_t next_ms, saved_ms; /* monotonic */
-    bool failed;                /* the last slice: told once */
+    bool failed;                /* since the last slice that went well: told once */
 };
 
 struct sx_scrub {
@@ -180,6 +180,7 @@ static int slice(struct sx_scrub *s, struct device *v, struct sx_err *e)
         sx_transfer_poke(s->conf->dir);
     if (r)
         return -1;
+    v->failed = false;
     v->st.place = w.place;
     v->st.found = w.found;
     bytes = w.found.bytes - bytes + (w.found.rows - rows) * SX_SCRUB_ROW_COST;
@@ -226,8 +227,6 @@ void sx_scrub_step(struct sx_scrub *s)
                 sx_warn("scrub of %s: %s", sx_device_dir(v->d), e.msg);
             v->next_ms = sx_mono_ms() + RETRY_MS;
             v->failed = true;
-        } else if (v->st.running && v->next_ms > sx_mono_ms()) {
-            v->failed = false;
         }
     }
 }
@@ -246,6 +245,8 @@ struct sx_scrub *sx_scrub_new(const struct sx_node_conf *conf, struct sx_store *
     for (size_t i = 0; i < s->n; i++) {
         s->devices[i].d = sx_store_device(store, i);
         sx_scrub_state_load(sx_device_dir(s->devices[i].d), &s->devices[i].st);
+        if (s->devices[i].st.last.index_faults) /* this start has made the index anew: look again */
+            s->devices[i].st.started_ms = 0;
     }
     return s;
 }

@@ -51,6 +51,7 @@ enum sx_shard_stmt {
     SX_Q_DROP_PACK,
     SX_Q_TOTAL,
     SX_Q_RECOUNT,
+    SX_Q_FOREIGN,
     SX_Q_USAGE_CLEAR,
     SX_Q_USAGE_FILL,
     SX_Q_IN_PACK,
@@ -119,6 +120,10 @@ int sx_shard_usage(struct sx_shard *sh, uint64_t pack, struct sx_usage *u,
 /* Counts the use of the packs anew.  *faults: how many sums were wrong; `mend`: they are put
  * right. */
 int sx_shard_recount(struct sx_shard *sh, bool mend, uint64_t *faults,
+                     struct sx_err *e) SX_MUST_CHECK;
+
+/* Are there rows that cannot be found, since their ids are none, or of another shard?  Reads all. */
+int sx_shard_foreign(struct sx_shard *sh, unsigned number, bool *any,
                      struct sx_err *e) SX_MUST_CHECK;
 
 struct sx_pack_area {

@@ -16,7 +16,7 @@ libsxstore_la_LIBADD = $(SQLITE_LIBS)
 
 if HAVE_CMOCKA
 sx_store_tests = tests/unit/test_store tests/unit/test_store_crash tests/unit/test_store_kill \
-	tests/unit/test_store_damage tests/unit/test_store_scrub tests/unit/test_store_rebuild \
+	tests/unit/test_store_damage tests/unit/test_store_scrub tests/unit/test_store_rebuild tests/unit/test_store_matrix \
 	tests/unit/test_queue
 check_PROGRAMS += $(sx_store_tests)
 TESTS += $(sx_store_tests)
@@ -38,6 +38,9 @@ tests_unit_test_store_scrub_LDADD = libsxstore.la libsxcore.la $(CMOCKA_LIBS)
 tests_unit_test_store_rebuild_SOURCES = tests/unit/test_store_rebuild.c tests/unit/store_util.h
 tests_unit_test_store_rebuild_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_store_rebuild_LDADD = libsxstore.la libsxcore.la $(CMOCKA_LIBS)
+tests_unit_test_store_matrix_SOURCES = tests/unit/test_store_matrix.c tests/unit/store_util.h
+tests_unit_test_store_matrix_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_store_matrix_LDADD = libsxstore.la libsxcore.la $(CMOCKA_LIBS)
 tests_unit_test_queue_SOURCES = tests/unit/test_queue.c tests/unit/store_util.h
 tests_unit_test_queue_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_queue_LDADD = libsxstore.la libsxcore.la $(CMOCKA_LIBS)

@@ -100,11 +100,13 @@ static int index_step(struct sx_device *d, struct sx_scrub_walk *w, struct sx_er
 {
     unsigned k = w->place.database;
     uint64_t faults = 0;
-    bool sound;
+    bool sound, foreign = false;
 
     if (sx_db_quick_check(k < SX_SHARDS ? d->shard[k].db : d->packs.db, &sound, e))
         return -1;
-    if (!sound) {
+    if (sound && k < SX_SHARDS && sx_shard_foreign(&d->shard[k], k, &foreign, e))
+        return -1;
+    if (!sound || foreign) {
         w->found.index_faults++;
         sx_device_distrust_index(d);
     } else if (k < SX_SHARDS) {
@@ -426,7 +428,7 @@ static int packs_step(struct sx_device *d, struct sx_scrub_walk *w, uint64_t byt
     return r ? sx_err_wrap(e, "pack %llu", (unsigned long long)row.number) : 0;
 }
 
-int sx_device_scrub(struct sx_device *d, struct sx_scrub_walk *w, uint64_t bytes, struct sx_err *e)
+static int step(struct sx_device *d, struct sx_scrub_walk *w, uint64_t bytes, struct sx_err *e)
 {
     switch (w->place.phase) {
     case SX_SCRUB_INDEX:
@@ -438,4 +440,21 @@ int sx_device_scrub(struct sx_device *d, struct sx_scrub_walk *w, uint64_t bytes
     default:
         return 0;
     }
+}
+
+/* With a damaged index there is nothing to compare with: the walk is over, and the next start makes
+ * the index anew. */
+int sx_device_scrub(struct sx_device *d, struct sx_scrub_walk *w, uint64_t bytes, struct sx_err *e)
+{
+    struct sx_err why = SX_ERR_INIT;
+
+    if (step(d, w, bytes, &why) == 0)
+        return 0;
+    if (why.code != SX_ECORRUPT)
+        return sx_err_set(e, why.code, "%s", why.msg);
+    sx_error("%s", why.msg);
+    sx_device_distrust_index(d);
+    w->found.index_faults++;
+    w->place.phase = SX_SCRUB_DONE;
+    return 0;
 }

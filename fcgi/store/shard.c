@@ -42,6 +42,8 @@ static const char *const sql[SX_Q_COUNT] = {
                    " (SELECT count(*) FROM block WHERE state <> 0) FROM usage WHERE pack <> 0",
     [SX_Q_RECOUNT] = "SELECT pack, sum(len), count(*) FROM block WHERE pack <> 0 GROUP BY pack"
                      " ORDER BY pack",
+    [SX_Q_FOREIGN] = "SELECT count(*) FROM block WHERE typeof(id) <> 'blob' OR length(id) <> 32"
+                     " OR id < ?1 OR id > ?2",
     [SX_Q_USAGE_CLEAR] = "DELETE FROM usage",
     [SX_Q_USAGE_FILL] = "INSERT INTO usage SELECT pack, sum(len), count(*) FROM block"
                         " WHERE pack <> 0 GROUP BY pack",
@@ -284,4 +286,21 @@ int sx_shard_in_pack(struct sx_shard *sh, const struct sx_pack_area *area, struc
         if (sqlite3_column_bytes(st, 0) == SX_ID_SIZE)
             memcpy(ids[(*n)++].b, sqlite3_column_blob(st, 0), SX_ID_SIZE);
     return r;
+}
+
+int sx_shard_foreign(struct sx_shard *sh, unsigned number, bool *any, struct sx_err *e)
+{
+    sqlite3_stmt *st = sh->q[SX_Q_FOREIGN];
+    struct sx_id first = { 0 }, last;
+
+    memset(last.b, 0xff, sizeof last.b);
+    first.b[0] = (uint8_t)(number << (8 - SX_SHARD_BITS));
+    last.b[0] = (uint8_t)(first.b[0] | (0xff >> SX_SHARD_BITS));
+    sqlite3_bind_blob(st, 1, first.b, SX_ID_SIZE, SQLITE_STATIC);
+    sqlite3_bind_blob(st, 2, last.b, SX_ID_SIZE, SQLITE_STATIC);
+    if (sx_db_step(st, e) != 1)
+        return -1;
+    *any = sqlite3_column_int64(st, 0) > 0;
+    sqlite3_reset(st);
+    return 0;
 }

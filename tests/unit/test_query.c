@@ -434,6 +434,42 @@ static void test_refs(void **state)
     assert_int_equal(total, 90);
 }
 
+static void note_hit(void *ctx, const struct sx_hit *hit)
+{
+    struct sx_buf *b = ctx;
+
+    sx_buf_printf(b, "%s/%s%s ", hit->volume, hit->path, hit->newest ? "" : "*");
+}
+
+static void hits_are(uint64_t block, const char *files)
+{
+    SX_AUTO(sx_buf) struct sx_buf b = SX_BUF_INIT;
+    struct sx_id id = id_of(block);
+    struct sx_err e = SX_ERR_INIT;
+    uint64_t n;
+
+    assert_done(sx_query_hit_clear(world_db(&W), &e), &e);
+    assert_done(sx_query_hit_add(world_db(&W), &id, &e), &e);
+    assert_done(sx_query_hit_add(world_db(&W), &id, &e), &e); /* twice is once */
+    assert_done(sx_query_hit_files(world_db(&W), note_hit, &b, &n, &e), &e);
+    assert_string_equal(sx_buf_cstr(&b), files);
+}
+
+/* Which files refer to a lost block: the newest revisions, and older ones. */
+static void test_hits(void **state)
+{
+    assert_int_equal(DO(&W, "admin", volume_create, .name = "hits", .replica = 1, .revisions = 2), SX_OK);
+    assert_int_equal(put_blocks(&W, "admin", "hits", "a", 500, 10, 10, 1), SX_OK);
+    assert_int_equal(put_blocks(&W, "admin", "hits", "b", 505, 10, 10, 1), SX_OK);
+    assert_int_equal(put_blocks(&W, "admin", "hits", "c", 600, 10, 10, 1), SX_OK);
+    assert_int_equal(put_blocks(&W, "admin", "hits", "c", 700, 10, 10, 1), SX_OK);
+    hits_are(501, "hits/a ");
+    hits_are(507, "hits/a hits/b ");
+    hits_are(600, "hits/c* ");
+    hits_are(709, "hits/c ");
+    hits_are(999, "");
+}
+
 static void test_counters_and_readers(void **state)
 {
     struct sx_counters c;
@@ -507,7 +543,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         T(test_list), T(test_list_refused), T(test_list_work), T(test_manifest),
-        T(test_manifest_small), T(test_file_revision), T(test_refs), T(test_counters_and_readers),
+        T(test_manifest_small), T(test_file_revision), T(test_refs), T(test_hits), T(test_counters_and_readers),
         T(test_jobs),
     };
 
