@@ -43,7 +43,8 @@ struct sweep {
     uint64_t missing, fetched;
     uint64_t lost;         /* of the missing, those that no node has */
     struct sx_id lost_ids[LOST_IDS_MAX]; /* the first of them */
-    uint64_t told;         /* how many lost ones were told last */
+    uint64_t told;         /* how many lost ones were told last, and the checksum of their ids */
+    uint32_t told_sum;
     uint64_t due_ms;       /* monotonic: when the next begins */
     unsigned again_ms;
     uint64_t map_version;
@@ -91,6 +92,7 @@ struct repair {
     uint64_t due_ms; /* monotonic */
     unsigned wait_ms;
     struct sx_id after; /* where the next turn goes on; 0: at the first */
+    uint32_t left_sum;  /* checksum of the ids that could not be had the last time */
 };
 
 /* Damaged blocks of this node, a bounded number at a time.  Those that cannot be had do not keep
@@ -100,6 +102,7 @@ static int repair(struct sx_transfer *t, struct sweep *s, struct repair *r, stru
     SX_AUTO_FREE struct sx_store_item *bad = sx_calloc(REPAIR_MAX, sizeof *bad);
     SX_AUTO_FREE struct sx_transfer_want *want = sx_calloc(REPAIR_MAX, sizeof *want);
     size_t n, healed = 0;
+    uint32_t left = 0;
 
     if (sx_store_list_bad(t->store, &r->after, bad, REPAIR_MAX, &n, e))
         return -1;
@@ -108,12 +111,16 @@ static int repair(struct sx_transfer *t, struct sweep *s, struct repair *r, stru
         want[i] = (struct sx_transfer_want){ .id = bad[i].id, .len = SX_RECORD_MAX };
     if (sx_transfer_fetch(t, want, n, e))
         return -1;
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
         healed += want[i].got;
+        if (!want[i].got)
+            left = sx_crc32c(left, want[i].id.b, SX_ID_SIZE);
+    }
     if (n)
         sx_info("%zu blocks are damaged here, %zu of them fetched anew", n, healed);
-    if (healed < n && r->wait_ms == REPAIR_MS)
+    if (healed < n && left != r->left_sum)
         s->due_ms = 0;
+    r->left_sum = left;
     if (healed == n)
         r->wait_ms = REPAIR_MS;
     else if (r->wait_ms * 2 <= SWEEP_MS)
@@ -256,12 +263,15 @@ static int name_in_group(struct sx_transfer *t, const struct sweep *s, unsigned 
 /* Once for each change: nobody but a person can help. */
 static void tell_lost(struct sx_transfer *t, struct sweep *s)
 {
+    const size_t n = s->lost < LOST_IDS_MAX ? (size_t)s->lost : LOST_IDS_MAX;
+    const uint32_t sum = sx_crc32c(0, s->lost_ids, n * sizeof *s->lost_ids);
     struct sx_err e = SX_ERR_INIT;
     unsigned named = 0;
 
-    if (s->lost == s->told)
+    if (s->lost == s->told && sum == s->told_sum)
         return;
     s->told = s->lost;
+    s->told_sum = sum;
     if (s->lost == 0) {
         sx_info("no block is lost any more");
         return;

@@ -100,6 +100,7 @@ def alone():
         assert found["mended"] >= 1 and of(c, node)["bad"] == 0, found
         assert rows(node)[id_] == before[id_]
         read_all(c)
+        wait_for("the sweep to see that nothing is missing", 60, lambda: c.status()["lost"] == 0, every=0.3)
         say("a row that pointed at the wrong place was put right from the packs")
 
         last = max(before.values(), key=lambda r: (r[1], r[2]))
@@ -111,7 +112,7 @@ def alone():
         assert "LOST:             1 blocks" in c.tool("sxadm", "cluster", "status", "@t").out
         name = f"vol/dir/file{FILES - 1}"
         with open(f"{node.dir}/log/sx.log") as f:
-            assert name in "".join(line for line in f if "damaged:" in line)
+            assert name in "".join(line for line in f if "damaged:" in line), name
         read_all(c, but=(FILES - 1,))
         say("with no other node the loss is counted, shown, and the file is named")
         check(c, node, name)
