@@ -9,7 +9,8 @@ libsxcore_la_SOURCES = \
 	libsx/base/wire.h libsx/base/clock.h \
 	libsx/base/text.h libsx/base/text.c \
 	libsx/base/json.h libsx/base/json.c \
-	libsx/io/io.h libsx/io/io.c \
+	libsx/io/io.h libsx/io/io.c libsx/io/stack.h libsx/io/stack.c libsx/io/fault.h libsx/io/fault.c \
+	libsx/io/memory.h libsx/io/memory.c \
 	libsx/crypt/crypt.h libsx/crypt/crypt.c \
 	libsx/crypt/context.h libsx/crypt/context.c \
 	libsx/codec/id.h libsx/codec/block.h libsx/codec/block.c \

@@ -10,6 +10,7 @@
 #ifndef SX_IO_IO_H
 #define SX_IO_IO_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/stat.h>
