@@ -12,7 +12,7 @@ sxsetup_LDADD = libsxhttpd.la libsxsm.la
 
 sbin_PROGRAMS += sxadm
 sxadm_SOURCES = tools/sxadm.c tools/sxadm.h tools/sxadm_cluster.c tools/sxadm_df.c tools/sxadm_node.c \
-	tools/node.h tools/node.c tools/judge.h tools/judge.c tools/sxadm_check.c tools/sxadm_scrub.c tools/sxadm_verify.c
+	tools/node.h tools/node.c tools/judge.h tools/judge.c tools/sxadm_check.c tools/sxadm_scrub.c tools/sxadm_verify.c tools/sxadm_device.c
 sxadm_LDADD = libcli.la libsxclient.la libsxstore.la libsxsm.la libsxconf.la
 
 if HAVE_CMOCKA

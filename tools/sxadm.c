@@ -13,7 +13,8 @@
 #define TTL_S_DEFAULT 900
 #define TIMEOUT_S_DEFAULT 60
 
-enum { OPT_TTL = 256, OPT_TIMEOUT, OPT_FORCE, OPT_DEEP, OPT_SAMPLE, OPT_RATE, OPT_NOW, OPT_WAIT, OPT_DIR };
+enum { OPT_TTL = 256, OPT_TIMEOUT, OPT_FORCE, OPT_DEEP, OPT_SAMPLE, OPT_RATE, OPT_NOW, OPT_WAIT, OPT_DIR,
+       OPT_SIZE, OPT_LOST, OPT_READ_ONLY, OPT_WRITABLE };
 
 static const struct cli_option options[] = {
     { OPT_TTL, "ttl", "TIME", "token: how long it may be used, like 15m (default) or 2h" },
@@ -24,6 +25,10 @@ static const struct cli_option options[] = {
     { OPT_SAMPLE, "sample", "N|P%", "check: read and decode so many blocks by chance" },
     { OPT_RATE, "rate", "BYTES", "check: read at most so many bytes a second, like 20M" },
     { OPT_WAIT, "wait", NULL, "scrub: wait until the round is over" },
+    { OPT_SIZE, "size", "SIZE", "add-device, set-device: how much it may hold (default: its file system's size)" },
+    { OPT_READ_ONLY, "read-only", NULL, "set-device: it takes no more blocks" },
+    { OPT_WRITABLE, "writable", NULL, "set-device: it takes blocks (again)" },
+    { OPT_LOST, "lost", NULL, "remove-device: give up what is on it; for a device that does not work" },
     { OPT_DIR, "dir", "DIR", "node commands: the node's directory (default: $SX_DIR or /var/lib/sx)" },
     { 0 }
 };
@@ -54,6 +59,10 @@ static int take_option(void *arg, int id, const char *value, struct sx_err *e)
     case OPT_RATE: return sx_size_parse(value, &a->rate, e);
     case OPT_NOW: a->now = true; return 0;
     case OPT_WAIT: a->wait = true; return 0;
+    case OPT_LOST: a->lost = true; return 0;
+    case OPT_READ_ONLY: a->read_only = true; return 0;
+    case OPT_WRITABLE: a->writable = true; return 0;
+    case OPT_SIZE: return sx_size_parse(value, &a->size, e);
     default: a->dir = value; return 0;
     }
 }
@@ -77,6 +86,10 @@ static const struct {
     { "node", "scrub", sxadm_node_scrub },
     { "node", "verify", sxadm_node_verify },
     { "node", "rebuild-index", sxadm_node_rebuild_index },
+    { "node", "devices", sxadm_node_devices },
+    { "node", "add-device", sxadm_node_add_device },
+    { "node", "set-device", sxadm_node_set_device },
+    { "node", "remove-device", sxadm_node_remove_device },
 };
 
 static const struct cli_command command = {
@@ -90,7 +103,11 @@ static const struct cli_command command = {
                 "node info|rebuild-index [--dir DIR]\n"
                 "node check [--dir DIR] [--deep | --sample N|P%] [--rate BYTES]\n"
                 "node verify [--dir DIR] PACK...\n"
-                "node scrub [--dir DIR] [--now] [--wait]",
+                "node scrub [--dir DIR] [--now] [--wait]\n"
+                "node devices [--dir DIR]\n"
+                "node add-device [--size SIZE] [--dir DIR] DIRECTORY\n"
+                "node set-device [--read-only|--writable] [--size SIZE] [--dir DIR] DEVICE\n"
+                "node remove-device [--lost] [--dir DIR] DEVICE",
     .about = "Looks at a cluster and changes its nodes; needs an administrator's key (sxinit).\n"
              "URI is sx://[user@]cluster or @alias; it may be left out if only one cluster is set up.\n"
              "The node commands work on the directory of a node of this machine.",

@@ -18,6 +18,8 @@ struct sxadm {
     bool sample_percent;
     uint64_t rate;       /* check: at most so many bytes a second; 0: no limit */
     bool wait;           /* scrub */
+    bool lost, read_only, writable; /* remove-device, set-device */
+    uint64_t size;       /* add-device, set-device; 0: not given */
     const char *dir;
     int status; /* exit status of a command that did what it was asked; 0 unless it says otherwise */
 };
@@ -34,6 +36,7 @@ sxadm_fn sxadm_cluster_info, sxadm_cluster_status, sxadm_cluster_nodes, sxadm_cl
 int sxadm_open(struct sxadm *a, int argc, char **argv, int at, struct cli_place *p, struct sx_err *e);
 
 /* Commands on a node's directory. */
-sxadm_fn sxadm_node_info, sxadm_node_check, sxadm_node_scrub, sxadm_node_verify, sxadm_node_rebuild_index;
+sxadm_fn sxadm_node_info, sxadm_node_check, sxadm_node_scrub, sxadm_node_verify, sxadm_node_rebuild_index,
+    sxadm_node_devices, sxadm_node_add_device, sxadm_node_set_device, sxadm_node_remove_device;
 
 #endif

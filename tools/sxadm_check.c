@@ -106,11 +106,23 @@ static void add_found(struct sx_scrub_found *sum, const struct sx_scrub_found *f
     sum->index_faults += f->index_faults;
 }
 
+/* What is on a device that is out cannot be judged. */
+static int check_all_in(struct check *k, struct sx_err *e)
+{
+    struct sx_device_status st[SX_DEVICES_MAX];
+    size_t n = sx_store_status(k->store, st);
+
+    for (size_t i = 0; i < n; i++)
+        if (st[i].out)
+            return sx_err_set(e, SX_EUNAVAIL, "device %u is out: %s", st[i].entry.id, st[i].entry.reason);
+    return 0;
+}
+
 static int check_devices(struct check *k, struct sx_err *e)
 {
     uint64_t epoch;
 
-    if (judge_epoch(&k->judge, &epoch, e) != 0)
+    if (check_all_in(k, e) != 0 || judge_epoch(&k->judge, &epoch, e) != 0)
         return -1;
     sx_store_set_epoch(k->store, epoch); /* of the lease of a row that is put back */
     for (size_t i = 0; i < sx_store_devices(k->store); i++) {
@@ -143,7 +155,7 @@ static int hit_bad(struct check *k, struct sx_err *e)
         if (n)
             after = items[n - 1].id;
         k->bad += n;
-    } while (n == PAGE);
+    } while (n);
     return 0;
 }
 

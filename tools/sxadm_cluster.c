@@ -163,6 +163,21 @@ static void print_scrubs(const json_t *s)
             print_scrub(n, scrub, k == 0 ? text(n, "id") : "  next device");
 }
 
+/* Devices of nodes that have several, and those that are not as they should be. */
+static void print_devices(const json_t *s)
+{
+    char used[SX_SIZE_TEXT], capacity[SX_SIZE_TEXT];
+    const json_t *n, *d;
+    size_t i, k;
+
+    json_array_foreach(json_object_get(s, "nodes"), i, n)
+        json_array_foreach(json_object_get(n, "devices"), k, d)
+            if (json_array_size(json_object_get(n, "devices")) > 1 || strcmp(text(d, "state"), "active") != 0)
+                printf("node %s, device %" PRIu64 ", %s: %s, %s of %s used%s%s\n", text(n, "id"), number(d, "device"),
+                       text(d, "path"), text(d, "state"), size_of(used, d, "used"), size_of(capacity, d, "capacity"),
+                       text(d, "reason")[0] ? ": " : "", text(d, "reason"));
+}
+
 static void print_status(const json_t *s)
 {
     printf("cluster:          %s (%s)\nhealth:           %s\nleader:           %s\nmap version:      %" PRIu64 "\n",
@@ -173,6 +188,7 @@ static void print_status(const json_t *s)
                number(s, "lost"));
     putchar('\n');
     print_nodes(s);
+    print_devices(s);
     print_scrubs(s);
 }
 

@@ -80,14 +80,12 @@ int sxadm_node_rebuild_index(struct sxadm *a, int argc, char **argv, struct sx_e
         return sx_err_set(e, SX_EUSAGE, "unexpected operand '%s'", argv[0]);
     if (sxadm_load_node(a, dir, &c, e) != 0)
         return -1;
-    SX_AUTO_FREE char *store = sx_asprintf("%s/store", dir);
-
     bar_init(&r.bar, !a->cli.quiet && !a->cli.json, "blocks");
     result = sx_store_options_load(dir, &o, e);
     o.progress = show;
     o.progress_ctx = &r;
     if (result == 0)
-        result = sx_store_rebuild_index(store, &o, e);
+        result = sx_store_rebuild_list(dir, &o, e);
     bar_clear(&r.bar);
     if (result == 0)
         result = tell(a, dir, &r, e);

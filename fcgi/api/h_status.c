@@ -93,7 +93,19 @@ static void add_store(struct sx_app *a, json_t *j)
     json_object_set_new(j, "bad", json_integer((json_int_t)s.bad));
 }
 
-/* One object for each device, in the store's order. */
+static void add_devices(struct sx_app *a, json_t *j)
+{
+    struct sx_device_status st[SX_DEVICES_MAX];
+    json_t *array = json_array();
+    struct sx_store *store;
+    size_t n = sx_app_store(a, &store, NULL) == 0 ? sx_store_status(store, st) : 0;
+
+    for (size_t i = 0; i < n; i++)
+        json_array_append_new(array, sx_device_status_json(&st[i]));
+    json_object_set_new(j, "devices", array);
+}
+
+/* One object for each device that is not out, in the store's order. */
 static void add_scrub(struct sx_app *a, json_t *j)
 {
     json_t *array = json_array();
@@ -137,6 +149,7 @@ static json_t *own_status(struct sx_app *a)
 
     add_raft(a, j);
     add_store(a, j);
+    add_devices(a, j);
     add_scrub(a, j);
     add_queues(a, j);
     json_object_set_new(j, "processes", processes_json(a->board));
@@ -220,12 +233,18 @@ static uint64_t number(const json_t *o, const char *name)
 
 static bool any_failing(const json_t *node)
 {
-    const json_t *scrub;
+    const json_t *scrub, *device;
     size_t i;
 
     json_array_foreach(json_object_get(node, "scrub"), i, scrub)
         if (json_is_true(json_object_get(scrub, "failing")) || number(scrub, "index_faults"))
             return true;
+    json_array_foreach(json_object_get(node, "devices"), i, device) {
+        const char *state = json_string_value(json_object_get(device, "state"));
+
+        if (state && (strcmp(state, "failed") == 0 || strcmp(state, "out") == 0))
+            return true;
+    }
     return false;
 }
 

@@ -36,6 +36,7 @@
 
 struct device {
     struct sx_device *d;
+    char *dir;
     struct sx_scrub_state st;
     uint64_t next_ms, saved_ms; /* monotonic */
     bool failed;                /* since the last slice that went well: told once */
@@ -109,7 +110,7 @@ static void save(struct device *v)
 {
     struct sx_err e = SX_ERR_INIT;
 
-    if (sx_scrub_state_save(sx_device_dir(v->d), &v->st, &e))
+    if (sx_scrub_state_save(v->dir, &v->st, &e))
         sx_warn("scrub: %s", e.msg); /* a restart begins where it was saved last */
     v->saved_ms = sx_mono_ms();
 }
@@ -136,7 +137,7 @@ static void finish(struct device *v)
 
     sx_info("scrub of %s: %" PRIu64 " blocks whole; %" PRIu64 " damaged, %" PRIu64
             " rows and %" PRIu64 " sums of the index put right, %" PRIu64 " read errors",
-            sx_device_dir(v->d), f->blocks, f->damaged, f->mended, f->sums, f->read_errors);
+            v->dir, f->blocks, f->damaged, f->mended, f->sums, f->read_errors);
     v->st.running = v->st.hurry = false;
     v->st.done_ms = sx_wall_ms();
     v->st.last = *f;
@@ -214,9 +215,38 @@ static int work(struct sx_scrub *s, struct device *v, bool asked, struct sx_err 
     return 0;
 }
 
+/* The devices of the store, where they are not the ones of the last time.  What was not saved
+ * lately of one that has gone is forgotten. */
+static void follow_devices(struct sx_scrub *s)
+{
+    size_t n, same = 0;
+
+    sx_store_refresh(s->store);
+    n = sx_store_devices(s->store);
+    while (same < n && same < s->n && sx_store_device(s->store, same) == s->devices[same].d &&
+           strcmp(sx_device_dir(s->devices[same].d), s->devices[same].dir) == 0)
+        same++;
+    if (same == n && same == s->n)
+        return;
+    for (size_t i = same; i < s->n; i++)
+        free(s->devices[i].dir);
+    s->devices = sx_realloc(s->devices, (n + 1) * sizeof *s->devices);
+    for (size_t i = same; i < n; i++) {
+        struct sx_device *d = sx_store_device(s->store, i);
+
+        s->devices[i] = (struct device){ .d = d, .dir = sx_strdup(sx_device_dir(d)) };
+        sx_scrub_state_load(s->devices[i].dir, &s->devices[i].st);
+        if (s->devices[i].st.last.index_faults) /* opening it has made the index anew: look again */
+            s->devices[i].st.started_ms = 0;
+    }
+    s->n = n;
+}
+
 void sx_scrub_step(struct sx_scrub *s)
 {
     bool asked = unlink(s->poke) == 0;
+
+    follow_devices(s);
 
     for (size_t i = 0; i < s->n; i++) {
         struct device *v = &s->devices[i];
@@ -224,7 +254,7 @@ void sx_scrub_step(struct sx_scrub *s)
 
         if (work(s, v, asked, &e)) {
             if (!v->failed)
-                sx_warn("scrub of %s: %s", sx_device_dir(v->d), e.msg);
+                sx_warn("scrub of %s: %s", v->dir, e.msg);
             v->next_ms = sx_mono_ms() + RETRY_MS;
             v->failed = true;
         }
@@ -240,14 +270,6 @@ struct sx_scrub *sx_scrub_new(const struct sx_node_conf *conf, struct sx_store *
     s->store = store;
     s->meta = meta;
     s->poke = sx_asprintf("%s/run/%s", conf->dir, SX_SCRUB_POKE);
-    s->n = sx_store_devices(store);
-    s->devices = sx_calloc(s->n, sizeof *s->devices);
-    for (size_t i = 0; i < s->n; i++) {
-        s->devices[i].d = sx_store_device(store, i);
-        sx_scrub_state_load(sx_device_dir(s->devices[i].d), &s->devices[i].st);
-        if (s->devices[i].st.last.index_faults) /* this start has made the index anew: look again */
-            s->devices[i].st.started_ms = 0;
-    }
     return s;
 }
 
@@ -255,9 +277,11 @@ void sx_scrub_free(struct sx_scrub *s)
 {
     if (!s)
         return;
-    for (size_t i = 0; i < s->n; i++)
+    for (size_t i = 0; i < s->n; i++) {
         if (s->devices[i].st.running)
             save(&s->devices[i]);
+        free(s->devices[i].dir);
+    }
     sx_block_ctx_free(s->ctx);
     sx_buf_fini(&s->plain);
     free(s->devices);

@@ -4,6 +4,7 @@
  */
 #include "fcgi/store/db.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -22,8 +23,13 @@ static const struct {
 
 int sx_db_error(sqlite3 *db, int rc, const char *what, struct sx_err *e)
 {
+    int system = db ? sqlite3_system_errno(db) : 0;
     int code = SX_EIO;
 
+    if ((rc & 0xff) == SQLITE_IOERR && (system == ENOSPC || system == EDQUOT))
+        code = SX_ENOSPACE; /* SQLite says so only of some calls */
+    if (db && sqlite3_extended_errcode(db) == SQLITE_IOERR_NOMEM)
+        code = SX_ENOMEM;
     for (size_t i = 0; i < sizeof codes / sizeof *codes; i++)
         if (codes[i].rc == (rc & 0xff))
             code = codes[i].code;

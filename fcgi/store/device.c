@@ -69,8 +69,7 @@ int sx_device_check_space(struct sx_device *d, uint64_t bytes, struct sx_err *e)
         d->used_ms = now;
     }
     if (d->used + bytes > sp.capacity)
-        return sx_err_set(e, SX_ENOSPACE, "the node's capacity is used up: %" PRIu64 " of %" PRIu64
-                          " bytes", d->used, sp.capacity);
+        return sx_err_set(e, SX_ENOSPACE, "the capacity is used up: %" PRIu64 " of %" PRIu64 " bytes", d->used, sp.capacity);
     if (sp.free < sp.reserve + bytes)
         return sx_err_set(e, SX_ENOSPACE,
                           "the disk is nearly full: %" PRIu64 " bytes free, %" PRIu64
@@ -112,6 +111,11 @@ int sx_device_stats(struct sx_device *d, struct sx_store_stats *out, struct sx_e
 void sx_device_set_epoch(struct sx_device *d, uint64_t epoch)
 {
     d->epoch = epoch;
+}
+
+void sx_device_set_capacity(struct sx_device *d, uint64_t bytes)
+{
+    d->o.capacity = bytes;
 }
 
 bool sx_device_floor_unknown(const struct sx_device *d)

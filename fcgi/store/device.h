@@ -20,7 +20,8 @@
 
 struct sx_device;
 
-/* Opens (making it if need be) the device in `dir`.  May take long after an unclean stop. */
+/* Opens the device in `dir` (without a number in `o`: making it if need be).  May take long after
+ * an unclean stop.  SX_ECONFLICT: the directory is not this device. */
 int sx_device_open(const char *dir, const struct sx_store_options *o, struct sx_device **d,
                    struct sx_err *e) SX_MUST_CHECK;
 /* Closes; the last process to close marks the device clean.  NULL is allowed. */
@@ -63,6 +64,10 @@ int sx_device_list_bad(struct sx_device *d, const struct sx_id *after, struct sx
 int sx_device_delete(struct sx_device *d, const struct sx_id *ids, size_t n, uint64_t horizon,
                      size_t *deleted, struct sx_err *e) SX_MUST_CHECK;
 
+/* Forgets those of the n ≤ SX_STORE_BATCH_MAX blocks that are known to be damaged. */
+int sx_device_forget_bad(struct sx_device *d, const struct sx_id *ids, size_t n,
+                         struct sx_err *e) SX_MUST_CHECK;
+
 /* Removes packs that are wholly dead and rewrites those that are at least half dead, most dead
  * first, until about bytes_max bytes are copied (0: no limit).  `thorough`: rewrites more, until at
  * most a tenth of a device is dead (and less than 64 KiB of a pack that is being filled). */
@@ -76,6 +81,8 @@ void sx_device_set_epoch(struct sx_device *d, uint64_t epoch);
 bool sx_device_floor_unknown(const struct sx_device *d);
 /* Writes the floor file and uses it. */
 int sx_device_set_floor(struct sx_device *d, uint64_t epoch, struct sx_err *e) SX_MUST_CHECK;
+/* Changes how much the packs may take; this process's handle only. */
+void sx_device_set_capacity(struct sx_device *d, uint64_t bytes);
 
 /* Checks the whole device: fast = index against the sizes of the packs; deep = every record too.
  * What is found damaged is marked so, as by sx_device_get().  May run beside other processes. */

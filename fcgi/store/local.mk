@@ -2,7 +2,9 @@
 # The block store of a node: packs and their index.
 noinst_LTLIBRARIES += libsxstore.la
 libsxstore_la_SOURCES = \
-	fcgi/store/values.h fcgi/store/store.h fcgi/store/store.c \
+	fcgi/store/values.h fcgi/store/store.h fcgi/store/store_int.h fcgi/store/store.c \
+	fcgi/store/put.c fcgi/store/ask.c fcgi/store/admin.h fcgi/store/admin.c fcgi/store/drain.c \
+	 fcgi/store/devices.h fcgi/store/devices.c fcgi/store/label.h fcgi/store/label.c \
 	fcgi/store/device.h fcgi/store/device_int.h fcgi/store/device.c fcgi/store/session.c \
 	fcgi/store/db.h fcgi/store/db.c \
 	fcgi/store/shard.c fcgi/store/packs.c fcgi/store/packfile.c fcgi/store/scan.c \
@@ -16,7 +18,7 @@ libsxstore_la_LIBADD = $(SQLITE_LIBS)
 
 if HAVE_CMOCKA
 sx_store_tests = tests/unit/test_store tests/unit/test_store_crash tests/unit/test_store_kill \
-	tests/unit/test_store_damage tests/unit/test_store_scrub tests/unit/test_store_rebuild tests/unit/test_store_matrix \
+	tests/unit/test_store_damage tests/unit/test_store_devices tests/unit/test_store_scrub tests/unit/test_store_rebuild tests/unit/test_store_matrix \
 	tests/unit/test_queue
 check_PROGRAMS += $(sx_store_tests)
 TESTS += $(sx_store_tests)
@@ -41,6 +43,9 @@ tests_unit_test_store_rebuild_LDADD = libsxstore.la libsxcore.la $(CMOCKA_LIBS)
 tests_unit_test_store_matrix_SOURCES = tests/unit/test_store_matrix.c tests/unit/store_util.h
 tests_unit_test_store_matrix_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_store_matrix_LDADD = libsxstore.la libsxcore.la $(CMOCKA_LIBS)
+tests_unit_test_store_devices_SOURCES = tests/unit/test_store_devices.c tests/unit/store_util.h
+tests_unit_test_store_devices_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_store_devices_LDADD = libsxstore.la libsxcore.la $(CMOCKA_LIBS)
 tests_unit_test_queue_SOURCES = tests/unit/test_queue.c tests/unit/store_util.h
 tests_unit_test_queue_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_queue_LDADD = libsxstore.la libsxcore.la $(CMOCKA_LIBS)

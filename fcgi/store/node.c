@@ -28,8 +28,7 @@ int sx_store_options_load(const char *node_dir, struct sx_store_options *o, stru
 
 int sx_store_open_node(const char *node_dir, struct sx_store **s, struct sx_err *e)
 {
-    SX_AUTO_FREE char *dir = sx_asprintf("%s/store", node_dir);
     struct sx_store_options o;
 
-    return sx_store_options_load(node_dir, &o, e) || sx_store_open(dir, &o, s, e) ? -1 : 0;
+    return sx_store_options_load(node_dir, &o, e) || sx_store_open_list(node_dir, &o, s, e) ? -1 : 0;
 }

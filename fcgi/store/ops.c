@@ -452,50 +452,69 @@ int sx_device_list_bad(struct sx_device *d, const struct sx_id *after, struct sx
 
 /* ---- delete ---- */
 
+struct deletion {
+    bool only_bad;       /* whatever their leases */
+    uint64_t horizon; /* else those with a lease of this epoch or an older one */
+    size_t deleted;
+};
+
 /* The check of the lease and the deletion are under the shard's write lock: no lease can be given
  * in between. */
-static int delete_one(struct sx_shard *sh, const struct sx_id *id, uint64_t horizon,
-                      size_t *deleted, struct sx_err *e)
+static int delete_one(struct sx_shard *sh, const struct sx_id *id, struct deletion *del,
+                      struct sx_err *e)
 {
     struct sx_row row;
     bool found;
 
     if (sx_shard_find(sh, id, &row, &found, e))
         return -1;
-    if (!found || row.lease > horizon)
+    if (!found || (del->only_bad ? row.state != SX_BLOCK_BAD : row.lease > del->horizon))
         return 0;
     if (row.pack && sx_shard_use(sh, row.pack, -(int64_t)row.len, -1, e))
         return -1;
-    ++*deleted;
+    del->deleted++;
     return sx_shard_delete(sh, id, e);
 }
 
-int sx_device_delete(struct sx_device *d, const struct sx_id *ids, size_t n, uint64_t horizon,
-                     size_t *deleted, struct sx_err *e)
+static int delete_all(struct sx_device *d, const struct sx_id *ids, size_t n,
+                      struct deletion *del, struct sx_err *e)
 {
     SX_AUTO_FREE uint32_t *order = NULL;
-    size_t total = 0;
 
-    *deleted = 0;
     if (check_count(n, e))
         return -1;
-    if (d->floor > horizon)
-        return 0;
     order = sx_device_order(ids, n);
     for (size_t i = 0, end; i < n; i = end) {
         struct sx_shard *sh = &d->shard[sx_shard_of(&ids[order[i]])];
-        size_t here = 0;
+        struct deletion here = *del;
         int r = 0;
 
         end = sx_device_same_shard(ids, order, i, n);
         if (sx_shard_begin(sh, e))
             return failed(d, e, "delete", n);
         for (size_t k = i; k < end && !r; k++)
-            r = delete_one(sh, &ids[order[k]], horizon, &here, e);
+            r = delete_one(sh, &ids[order[k]], &here, e);
         if (sx_shard_end(sh, r, e))
             return failed(d, e, "delete", n);
-        total += here;
+        *del = here;
     }
-    *deleted = total;
     return 0;
+}
+
+int sx_device_delete(struct sx_device *d, const struct sx_id *ids, size_t n, uint64_t horizon,
+                     size_t *deleted, struct sx_err *e)
+{
+    struct deletion del = { .horizon = horizon };
+    int r = d->floor > horizon ? check_count(n, e) : delete_all(d, ids, n, &del, e);
+
+    *deleted = del.deleted;
+    return r;
+}
+
+int sx_device_forget_bad(struct sx_device *d, const struct sx_id *ids, size_t n,
+                         struct sx_err *e)
+{
+    struct deletion del = { .only_bad = true };
+
+    return delete_all(d, ids, n, &del, e);
 }

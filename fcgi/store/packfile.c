@@ -377,9 +377,13 @@ int sx_pack_read(struct sx_device *d, const struct sx_row *row, struct sx_buf *o
         row->at > INT64_MAX - SX_RECORD_MAX)
         return sx_err_set(e, SX_ECORRUPT, "index row is damaged: %u bytes at %llu", row->len,
                           (unsigned long long)row->at);
-    if (cached_fd(d, row->pack, &fd, e) ||
-        sx_io_pread_all(d->io, fd, sx_buf_reserve(out, row->len), row->len, row->at, e))
+    if (cached_fd(d, row->pack, &fd, e))
         return sx_err_wrap(e, "pack %llu", (unsigned long long)row->pack);
+    if (sx_io_pread_all(d->io, fd, sx_buf_reserve(out, row->len), row->len, row->at, e)) {
+        if (e && e->code == SX_EIO) /* a place that the disk does not give back is damaged */
+            e->code = SX_ECORRUPT;
+        return sx_err_wrap(e, "pack %llu", (unsigned long long)row->pack);
+    }
     return 0;
 }
 

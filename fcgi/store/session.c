@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "fcgi/store/device_int.h"
+#include "fcgi/store/label.h"
 #include "libsx/base/log.h"
 #include "libsx/base/mem.h"
 #include "libsx/base/wire.h"
@@ -126,6 +127,16 @@ static int load_floor(struct sx_device *d, bool *good, struct sx_err *e)
 }
 
 /* ---- opening ---- */
+
+/* A device with a number is only opened where its label is: else a disk that is not mounted would
+ * become a new, empty device. */
+static int check_label(struct sx_device *d, struct sx_err *e)
+{
+    struct sx_label want = { .node = d->o.node, .device = d->o.device };
+
+    memcpy(want.cluster, d->o.cluster, sizeof want.cluster);
+    return d->o.device ? sx_label_check(d->io, d->dir, &want, e) : 0;
+}
 
 static int make_dirs(struct sx_device *d, struct sx_err *e)
 {
@@ -338,7 +349,7 @@ int sx_device_open(const char *dir, const struct sx_store_options *o, struct sx_
     struct sx_device *d = new_device(dir, o);
     bool alone;
 
-    if (make_dirs(d, e) || enter(d, &alone, e) || (alone ? open_first(d, e) : open_beside(d, e)) ||
+    if (check_label(d, e) || make_dirs(d, e) || enter(d, &alone, e) || (alone ? open_first(d, e) : open_beside(d, e)) ||
         settle(d, e)) {
         discard(d);
         return sx_err_wrap(e, "block store %s", dir);
@@ -351,7 +362,7 @@ int sx_device_rebuild_index(const char *dir, const struct sx_store_options *o, s
 {
     struct sx_device *d = new_device(dir, o);
     bool alone;
-    int r = make_dirs(d, e) || enter(d, &alone, e) ? -1 : 0;
+    int r = check_label(d, e) || make_dirs(d, e) || enter(d, &alone, e) ? -1 : 0;
 
     if (!r && !alone)
         r = sx_err_set(e, SX_ECONFLICT, "the store is in use: stop the node first");
@@ -372,7 +383,7 @@ static int make_clean(struct sx_device *d, struct sx_err *e)
     SX_AUTO_FREE char *path = sx_asprintf("%s/clean", d->dir);
     bool whole;
 
-    if (sx_device_checkpoint(d, &whole, e))
+    if (check_label(d, e) || sx_device_checkpoint(d, &whole, e))
         return -1;
     if (whole && sx_db_checkpoint(d->packs.db, &whole, e))
         return -1;

@@ -17,9 +17,11 @@
 #ifndef SX_FCGI_STORE_STORE_H
 #define SX_FCGI_STORE_STORE_H
 
+#include "fcgi/store/devices.h"
 #include "fcgi/store/values.h"
 #include "libsx/base/buf.h"
 #include "libsx/base/err.h"
+#include "libsx/base/json.h"
 #include "libsx/codec/record.h"
 
 struct sx_store;
@@ -29,10 +31,15 @@ struct sx_device;
 int sx_store_options_load(const char *node_dir, struct sx_store_options *o,
                           struct sx_err *e) SX_MUST_CHECK;
 
-/* Opens (making it if need be) the store in `dir`.  May take long after an unclean stop. */
+/* Opens (making it if need be) a store of one device that stands in no list and has no label.  May
+ * take long after an unclean stop. */
 int sx_store_open(const char *dir, const struct sx_store_options *o, struct sx_store **s,
                   struct sx_err *e) SX_MUST_CHECK;
-/* The store of a node: DIR/store with the options of DIR/node.json. */
+/* Opens the devices that DIR/devices.json lists; a node without a list gets one, with the device
+ * DIR/store.  A device that does not open is out (sx_store_status()), and that is no error. */
+int sx_store_open_list(const char *node_dir, const struct sx_store_options *o, struct sx_store **s,
+                       struct sx_err *e) SX_MUST_CHECK;
+/* The same with the options of DIR/node.json. */
 int sx_store_open_node(const char *node_dir, struct sx_store **s, struct sx_err *e) SX_MUST_CHECK;
 /* Closes; the last process to close marks the store clean.  NULL is allowed. */
 void sx_store_close(struct sx_store *s);
@@ -42,8 +49,8 @@ void sx_store_close(struct sx_store *s);
  * content has the id is for the caller to check (sx_block_decode), before.
  * Blocks that are there already are not written, only leased.  One fdatasync for the batch.
  * *lease: the oldest lease of these blocks, an epoch.  *written: how many were new (may be NULL).
- * Errors: SX_EBLOCK (nothing stored), SX_ENOSPACE below the watermark (nothing stored),
- * SX_ENOSPACE, SX_EIO (some may be stored, nothing is acknowledged). */
+ * Errors: SX_EBLOCK; SX_ENOSPACE if all devices that take blocks are full or below the watermark;
+ * SX_EUNAVAIL if none takes blocks; SX_EIO.  Some may be stored then, nothing is acknowledged. */
 int sx_store_put(struct sx_store *s, const struct sx_record *recs, size_t n, uint64_t *lease,
                  size_t *written, struct sx_err *e) SX_MUST_CHECK;
 
@@ -80,7 +87,24 @@ int sx_store_delete(struct sx_store *s, const struct sx_id *ids, size_t n, uint6
 int sx_store_compact(struct sx_store *s, bool thorough, uint64_t bytes_max,
                      struct sx_store_compaction *done, struct sx_err *e) SX_MUST_CHECK;
 
+/* Follows the list of devices, as each call below and above does by itself. */
+void sx_store_refresh(struct sx_store *s);
+
+/* The sums over all devices that are not out. */
 int sx_store_stats(struct sx_store *s, struct sx_store_stats *st, struct sx_err *e) SX_MUST_CHECK;
+
+struct sx_device_status {
+    struct sx_device_entry entry; /* its reason: of being out, too */
+    bool out;                     /* does not open, or does not answer */
+    struct sx_store_stats stats;
+};
+
+/* All devices of the list; returns how many. */
+size_t sx_store_status(struct sx_store *s, struct sx_device_status out[SX_DEVICES_MAX]);
+/* What /status and sxadm show of a device; new reference. */
+json_t *sx_device_status_json(const struct sx_device_status *d);
+/* "active", "read-only", "failed", "draining" or "out". */
+const char *sx_device_status_name(const struct sx_device_status *d);
 
 /* The epoch in which this handle gives leases from now on (0 before: leases without force).  One
  * that lags behind the cluster's only makes leases shorter. */
@@ -97,11 +121,16 @@ int sx_store_set_floor(struct sx_store *s, uint64_t epoch, struct sx_err *e) SX_
 int sx_store_check(struct sx_store *s, bool deep, struct sx_store_report *r,
                    struct sx_err *e) SX_MUST_CHECK;
 
-/* Throws the index away and makes a new one from the packs.  SX_ECONFLICT if the store is open. */
+/* Throws the index of each device away and makes a new one from its packs.  SX_ECONFLICT if the
+ * store is open. */
+int sx_store_rebuild_list(const char *node_dir, const struct sx_store_options *o,
+                          struct sx_err *e) SX_MUST_CHECK;
+/* The same for a device that stands in no list. */
 int sx_store_rebuild_index(const char *dir, const struct sx_store_options *o,
                            struct sx_err *e) SX_MUST_CHECK;
 
-/* The devices that the store is made of; they live as long as it does. */
+/* The devices that are not out, and one of them.  They live until the next call of another
+ * function on the store, which may find that one was removed. */
 size_t sx_store_devices(const struct sx_store *s);
 struct sx_device *sx_store_device(struct sx_store *s, size_t i);
 

@@ -20,6 +20,8 @@ struct sx_store_options {
     const struct sx_io *io;         /* NULL: sx_io_posix */
     uint8_t cluster[16];            /* into pack headers */
     uint64_t node;
+    uint32_t device;                /* number; the directory must have its label (label.h).  0: a
+                                     * directory without label, made if need be */
     uint64_t capacity;              /* bytes the packs may take; 0: the file system's size */
     uint64_t reserve;               /* bytes of the file system that puts leave free; 0: the
                                      * larger of 64 MiB and 1 % of the capacity */

@@ -59,6 +59,8 @@ static int code_of_errno(int errnum)
     case EDQUOT:
         return SX_ENOSPACE;
     case ENOMEM:
+    case EMFILE: /* this process lacks something; it says nothing of the file */
+    case ENFILE:
         return SX_ENOMEM;
     case ENOENT:
         return SX_ENOTFOUND;

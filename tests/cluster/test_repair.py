@@ -72,9 +72,17 @@ def away(t, node):
 
 
 def lost_disk(t, node):
+    """A new disk in place of the old one, at the same path, while the node runs."""
     node.kill()
     shutil.rmtree(f"{node.dir}/store")
+    os.mkdir(f"{node.dir}/store")
     node.start()
+    wait_for("the lost disk in the status", 30, lambda: t.of(node)["devices"][0]["state"] == "out", every=0.3)
+    assert "mounted" in t.of(node)["devices"][0]["reason"], t.of(node)["devices"]
+    assert t.c.status()["health"] == "degraded"
+    t.read_all()
+    t.c.tool("sxadm", "node", "remove-device", "--lost", "--dir", node.dir, "1")
+    t.c.tool("sxadm", "node", "add-device", "--size", t.c.size, "--dir", node.dir, f"{node.dir}/store")
     t.same_everywhere()
     assert t.of(node)["transfer"]["fetched"] >= FILES
     assert t.sound(node)
