@@ -18,7 +18,8 @@ libsxstore_la_LIBADD = $(SQLITE_LIBS)
 
 if HAVE_CMOCKA
 sx_store_tests = tests/unit/test_store tests/unit/test_store_crash tests/unit/test_store_kill \
-	tests/unit/test_store_damage tests/unit/test_store_devices tests/unit/test_store_scrub tests/unit/test_store_rebuild tests/unit/test_store_matrix \
+	tests/unit/test_store_damage tests/unit/test_store_devices tests/unit/test_store_faults \
+	tests/unit/test_store_scrub tests/unit/test_store_rebuild tests/unit/test_store_matrix \
 	tests/unit/test_queue
 check_PROGRAMS += $(sx_store_tests)
 TESTS += $(sx_store_tests)
@@ -43,6 +44,11 @@ tests_unit_test_store_rebuild_LDADD = libsxstore.la libsxcore.la $(CMOCKA_LIBS)
 tests_unit_test_store_matrix_SOURCES = tests/unit/test_store_matrix.c tests/unit/store_util.h
 tests_unit_test_store_matrix_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_store_matrix_LDADD = libsxstore.la libsxcore.la $(CMOCKA_LIBS)
+# Our own allocations fail, too: see __wrap_malloc() there.
+tests_unit_test_store_faults_SOURCES = tests/unit/test_store_faults.c tests/unit/store_util.h tests/unit/store_session.h
+tests_unit_test_store_faults_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_store_faults_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
+tests_unit_test_store_faults_LDADD = libsxstore.la libsxcore.la $(CMOCKA_LIBS)
 tests_unit_test_store_devices_SOURCES = tests/unit/test_store_devices.c tests/unit/store_util.h
 tests_unit_test_store_devices_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_store_devices_LDADD = libsxstore.la libsxcore.la $(CMOCKA_LIBS)

@@ -19,6 +19,7 @@
 
 #include "libsx/base/clock.h"
 #include "libsx/base/log.h"
+#include "libsx/io/stack.h"
 
 /* ---- many processes ---- */
 
@@ -172,130 +173,73 @@ static void kill_nine(void **state)
 
 /* ---- failing calls ---- */
 
-struct fault {
-    unsigned calls, fail_at;
-    int err;      /* 0: a short write */
-    bool forever; /* this and all later calls */
-};
-
-static bool fails(const struct sx_io *io)
+/* A session in which the n-th call that changes something goes wrong, for n from 1 until none does
+ * any more; of a fault that only makes more work all puts succeed. */
+static void fail_each_call(const char *fault, bool forever, bool harmless)
 {
-    struct fault *f = io->ctx;
-    unsigned n = ++f->calls;
-
-    errno = f->err;
-    return n == f->fail_at || (f->forever && n > f->fail_at);
-}
-
-static int fault_open(const struct sx_io *io, const char *path, int flags, mode_t mode)
-{
-    return (flags & O_CREAT) && fails(io) && errno ? -1 : sx_io_posix.open(io, path, flags, mode);
-}
-
-static ssize_t fault_pwritev(const struct sx_io *io, int fd, const struct iovec *iov, int count,
-                             off_t at)
-{
-    if (!fails(io))
-        return sx_io_posix.pwritev(io, fd, iov, count, at);
-    if (errno) { /* part of it may have been written all the same */
-        int err = errno;
-        ssize_t r = sx_io_posix.pwritev(io, fd, iov, 1, at);
-
-        errno = err;
-        return r < 0 ? r : -1;
-    }
-    return pwrite(fd, iov[0].iov_base, (iov[0].iov_len + 1) / 2, at);
-}
-
-#define FAULT(name, params, ...)                                                                   \
-    static int fault_##name params                                                                 \
-    {                                                                                              \
-        return fails(io) && errno ? -1 : sx_io_posix.name(__VA_ARGS__);                            \
-    }
-FAULT(fdatasync, (const struct sx_io *io, int fd), io, fd)
-FAULT(fsync, (const struct sx_io *io, int fd), io, fd)
-FAULT(ftruncate, (const struct sx_io *io, int fd, off_t n), io, fd, n)
-FAULT(rename, (const struct sx_io *io, const char *a, const char *b), io, a, b)
-FAULT(unlink, (const struct sx_io *io, const char *a), io, a)
-
-static struct sx_io fault_io(struct fault *f)
-{
-    struct sx_io io = sx_io_posix;
-
-    io.open = fault_open;
-    io.pwritev = fault_pwritev;
-    io.fdatasync = fault_fdatasync;
-    io.fsync = fault_fsync;
-    io.ftruncate = fault_ftruncate;
-    io.rename = fault_rename;
-    io.unlink = fault_unlink;
-    io.ctx = f;
-    return io;
-}
-
-static void fail_each_call(int err, bool forever)
-{
+    SX_AUTO_FREE char *spec = sx_asprintf("fault(change,0,%s):disk", fault);
     unsigned at = 0;
     bool fired = true;
 
     while (fired) {
         char *dir = util_dir();
-        struct fault f = { 0, ++at, err, forever };
-        struct sx_io io = fault_io(&f);
         struct sx_store_options o = options();
         struct session w = { 0 };
+        struct sx_io_stack *io;
         struct sx_store *s;
+        struct sx_err e = SX_ERR_INIT;
 
-        session_run(dir, &io, &w);
-        fired = f.calls >= at;
+        assert_done(sx_io_stack_new(spec, &io, &e), &e);
+        sx_io_stack_arm(io, ++at, forever);
+        session_run(dir, sx_io_stack_io(io), &w);
+        fired = sx_io_stack_fired(io) > 0;
         s = util_open(dir, &o);
         assert_int_equal(session_lost(s, &w), 0);
         util_check(s);
-        if (!fired || err == 0)
+        if (!fired || harmless)
             for (unsigned i = 0; i < SESSION_BLOCKS; i++)
                 assert_true(w.acked[i]);
         sx_store_close(s);
+        sx_io_stack_free(io);
         util_remove(dir);
     }
-    print_message("%u calls\n", at - 1);
+    print_message("%s%s: %u calls\n", fault, forever ? " from then on" : "", at - 1);
     assert_true(at > 30);
 }
 
 static void faults_eio(void **state)
 {
-    fail_each_call(EIO, false);
-    fail_each_call(EIO, true);
+    fail_each_call("EIO", false, false);
+    fail_each_call("EIO", true, false);
 }
 
 static void faults_enospc(void **state)
 {
-    fail_each_call(ENOSPC, false);
+    fail_each_call("ENOSPC", false, false);
 }
 
 static void short_writes(void **state)
 {
-    fail_each_call(0, false);
-    fail_each_call(0, true);
+    fail_each_call("short", false, true);
+    fail_each_call("short", true, true);
 }
 
 /* After a failed fsync nothing is ever appended to that pack again, by nobody. */
 static void failed_fsync_is_final(void **state)
 {
     char *dir = util_dir();
-    struct fault f = { 0 };
-    struct sx_io io = fault_io(&f);
+    struct sx_io_stack *io;
     struct sx_store_options o = options();
     SX_AUTO_FREE char *pack = sx_asprintf("%s/packs/0000000001.pack", dir);
     struct sx_store *s, *other;
     struct sx_err e = SX_ERR_INIT;
     struct stat before, after;
 
-    o.io = &io;
+    assert_done(sx_io_stack_new("fault(fdatasync,0,EIO):disk", &io, &e), &e);
+    o.io = sx_io_stack_io(io);
     s = util_open(dir, &o);
     assert_done(util_put(s, 0, 1, 100, NULL, NULL, &e), &e);
-    f.calls = 0;
-    f.fail_at = 2; /* the write, then fdatasync */
-    f.err = EIO;
+    sx_io_stack_arm(io, 1, false);
     assert_error(util_put(s, 1, 1, 100, NULL, NULL, &e), &e, SX_EIO);
     assert_non_null(strstr(e.msg, "pack 1"));
     assert_int_equal(stat(pack, &before), 0);
@@ -309,6 +253,7 @@ static void failed_fsync_is_final(void **state)
         assert_int_equal(util_get(other, i, 100), 0);
     sx_store_close(s);
     sx_store_close(other);
+    sx_io_stack_free(io);
     util_remove(dir);
 }
 
