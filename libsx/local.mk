@@ -7,7 +7,7 @@ libsxcore_la_SOURCES = \
 	libsx/base/mem.h libsx/base/mem.c \
 	libsx/base/buf.h libsx/base/buf.c \
 	libsx/base/wire.h libsx/base/clock.h \
-	libsx/base/text.h libsx/base/text.c \
+	libsx/base/text.h libsx/base/text.c libsx/base/date.h libsx/base/date.c \
 	libsx/base/json.h libsx/base/json.c \
 	libsx/io/io.h libsx/io/io.c libsx/io/stack.h libsx/io/stack.c libsx/io/fault.h libsx/io/fault.c \
 	libsx/io/memory.h libsx/io/memory.c \
@@ -18,7 +18,9 @@ libsxcore_la_SOURCES = \
 	libsx/codec/record.h libsx/codec/record.c \
 	libsx/codec/chunk.h libsx/codec/chunk.c \
 	libsx/place/place.h libsx/place/place.c \
-	libsx/auth/sigv4.h libsx/auth/sigv4.c \
+	libsx/auth/sig.h libsx/auth/sig.c libsx/auth/sigcheck.c libsx/auth/canon.h libsx/auth/canon.c \
+	libsx/auth/sigv4.h libsx/auth/sigv4_int.h libsx/auth/sigv4.c \
+	libsx/auth/sigv2.h libsx/auth/sigv2.c libsx/auth/sigkey.h libsx/auth/sigkey.c \
 	libsx/http/http.h libsx/http/http.c \
 	libsx/http/transfer.h libsx/http/transfer.c libsx/http/failure.h libsx/http/failure.c \
 	libsx/http/limit.h libsx/http/limit.c \
@@ -28,7 +30,7 @@ libsxcore_la_LIBADD = $(CRYPTO_LIBS) $(CURL_LIBS) $(JANSSON_LIBS) $(ZSTD_LIBS) $
 
 if HAVE_CMOCKA
 sx_core_tests = tests/unit/test_crypt tests/unit/test_codec tests/unit/test_chunk \
-	tests/unit/test_http tests/unit/test_sigv4 tests/unit/test_place \
+	tests/unit/test_http tests/unit/test_sigv4 tests/unit/test_sig tests/unit/test_place \
 	tests/unit/test_base tests/unit/test_io
 check_PROGRAMS += $(sx_core_tests)
 TESTS += $(sx_core_tests)
@@ -47,6 +49,9 @@ tests_unit_test_http_LDADD = libsxcore.la $(CMOCKA_LIBS) $(SSL_LIBS)
 tests_unit_test_sigv4_SOURCES = tests/unit/test_sigv4.c
 tests_unit_test_sigv4_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_sigv4_LDADD = libsxcore.la $(CMOCKA_LIBS)
+tests_unit_test_sig_SOURCES = tests/unit/test_sig.c
+tests_unit_test_sig_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_sig_LDADD = libsxcore.la $(CMOCKA_LIBS)
 tests_unit_test_place_SOURCES = tests/unit/test_place.c
 tests_unit_test_place_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_place_LDADD = libsxcore.la $(CMOCKA_LIBS)

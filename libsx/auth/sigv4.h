@@ -2,42 +2,19 @@
  *
  * AWS Signature Version 4 in the Authorization header: one canonical form, used by the
  * signer of the clients and by the verifier of the daemon.  The native API signs with region "sx"
- * and service "sx"; the S3 API will use what its clients send.
+ * and service "sx"; the S3 API, which knows more kinds of signatures, verifies by sig.h.
  * Source: "Signature Version 4 signing process" and "Authenticating Requests:
  * Using the Authorization Header", AWS General and S3 API Reference.
  */
 #ifndef SX_AUTH_SIGV4_H
 #define SX_AUTH_SIGV4_H
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include "libsx/base/buf.h"
-#include "libsx/base/err.h"
+#include "libsx/auth/sig.h"
 
 #define SX_ACCESS_KEY_LEN 20   /* "SX" and 18 of A-Z 2-7 */
 #define SX_SECRET_KEY_LEN 40   /* of A-Z a-z 0-9 - _ */
-#define SX_SIGV4_SKEW_MS (15 * 60 * 1000)
-#define SX_UNSIGNED_PAYLOAD "UNSIGNED-PAYLOAD"
+#define SX_SIGV4_SKEW_MS SX_SIG_SKEW_MS
 #define SX_SIGV4_HEADERS_MAX 64
-
-struct sx_header {
-    const char *name;  /* any case */
-    const char *value;
-};
-
-/* A request as it is signed.  `path` and `query` are as sent (percent-encoded; the query
- * without '?'); headers are those that take part. */
-struct sx_sig_request {
-    const char *method;
-    const char *path;
-    const char *query;
-    const struct sx_header *headers;
-    size_t n_headers;
-    /* value of x-amz-content-sha256: hex SHA-256 of the body, or SX_UNSIGNED_PAYLOAD */
-    const char *payload;
-};
 
 /* Makes the value of the Authorization header.  `amz_date` is "YYYYMMDDTHHMMSSZ", the value of
  * x-amz-date, which must be among the headers, as host and x-amz-content-sha256 must. */
@@ -45,27 +22,20 @@ void sx_sigv4_sign(struct sx_buf *out, const struct sx_sig_request *r, const cha
                    const char *secret, const char *region, const char *service,
                    const char *amz_date);
 
-/* What an Authorization header says; pointers into copies held by the struct. */
-struct sx_sig_claim {
-    char access_key[129];
-    char date[9];
-    char region[65];
-    char service[65];
-    char signed_headers[1025]; /* lower case, sorted, separated by ';' */
-    char signature[65];
-};
-
-/* SX_EAUTH with the reason for anything that is not a well-formed V4 header. */
+/* Reads the header into a claim of kind SX_SIG_V4_HEADER; its date and payload are set by
+ * sx_sig_read() only.  SX_EAUTH with the reason for anything that is not a well-formed V4 header. */
 int sx_sigv4_parse(const char *authorization, struct sx_sig_claim *c, struct sx_err *e)
     SX_MUST_CHECK;
 
-/* Verifies: date of the scope against amz_date, amz_date against now_ms (SX_ECLOCK beyond
- * SX_SIGV4_SKEW_MS, the message gives both times), all of host, x-amz-date and
- * x-amz-content-sha256 signed, and the signature itself in constant time (SX_EAUTH).  r->headers
- * holds all headers of the request; only the signed ones are used.  That the body matches `payload`
- * is the caller's duty. */
+/* As sx_sig_verify() does for S3, but for the native API, where x-amz-date and
+ * x-amz-content-sha256 always come and are signed.  Verifies: date of the scope against
+ * amz_date, amz_date against now_ms (SX_ECLOCK beyond SX_SIGV4_SKEW_MS, the message gives both
+ * times), all of host, x-amz-date and x-amz-content-sha256 signed, and the signature itself in
+ * constant time (SX_EAUTH).  r->headers holds all headers of the request; only the signed ones are
+ * used.  That the body matches `payload` is the caller's duty. */
 int sx_sigv4_verify(const struct sx_sig_claim *c, const struct sx_sig_request *r,
-                    const char *secret, const char *amz_date, uint64_t now_ms, struct sx_err *e) SX_MUST_CHECK;
+                    const char *secret, const char *amz_date, uint64_t now_ms, struct sx_err *e)
+    SX_MUST_CHECK;
 
 void sx_amz_date(char out[17], uint64_t wall_ms);
 int sx_amz_date_parse(const char *s, uint64_t *wall_ms) SX_MUST_CHECK;
