@@ -7,13 +7,16 @@ libsxs3_la_SOURCES = \
 	fcgi/s3/xml.h fcgi/s3/xml.c \
 	fcgi/s3/xmlout.h fcgi/s3/xmlout.c \
 	fcgi/s3/crc.h fcgi/s3/crc.c \
-	fcgi/s3/checksum.h fcgi/s3/checksum.c
+	fcgi/s3/checksum.h fcgi/s3/checksum.c \
+	fcgi/s3/chunked.h fcgi/s3/chunked.c \
+	fcgi/s3/payload.h fcgi/s3/payload.c
 libsxs3_la_LIBADD = $(LIBXML_LIBS) $(ISAL_LIBS) $(CRYPTO_LIBS)
 EXTRA_DIST += fcgi/s3/README.md
 
 if HAVE_CMOCKA
 sx_s3_tests = tests/unit/test_s3_checksum \
-	tests/unit/test_s3_xml
+	tests/unit/test_s3_xml \
+	tests/unit/test_s3_payload
 check_PROGRAMS += $(sx_s3_tests)
 TESTS += $(sx_s3_tests)
 tests_unit_test_s3_checksum_SOURCES = tests/unit/test_s3_checksum.c
@@ -22,4 +25,7 @@ tests_unit_test_s3_checksum_LDADD = libsxs3.la libsxcore.la $(CMOCKA_LIBS)
 tests_unit_test_s3_xml_SOURCES = tests/unit/test_s3_xml.c
 tests_unit_test_s3_xml_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_s3_xml_LDADD = libsxs3.la libsxcore.la $(CMOCKA_LIBS)
+tests_unit_test_s3_payload_SOURCES = tests/unit/test_s3_payload.c
+tests_unit_test_s3_payload_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_s3_payload_LDADD = libsxs3.la libsxcore.la $(CMOCKA_LIBS)
 endif
