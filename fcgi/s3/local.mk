@@ -9,14 +9,20 @@ libsxs3_la_SOURCES = \
 	fcgi/s3/crc.h fcgi/s3/crc.c \
 	fcgi/s3/checksum.h fcgi/s3/checksum.c \
 	fcgi/s3/chunked.h fcgi/s3/chunked.c \
-	fcgi/s3/payload.h fcgi/s3/payload.c
-libsxs3_la_LIBADD = $(LIBXML_LIBS) $(ISAL_LIBS) $(CRYPTO_LIBS)
+	fcgi/s3/payload.h fcgi/s3/payload.c \
+	fcgi/s3/ops.def fcgi/s3/target.h fcgi/s3/target.c fcgi/s3/query.c \
+	fcgi/s3/cond.h fcgi/s3/cond.c \
+	fcgi/s3/range.h fcgi/s3/range.c \
+	fcgi/s3/postpolicy.h fcgi/s3/postpolicy.c
+libsxs3_la_LIBADD = $(JANSSON_LIBS) $(LIBXML_LIBS) $(ISAL_LIBS) $(CRYPTO_LIBS)
 EXTRA_DIST += fcgi/s3/README.md
 
 if HAVE_CMOCKA
 sx_s3_tests = tests/unit/test_s3_checksum \
 	tests/unit/test_s3_xml \
-	tests/unit/test_s3_payload
+	tests/unit/test_s3_payload \
+	tests/unit/test_s3_target \
+	tests/unit/test_s3_cond
 check_PROGRAMS += $(sx_s3_tests)
 TESTS += $(sx_s3_tests)
 tests_unit_test_s3_checksum_SOURCES = tests/unit/test_s3_checksum.c
@@ -28,4 +34,10 @@ tests_unit_test_s3_xml_LDADD = libsxs3.la libsxcore.la $(CMOCKA_LIBS)
 tests_unit_test_s3_payload_SOURCES = tests/unit/test_s3_payload.c
 tests_unit_test_s3_payload_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_s3_payload_LDADD = libsxs3.la libsxcore.la $(CMOCKA_LIBS)
+tests_unit_test_s3_target_SOURCES = tests/unit/test_s3_target.c
+tests_unit_test_s3_target_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_s3_target_LDADD = libsxs3.la libsxcore.la $(CMOCKA_LIBS)
+tests_unit_test_s3_cond_SOURCES = tests/unit/test_s3_cond.c
+tests_unit_test_s3_cond_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_s3_cond_LDADD = libsxs3.la libsxcore.la $(CMOCKA_LIBS)
 endif
