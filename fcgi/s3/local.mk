@@ -22,7 +22,8 @@ sx_s3_tests = tests/unit/test_s3_checksum \
 	tests/unit/test_s3_xml \
 	tests/unit/test_s3_payload \
 	tests/unit/test_s3_target \
-	tests/unit/test_s3_cond
+	tests/unit/test_s3_cond \
+	tests/unit/test_s3_matrix
 check_PROGRAMS += $(sx_s3_tests)
 TESTS += $(sx_s3_tests)
 tests_unit_test_s3_checksum_SOURCES = tests/unit/test_s3_checksum.c
@@ -40,4 +41,7 @@ tests_unit_test_s3_target_LDADD = libsxs3.la libsxcore.la $(CMOCKA_LIBS)
 tests_unit_test_s3_cond_SOURCES = tests/unit/test_s3_cond.c
 tests_unit_test_s3_cond_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_s3_cond_LDADD = libsxs3.la libsxcore.la $(CMOCKA_LIBS)
+tests_unit_test_s3_matrix_SOURCES = tests/unit/test_s3_matrix.c
+tests_unit_test_s3_matrix_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_s3_matrix_LDADD = libsxs3.la libsxcore.la $(CRYPTO_LIBS) $(CMOCKA_LIBS)
 endif
