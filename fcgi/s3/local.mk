@@ -45,3 +45,21 @@ tests_unit_test_s3_matrix_SOURCES = tests/unit/test_s3_matrix.c
 tests_unit_test_s3_matrix_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_s3_matrix_LDADD = libsxs3.la libsxcore.la $(CRYPTO_LIBS) $(CMOCKA_LIBS)
 endif
+
+sx_s3_fuzz_tests = tests/fuzz/fuzz_s3_payload \
+	tests/fuzz/fuzz_s3_sig \
+	tests/fuzz/fuzz_s3_xml \
+	tests/fuzz/fuzz_s3_target \
+	tests/fuzz/fuzz_s3_policy
+check_PROGRAMS += $(sx_s3_fuzz_tests)
+TESTS += $(sx_s3_fuzz_tests)
+tests_fuzz_fuzz_s3_payload_SOURCES = tests/fuzz/fuzz_s3_payload.c tests/fuzz/driver.c tests/fuzz/fuzz.h
+tests_fuzz_fuzz_s3_payload_LDADD = libsxs3.la libsxcore.la
+tests_fuzz_fuzz_s3_sig_SOURCES = tests/fuzz/fuzz_s3_sig.c tests/fuzz/driver.c tests/fuzz/fuzz.h
+tests_fuzz_fuzz_s3_sig_LDADD = libsxs3.la libsxcore.la
+tests_fuzz_fuzz_s3_xml_SOURCES = tests/fuzz/fuzz_s3_xml.c tests/fuzz/driver.c tests/fuzz/fuzz.h
+tests_fuzz_fuzz_s3_xml_LDADD = libsxs3.la libsxcore.la
+tests_fuzz_fuzz_s3_target_SOURCES = tests/fuzz/fuzz_s3_target.c tests/fuzz/driver.c tests/fuzz/fuzz.h
+tests_fuzz_fuzz_s3_target_LDADD = libsxs3.la libsxcore.la
+tests_fuzz_fuzz_s3_policy_SOURCES = tests/fuzz/fuzz_s3_policy.c tests/fuzz/driver.c tests/fuzz/fuzz.h
+tests_fuzz_fuzz_s3_policy_LDADD = libsxs3.la libsxcore.la

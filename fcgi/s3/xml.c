@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * See xml.h.  libxml2 calls back for each element and run of text; the tree is built in an arena
+ * See xml.h.  Documents are in UTF-8, whatever they declare: so no code of libxml2 or iconv for
+ * other encodings is ever reached.  libxml2 calls back for each element and run of text; the tree is built in an arena
  * that grows with the document, whose size is bounded before.
  */
 #include "fcgi/s3/xml.h"
@@ -12,6 +13,7 @@
 #include "fcgi/s3/s3err.h"
 #include "libsx/base/buf.h"
 #include "libsx/base/mem.h"
+#include "libsx/base/text.h"
 
 #define PIECE_SIZE 16384u
 #define PLACES_PER_ATTR 5 /* libxml2: local name, prefix, URI, value, end of value */
@@ -182,7 +184,7 @@ static int run(struct builder *b, const void *p, size_t n)
 
     b->ctxt = xmlCreatePushParserCtxt(&sax, b, NULL, 0, NULL);
     sx_assert(b->ctxt);
-    xmlCtxtUseOptions(b->ctxt, XML_PARSE_NONET);
+    xmlCtxtUseOptions(b->ctxt, XML_PARSE_NONET | XML_PARSE_IGNORE_ENC);
     xmlParseChunk(b->ctxt, p, (int)n, 1);
     good = b->ctxt->wellFormed && b->doc->root && b->depth == 0;
     xmlFreeDoc(b->ctxt->myDoc);
@@ -220,6 +222,8 @@ int sx_xml_parse(const void *p, size_t n, const char *root, struct sx_xml **doc,
         return sx_err_set(e, SX_S3_MAX_MESSAGE_LENGTH,
                           "the XML document has %zu bytes; at most %u are allowed", n,
                           SX_XML_SIZE_MAX);
+    if (memchr(p, '\0', n) || !sx_utf8_valid(p, n))
+        return sx_err_set(e, SX_S3_MALFORMED_XML, "the XML document is not in UTF-8");
     d = sx_calloc(1, sizeof *d);
     if (parse(d, p, n, root, e) != 0) {
         sx_xml_free(d);

@@ -61,6 +61,23 @@ static void test_tree(void **state)
     assert_null(sx_xml_get(n, "Key"));
 }
 
+/* What a document says of its encoding does not count. */
+static void test_encoding(void **state)
+{
+    static const char *const texts[] = {
+        "<?xml version='1.0' encoding='ISO-8859-1'?><a>\xc3\xa9</a>",
+        "<?xml version='1.0' encoding='UTF-16'?><a>\xc3\xa9</a>",
+        "\xef\xbb\xbf<a>\xc3\xa9</a>",
+    };
+
+    for (size_t i = 0; i < N_OF(texts); i++) {
+        SX_AUTO_XML struct sx_xml *doc = NULL;
+
+        assert_done(sx_xml_parse(texts[i], strlen(texts[i]), "a", &doc, &e), &e);
+        assert_string_equal(sx_xml_top(doc)->text, "\xc3\xa9");
+    }
+}
+
 static void test_numbers(void **state)
 {
     static const char *const bad[] = { "", " ", "-1", "+1", "1.0", "1 2", "0x1", "a",
@@ -113,6 +130,8 @@ static void test_malformed(void **state)
         refuse(bad[i], strlen(bad[i]), SX_S3_MALFORMED_XML);
     refuse("", 0, SX_S3_MISSING_REQUEST_BODY);
     refuse("<a/>\0", 5, SX_S3_MALFORMED_XML);
+    refuse("\xff\xfe<\0a\0/\0>\0", 10, SX_S3_MALFORMED_XML); /* UTF-16 */
+    refuse("\x4c\x6f\xa7\x94\x93", 5, SX_S3_MALFORMED_XML);     /* EBCDIC */
     assert_int_equal(sx_xml_parse("<b/>", 4, "a", &(struct sx_xml *){ NULL }, &e), -1);
     assert_int_equal(e.code, SX_S3_MALFORMED_XML);
     assert_non_null(strstr(e.msg, "'b'"));
@@ -288,7 +307,8 @@ static void test_error_document(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_tree),         cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_tree),         cmocka_unit_test(test_encoding),
+        cmocka_unit_test(test_numbers),
         cmocka_unit_test(test_children),     cmocka_unit_test(test_malformed),
         cmocka_unit_test(test_limits),       cmocka_unit_test(test_ten_thousand_parts),
         cmocka_unit_test(test_output),       cmocka_unit_test(test_output_kinds),
