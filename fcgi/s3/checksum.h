@@ -11,8 +11,8 @@
  *   SHA256     x-amz-checksum-sha256     COMPOSITE only
  *   MD5        (Content-MD5; the ETag)
  *
- * COMPOSITE is the checksum of the parts' raw checksums, one after the other, and is written with "-N";
- * FULL_OBJECT is that of all bytes, combined from those of the parts.
+ * COMPOSITE is the checksum of the parts' raw checksums, one after the other, and is written with
+ * "-N"; FULL_OBJECT is that of all bytes, combined from those of the parts.
  * Source: "Checking object integrity in Amazon S3", User Guide.
  */
 #ifndef SX_FCGI_S3_CHECKSUM_H

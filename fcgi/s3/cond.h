@@ -60,8 +60,8 @@ struct sx_s3_write_cond {
     char etag[SX_S3_ETAG_MAX + 1];
 };
 
-/* From the values of If-Match and If-None-Match (NULL: not there).  SX_S3_NOT_IMPLEMENTED for both at
- * once and for If-None-Match other than *; SX_S3_INVALID_ARGUMENT for an If-Match that is no
+/* From the values of If-Match and If-None-Match (NULL: not there).  SX_S3_NOT_IMPLEMENTED for both
+ * at once and for If-None-Match other than *; SX_S3_INVALID_ARGUMENT for an If-Match that is no
  * single tag. */
 int sx_s3_cond_write(struct sx_s3_write_cond *w, const char *match, const char *none_match,
                      struct sx_err *e) SX_MUST_CHECK;

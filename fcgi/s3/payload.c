@@ -10,10 +10,10 @@
 #include "fcgi/s3/chunked.h"
 #include "fcgi/s3/s3err.h"
 #include "libsx/base/mem.h"
+#include "libsx/base/text.h"
 #include "libsx/crypt/crypt.h"
 
 #define CHECKSUM_PREFIX "x-amz-checksum-"
-#define LENGTH_DIGITS_MAX 18
 
 struct sx_payload {
     const struct sx_sig_claim *claim;
@@ -30,10 +30,7 @@ struct sx_payload {
 
 static const char *header(const struct sx_payload_head *h, const char *name)
 {
-    for (size_t i = 0; i < h->n_headers; i++)
-        if (strcasecmp(h->headers[i].name, name) == 0)
-            return h->headers[i].value;
-    return NULL;
+    return sx_header_find(h->headers, h->n_headers, name);
 }
 
 static int several_sums(struct sx_err *e)
@@ -145,6 +142,7 @@ static int read_sums(struct sx_payload *p, const struct sx_payload_head *h, stru
 static int read_length(struct sx_payload *p, const struct sx_payload_head *h, struct sx_err *e)
 {
     const char *s = header(h, "x-amz-decoded-content-length");
+    uint64_t length;
 
     p->length = h->content_length;
     if (!p->is_chunked)
@@ -152,10 +150,10 @@ static int read_length(struct sx_payload *p, const struct sx_payload_head *h, st
     if (!s)
         return sx_err_set(e, SX_S3_MISSING_CONTENT_LENGTH,
                           "You must provide the x-amz-decoded-content-length HTTP header.");
-    if (!*s || strlen(s) > LENGTH_DIGITS_MAX || s[strspn(s, "0123456789")])
+    if (sx_u64_parse(s, strlen(s), INT64_MAX, &length) != 0)
         return sx_err_set(e, SX_S3_INVALID_ARGUMENT,
                           "x-amz-decoded-content-length is '%.40s', not a number", s);
-    p->length = strtoll(s, NULL, 10);
+    p->length = (int64_t)length;
     return 0;
 }
 

@@ -53,8 +53,8 @@ int64_t sx_payload_length(const struct sx_payload *p);
  * sx_payload_sums() at the end. */
 enum sx_sum_alg sx_payload_algorithm(const struct sx_payload *p);
 
-/* Takes from `in`; gives the next piece of data, in place, or *n = 0 when `in` is used up.  After an
- * error nothing but sx_payload_free() may follow.  Beside the errors of chunked.h:
+/* Takes from `in`; gives the next piece of data, in place, or *n = 0 when `in` is used up.  After
+ * an error nothing but sx_payload_free() may follow.  Beside the errors of chunked.h:
  * SX_S3_ENTITY_TOO_LARGE, SX_S3_INCOMPLETE_BODY for more than Content-Length says. */
 int sx_payload_next(struct sx_payload *p, struct sx_cur *in, const uint8_t **data, size_t *n,
                     struct sx_err *e) SX_MUST_CHECK;

@@ -92,10 +92,7 @@ static int read_size(const json_t *j, uint64_t *v)
         *v = (uint64_t)json_integer_value(j);
         return 0;
     }
-    if (!s || !*s || strlen(s) > 18 || s[strspn(s, "0123456789")])
-        return -1;
-    *v = strtoull(s, NULL, 10);
-    return 0;
+    return s ? sx_u64_parse(s, strlen(s), INT64_MAX, v) : -1;
 }
 
 /* Several ranges: all of them hold. */

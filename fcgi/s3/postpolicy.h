@@ -36,9 +36,9 @@ struct sx_s3_post_range {
 
 /* Conditions: {"field": "value"}, ["eq", "$field", "value"], ["starts-with", "$field", "prefix"]
  * (each item of a Content-Type list), ["content-length-range", min, max].  Every field of the form
- * must be named by one, but for policy, the signatures, AWSAccessKeyId, file, bucket and x-ignore-….
- * SX_S3_INVALID_POLICY_DOCUMENT for a document that cannot be read; SX_S3_ACCESS_DENIED with the
- * condition that does not hold, or if it has expired. */
+ * must be named by one, but for policy, the signatures, AWSAccessKeyId, file, bucket and
+ * x-ignore-…. SX_S3_INVALID_POLICY_DOCUMENT for a document that cannot be read; SX_S3_ACCESS_DENIED
+ * with the condition that does not hold, or if it has expired. */
 int sx_s3_post_check(const struct sx_s3_post *p, struct sx_s3_post_range *range,
                      struct sx_err *e) SX_MUST_CHECK;
 

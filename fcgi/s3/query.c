@@ -80,24 +80,13 @@ int sx_s3_query_u64(const struct sx_s3_query *q, const char *name, const uint64_
                     uint64_t dflt, uint64_t *v, struct sx_err *e)
 {
     const char *s = sx_s3_query_get(q, name);
-    uint64_t sum = 0;
-    bool good = s && *s;
+    uint64_t got = dflt;
 
-    if (!s) {
-        *v = dflt;
-        return 0;
-    }
-    for (const char *p = s; *p && good; p++) {
-        uint64_t digit = (uint64_t)(*p - '0');
-
-        good = *p >= '0' && *p <= '9' && digit <= range[1] && sum <= (range[1] - digit) / 10;
-        sum = sum * 10 + digit;
-    }
-    if (!good || sum < range[0])
+    if (s && (sx_u64_parse(s, strlen(s), range[1], &got) != 0 || got < range[0]))
         return sx_err_set(e, SX_S3_INVALID_ARGUMENT,
                           "%s is '%.40s', not an integer between %llu and %llu", name, s,
                           (unsigned long long)range[0], (unsigned long long)range[1]);
-    *v = sum;
+    *v = got;
     return 0;
 }
 

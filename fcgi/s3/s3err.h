@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Errors as S3 clients see them.  A `struct sx_err` of the gateway holds a code of err.def or one of
- * s3err.def, which begin at SX_S3_ERR_BASE; its message is the XML's.
+ * Errors as S3 clients see them.  A `struct sx_err` of the gateway holds a code of err.def or one
+ * of s3err.def, which begin at SX_S3_ERR_BASE; its message is the XML's.
  *
  * Decisions, each since SDKs act by status and code:
- *   no space        507 InsufficientStorage, not 503 SlowDown: SDKs retry 503 for minutes, and a full
+ *   no space        507 InsufficientStorage, not 503 SlowDown: SDKs retry 503 for minutes, and a
+ * full
  *                   cluster is not helped by that.  botocore and the other SDKs retry 500, 502, 503
  *                   and 504 and leave 507 alone: the user sees the message at once.
  *   quota           403 QuotaExceeded, as RGW answers, and never retried.
- *   conflicts       a race of conditional writes is 409 ConditionalRequestConflict: the SDK does not
+ *   conflicts       a race of conditional writes is 409 ConditionalRequestConflict: the SDK does
+ * not
  *                   repeat it blindly, the program does.
  *   time-outs, no leader, no quorum   503 ServiceUnavailable: a retry helps.
  *   damaged data    500 InternalError: another node may have a good copy.

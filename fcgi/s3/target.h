@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * What a request asks for: operation, bucket and key, from method, host, path, query and headers.  A
- * pure function of text.
+ * What a request asks for: operation, bucket and key, from method, host, path, query and headers.
+ * A pure function of text.
  *
- * Keys are opaque: what stands behind "/bucket/" (or behind "/" when the bucket is in the host name)
- * is percent-decoded once and nothing else.  '+' is itself, %2F is part of the key, "//", "." and ".."
- * stay.  1 to 1,024 bytes of UTF-8.
+ * Keys are opaque: what stands behind "/bucket/" (or behind "/" when the bucket is in the host
+ * name) is percent-decoded once and nothing else.  '+' is itself, %2F is part of the key, "//", "."
+ * and ".." stay.  1 to 1,024 bytes of UTF-8.
  *
  * A subresource that is not known is refused, not ignored: "PUT /b/k?newThing" must not become a
  * PutObject.  So is a parameter without a value that is not known, since the next subresource will

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
  * See xml.h.  Documents are in UTF-8, whatever they declare: so no code of libxml2 or iconv for
- * other encodings is ever reached.  libxml2 calls back for each element and run of text; the tree is built in an arena
- * that grows with the document, whose size is bounded before.
+ * other encodings is ever reached.  libxml2 calls back for each element and run of text; the tree
+ * is built in an arena that grows with the document, whose size is bounded before.
  */
 #include "fcgi/s3/xml.h"
 
@@ -308,23 +308,14 @@ int sx_xml_get_u64(const struct sx_xml_node *n, const char *name, uint64_t max, 
                    struct sx_err *e)
 {
     const char *s = sx_xml_get(n, name);
-    uint64_t sum = 0;
     size_t len;
 
     if (!s)
         return 0;
     s = trimmed(s, &len);
-    for (size_t i = 0; i < len; i++) {
-        uint64_t digit = (uint64_t)(s[i] - '0');
-
-        if (s[i] < '0' || s[i] > '9' || digit > max || sum > (max - digit) / 10)
-            len = 0;
-        sum = sum * 10 + digit;
-    }
-    if (len == 0)
+    if (sx_u64_parse(s, len, max, v) != 0)
         return sx_err_set(e, SX_S3_MALFORMED_XML, "%s is '%.40s', not a number up to %llu", name, s,
                           (unsigned long long)max);
-    *v = sum;
     return 1;
 }
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
  * Reads an XML document of a request into a tree.  By libxml2's SAX parser without network, DTD
- * or entities: a document type is refused before anything in it is used.  Documents must be in UTF-8,
- * as all clients send them.  Names are local names; whichever namespace (or none) a client uses, it
- * means the same.
+ * or entities: a document type is refused before anything in it is used.  Documents must be in
+ * UTF-8, as all clients send them.  Names are local names; whichever namespace (or none) a client
+ * uses, it means the same.
  *
  *   struct sx_xml *doc;
  *   if (sx_xml_parse(body.data, body.len, "Delete", &doc, e) != 0)

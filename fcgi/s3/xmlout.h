@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Writes XML documents into a buffer.  No state: the caller closes what he opens, in order; names are
- * literals of the program.
+ * Writes XML documents into a buffer.  No state: the caller closes what he opens, in order; names
+ * are literals of the program.
  *
- * Text may be any bytes.  Characters that XML 1.0 cannot hold (U+0001 … U+001F but tab and line feed,
- * U+FFFE, U+FFFF) are written as references, "&#x1;", as AWS does: a strict parser then refuses
- * the document rather than seeing another name.  Clients that have such keys ask for
+ * Text may be any bytes.  Characters that XML 1.0 cannot hold (U+0001 … U+001F but tab and line
+ * feed, U+FFFE, U+FFFF) are written as references, "&#x1;", as AWS does: a strict parser then
+ * refuses the document rather than seeing another name.  Clients that have such keys ask for
  * encoding-type=url.  Bytes that are no UTF-8 become U+FFFD.
  */
 #ifndef SX_FCGI_S3_XMLOUT_H

@@ -161,11 +161,11 @@ int sx_canon_param(struct sx_buf *out, const char *query, const char *name, stru
     return found;
 }
 
-const char *sx_canon_find(const struct sx_sig_request *r, const char *lower)
+const char *sx_header_find(const struct sx_header *headers, size_t n, const char *name)
 {
-    for (size_t i = 0; i < r->n_headers; i++)
-        if (strcasecmp(r->headers[i].name, lower) == 0)
-            return r->headers[i].value;
+    for (size_t i = 0; i < n; i++)
+        if (strcasecmp(headers[i].name, name) == 0)
+            return headers[i].value;
     return NULL;
 }
 

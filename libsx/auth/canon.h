@@ -8,8 +8,8 @@
 #include "libsx/auth/sig.h"
 
 /* Path or query text: every byte is decoded once and encoded again by AWS's rule, so that a client
- * that encodes more, or less, than it must signs the same text.  With `plus` a '+' is a space. A bad
- * escape stays as it is; the request is refused elsewhere. */
+ * that encodes more, or less, than it must signs the same text.  With `plus` a '+' is a space. A
+ * bad escape stays as it is; the request is refused elsewhere. */
 void sx_canon_text(struct sx_buf *out, const char *s, size_t n, bool keep_slash, bool plus);
 
 /* The query of V4: sorted by name, then by value; without the parameter `but` (if not NULL).
@@ -26,9 +26,6 @@ size_t sx_canon_header(struct sx_buf *out, const struct sx_sig_request *r, const
  * SX_EAUTH for a bad escape or if it is there twice.  '+' stays '+'. */
 int sx_canon_param(struct sx_buf *out, const char *query, const char *name, struct sx_err *e)
     SX_MUST_CHECK;
-
-/* The value of a header (name in lower case), or NULL. */
-const char *sx_canon_find(const struct sx_sig_request *r, const char *lower);
 
 /* Whether the header (of any case) is in a list "a;b;c". */
 bool sx_canon_listed(const char *list, const char *name);

@@ -17,7 +17,7 @@
 #include "libsx/base/mem.h"
 #include "libsx/base/text.h"
 
-#define EXPIRES_DIGITS_MAX 11 /* of seconds: some thousand years */
+#define V2_EXPIRES_MAX 99999999999ULL /* seconds since 1970: some thousand years */
 
 int sx_sig_fail(struct sx_sig_claim *c, enum sx_sig_fault fault, struct sx_err *e, const char *fmt,
                 ...)
@@ -42,6 +42,11 @@ const char *sx_sig_kind_text(enum sx_sig_kind kind)
     };
 
     return names[kind];
+}
+
+static const char *find_header(const struct sx_sig_request *r, const char *name)
+{
+    return sx_header_find(r->headers, r->n_headers, name);
 }
 
 /* The claim's payload mode from a value of x-amz-content-sha256. */
@@ -82,7 +87,7 @@ static int read_payload(struct sx_sig_claim *c, const char *value, struct sx_err
 static int read_payload_header(struct sx_sig_claim *c, const struct sx_sig_request *r,
                                struct sx_err *e)
 {
-    const char *value = sx_canon_find(r, "x-amz-content-sha256");
+    const char *value = find_header(r, "x-amz-content-sha256");
 
     return value ? read_payload(c, value, e) : 0;
 }
@@ -90,7 +95,7 @@ static int read_payload_header(struct sx_sig_claim *c, const struct sx_sig_reque
 /* A date as headers have it: YYYYMMDDTHHMMSSZ, or that of HTTP. */
 static int read_date(struct sx_sig_claim *c, const struct sx_sig_request *r, struct sx_err *e)
 {
-    const char *amz = sx_canon_find(r, "x-amz-date"), *date = sx_canon_find(r, "date");
+    const char *amz = find_header(r, "x-amz-date"), *date = find_header(r, "date");
     const char *text = amz ? amz : date;
 
     if (!text)
@@ -107,7 +112,7 @@ static int read_date(struct sx_sig_claim *c, const struct sx_sig_request *r, str
 static int read_v4_header(struct sx_sig_claim *c, const struct sx_sig_request *r,
                           const char *authorization, struct sx_err *e)
 {
-    const char *payload = sx_canon_find(r, "x-amz-content-sha256");
+    const char *payload = find_header(r, "x-amz-content-sha256");
 
     if (sx_sigv4_parse(authorization, c, e) != 0) {
         c->fault = SX_SIG_MALFORMED;
@@ -121,19 +126,6 @@ static int read_v4_header(struct sx_sig_claim *c, const struct sx_sig_request *r
     if (read_payload(c, payload, e) != 0)
         return -1;
     snprintf(c->payload_text, sizeof c->payload_text, "%s", payload);
-    return 0;
-}
-
-/* Seconds in decimal; -1 if it is none. */
-static int read_seconds(const char *s, uint64_t *v)
-{
-    size_t n = strspn(s, "0123456789");
-
-    if (n == 0 || n > EXPIRES_DIGITS_MAX || s[n])
-        return -1;
-    *v = 0;
-    for (; *s; s++)
-        *v = *v * 10 + (uint64_t)(*s - '0');
     return 0;
 }
 
@@ -196,8 +188,7 @@ static int read_v4_times(struct sx_sig_claim *c, const struct sx_sig_request *r,
     sx_amz_date(c->amz_date, c->signed_ms);
     if (need_param(c, r, "X-Amz-Expires", &b, e) != 0)
         return -1;
-    if (read_seconds(sx_buf_cstr(&b), &seconds) != 0 || seconds == 0 ||
-        seconds > SX_SIG_EXPIRES_MAX_S)
+    if (sx_u64_parse(sx_buf_cstr(&b), b.len, SX_SIG_EXPIRES_MAX_S, &seconds) != 0 || seconds == 0)
         return sx_sig_fail(c, SX_SIG_EXPIRES, e,
                            "X-Amz-Expires must be a number of seconds from 1 to %d",
                            SX_SIG_EXPIRES_MAX_S);
@@ -211,7 +202,7 @@ static int read_v4_query_payload(struct sx_sig_claim *c, const struct sx_sig_req
                                  struct sx_err *e)
 {
     SX_AUTO(sx_buf) struct sx_buf b = SX_BUF_INIT;
-    const char *header = sx_canon_find(r, "x-amz-content-sha256"), *signed_text = NULL;
+    const char *header = find_header(r, "x-amz-content-sha256"), *signed_text = NULL;
     int found = sx_canon_param(&b, r->query, "X-Amz-Content-Sha256", e);
 
     if (found < 0) {
@@ -275,7 +266,7 @@ static int read_v2_query(struct sx_sig_claim *c, const struct sx_sig_request *r,
         return bad_param(c, "Signature", e);
     if (need_param(c, r, "Expires", &b, e) != 0)
         return -1;
-    if (read_seconds(sx_buf_cstr(&b), &seconds) != 0)
+    if (sx_u64_parse(sx_buf_cstr(&b), b.len, V2_EXPIRES_MAX, &seconds) != 0)
         return sx_sig_fail(c, SX_SIG_EXPIRES, e,
                            "Expires must be a time in seconds since 1970, not '%.40s'",
                            sx_buf_cstr(&b));
@@ -318,7 +309,7 @@ int sx_sig_read(const struct sx_sig_request *r, struct sx_sig_claim *c, struct s
     static const char *const v4_names[] = { "X-Amz-Algorithm", "X-Amz-Credential",
                                             "X-Amz-Signature", NULL };
     static const char *const v2_names[] = { "AWSAccessKeyId", "Signature", NULL };
-    const char *authorization = sx_canon_find(r, "authorization");
+    const char *authorization = find_header(r, "authorization");
     bool v4 = has_param(r->query, v4_names), v2 = has_param(r->query, v2_names);
 
     memset(c, 0, sizeof *c);

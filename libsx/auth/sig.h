@@ -3,14 +3,14 @@
  * Signatures of requests, whatever their kind: read into one claim, then verified with the secret
  * of the claimed access key.
  *
- *   kind        where it is                                      what is signed
- *   V4_HEADER   Authorization: AWS4-HMAC-SHA256 …                method, path, query, listed headers, payload
- *   V4_QUERY    ?X-Amz-Algorithm=…&X-Amz-Signature=…             the same; until X-Amz-Date + X-Amz-Expires
- *   V4_POST     form fields x-amz-algorithm, x-amz-signature …   the policy document
- *   V2_HEADER   Authorization: AWS key:signature                 method, x-amz- headers, path, subresources
- *   V2_QUERY    ?AWSAccessKeyId=…&Signature=…&Expires=…          the same; until Expires
- *   V2_POST     form fields AWSAccessKeyId, signature            the policy document
- *   ANONYMOUS   none of these                                    nothing
+ *   kind        where it is                              what is signed
+ *   V4_HEADER   Authorization: AWS4-HMAC-SHA256 …        method, path, query, listed headers, payload
+ *   V4_QUERY    ?X-Amz-Algorithm=…&X-Amz-Signature=…     the same, for X-Amz-Expires seconds
+ *   V4_POST     form fields x-amz-algorithm, …           the policy document
+ *   V2_HEADER   Authorization: AWS key:signature         method, path, x-amz- headers, subresources
+ *   V2_QUERY    ?AWSAccessKeyId=…&Signature=…            the same, until Expires
+ *   V2_POST     form fields AWSAccessKeyId, signature    the policy document
+ *   ANONYMOUS   none of these                            nothing
  *
  * Use: sx_sig_read() (or sx_sig_read_form()); look for the secret of claim.access_key unless
  * the claim is anonymous; sx_sig_verify().  Neither reads the body: that it is what was signed
@@ -40,6 +40,9 @@ struct sx_header {
     const char *name;  /* any case */
     const char *value;
 };
+
+/* The value of the first header of that name (in any case), or NULL. */
+const char *sx_header_find(const struct sx_header *headers, size_t n, const char *name);
 
 /* A request as it is signed.  `path` and `query` are as sent (percent-encoded; the query
  * without '?'); headers are those that take part, for the verifier all of the request. */

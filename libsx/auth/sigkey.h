@@ -15,8 +15,8 @@ struct sx_sigkeys;
 struct sx_sigkeys *sx_sigkeys_new(void);
 void sx_sigkeys_free(struct sx_sigkeys *k); /* wipes what it holds */
 
-/* The signing key for the scope of the claim.  An entry is used only if the secret is the one it was
- * made of (compared in constant time), so a key that was given a new secret is derived anew.
+/* The signing key for the scope of the claim.  An entry is used only if the secret is the one it
+ * was made of (compared in constant time), so a key that was given a new secret is derived anew.
  * With `k` NULL it is always derived. */
 void sx_sigkeys_get(struct sx_sigkeys *k, const struct sx_sig_claim *c, const char *secret,
                     uint8_t key[SX_SIG_SHA256]);

@@ -102,6 +102,11 @@ static void add_resource(struct sx_buf *out, const struct sx_sig_request *r, con
     }
 }
 
+static const char *find_header(const struct sx_sig_request *r, const char *name)
+{
+    return sx_header_find(r->headers, r->n_headers, name);
+}
+
 static const char *or_empty(const char *s)
 {
     return s ? s : "";
@@ -110,14 +115,14 @@ static const char *or_empty(const char *s)
 void sx_sigv2_text(struct sx_buf *out, const struct sx_sig_request *r, const char *vhost_bucket,
                    const char *expires)
 {
-    const char *date = or_empty(sx_canon_find(r, "date"));
+    const char *date = or_empty(find_header(r, "date"));
 
     if (expires)
         date = expires;
-    else if (sx_canon_find(r, "x-amz-date"))
+    else if (find_header(r, "x-amz-date"))
         date = "";
-    sx_buf_printf(out, "%s\n%s\n%s\n%s\n", r->method, or_empty(sx_canon_find(r, "content-md5")),
-                  or_empty(sx_canon_find(r, "content-type")), date);
+    sx_buf_printf(out, "%s\n%s\n%s\n%s\n", r->method, or_empty(find_header(r, "content-md5")),
+                  or_empty(find_header(r, "content-type")), date);
     add_amz_headers(out, r);
     add_resource(out, r, vhost_bucket);
 }

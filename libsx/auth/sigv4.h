@@ -23,7 +23,8 @@ void sx_sigv4_sign(struct sx_buf *out, const struct sx_sig_request *r, const cha
                    const char *amz_date);
 
 /* Reads the header into a claim of kind SX_SIG_V4_HEADER; its date and payload are set by
- * sx_sig_read() only.  SX_EAUTH with the reason for anything that is not a well-formed V4 header. */
+ * sx_sig_read() only.  SX_EAUTH with the reason for anything that is not a well-formed V4
+ * header. */
 int sx_sigv4_parse(const char *authorization, struct sx_sig_claim *c, struct sx_err *e)
     SX_MUST_CHECK;
 

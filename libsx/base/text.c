@@ -115,6 +115,23 @@ bool sx_utf8_valid(const char *s, size_t n)
     return true;
 }
 
+int sx_u64_parse(const char *s, size_t n, uint64_t max, uint64_t *v)
+{
+    uint64_t sum = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        uint64_t digit = (uint64_t)(s[i] - '0');
+
+        if (s[i] < '0' || s[i] > '9' || digit > max || sum > (max - digit) / 10)
+            return -1;
+        sum = sum * 10 + digit;
+    }
+    if (n == 0)
+        return -1;
+    *v = sum;
+    return 0;
+}
+
 int sx_size_parse(const char *s, uint64_t *bytes, struct sx_err *e)
 {
     static const char units[] = "KMGTPE";

@@ -25,6 +25,9 @@ int sx_pct_decode(struct sx_buf *out, const char *s, size_t n, struct sx_err *e)
 
 bool sx_utf8_valid(const char *s, size_t n); /* RFC 3629: no surrogates, no overlong forms */
 
+/* n decimal digits, nothing else, of a value up to `max`: 0, or -1. */
+int sx_u64_parse(const char *s, size_t n, uint64_t max, uint64_t *v) SX_MUST_CHECK;
+
 /* "10", "4K", "1.5G", "2TiB" (binary units, case ignored) to bytes. */
 int sx_size_parse(const char *s, uint64_t *bytes, struct sx_err *e) SX_MUST_CHECK;
 /* Bytes as "17 B", "4.0 KiB", "1.5 GiB"; `out` takes 16 bytes.  Returns `out`. */

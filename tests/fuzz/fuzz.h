@@ -21,4 +21,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 extern const unsigned fuzz_seeds;
 void fuzz_seed(unsigned i, struct sx_buf *out);
 
+/* The next line, without its end, for inputs made of lines; the caller frees it. */
+static inline char *fuzz_take_line(const char **s)
+{
+    size_t n = strcspn(*s, "\n");
+    char *line = sx_strndup(*s, n);
+
+    *s += n + ((*s)[n] == '\n');
+    return line;
+}
+
 #endif

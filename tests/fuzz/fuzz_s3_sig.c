@@ -31,15 +31,6 @@ void fuzz_seed(unsigned i, struct sx_buf *out)
     sx_buf_str(out, lines[i]);
 }
 
-static char *take_line(const char **s)
-{
-    size_t n = strcspn(*s, "\n");
-    char *line = sx_strndup(*s, n);
-
-    *s += n + ((*s)[n] == '\n');
-    return line;
-}
-
 static void check(const struct sx_sig_request *r)
 {
     static const char *const hosts[] = { "s3.example.com", NULL };
@@ -66,9 +57,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     static const char *const names[] = { "x-amz-date", "X-Amz-Content-SHA256", "x-amz-meta-a" };
     SX_AUTO_FREE char *text = sx_strndup((const char *)data, n);
     const char *s = text;
-    SX_AUTO_FREE char *authorization = take_line(&s);
-    SX_AUTO_FREE char *target = take_line(&s);
-    char *values[3] = { take_line(&s), take_line(&s), take_line(&s) };
+    SX_AUTO_FREE char *authorization = fuzz_take_line(&s);
+    SX_AUTO_FREE char *target = fuzz_take_line(&s);
+    char *values[3] = { fuzz_take_line(&s), fuzz_take_line(&s), fuzz_take_line(&s) };
     char *query = strchr(target, '?');
     struct sx_header h[5] = { { "Host", "h:1" } };
     struct sx_sig_request r = { .method = "GET", .path = target, .query = query ? query + 1 : "",

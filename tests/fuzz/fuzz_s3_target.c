@@ -27,15 +27,6 @@ void fuzz_seed(unsigned i, struct sx_buf *out)
     sx_buf_str(out, lines[i]);
 }
 
-static char *take_line(const char **s)
-{
-    size_t n = strcspn(*s, "\n");
-    char *line = sx_strndup(*s, n);
-
-    *s += n + ((*s)[n] == '\n');
-    return line;
-}
-
 static void check_target(const char *method, const char *path, const char *query, const char *host)
 {
     static const char *const domains[] = { "s3.example.com", NULL };
@@ -96,9 +87,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
     SX_AUTO_FREE char *text = sx_strndup((const char *)data, n);
     const char *s = text;
-    SX_AUTO_FREE char *method = take_line(&s);
-    SX_AUTO_FREE char *path = take_line(&s);
-    SX_AUTO_FREE char *value = take_line(&s);
+    SX_AUTO_FREE char *method = fuzz_take_line(&s);
+    SX_AUTO_FREE char *path = fuzz_take_line(&s);
+    SX_AUTO_FREE char *value = fuzz_take_line(&s);
     char *query = strchr(path, '?');
 
     if (query)

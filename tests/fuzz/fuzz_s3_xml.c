@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * XML of requests: the tree that comes of any input is whole, and what is written of it is read back
- * as the same tree.
+ * XML of requests: the tree that comes of any input is whole, and what is written of it is read
+ * back as the same tree.
  */
 #include "fcgi/s3/s3err.h"
 #include "fcgi/s3/xml.h"

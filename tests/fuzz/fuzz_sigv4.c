@@ -23,15 +23,6 @@ void fuzz_seed(unsigned i, struct sx_buf *out)
     sx_buf_str(out, lines[i]);
 }
 
-static char *take_line(const char **s)
-{
-    size_t n = strcspn(*s, "\n");
-    char *line = sx_strndup(*s, n);
-
-    *s += n + ((*s)[n] == '\n');
-    return line;
-}
-
 static void check_parse(const char *authorization)
 {
     struct sx_sig_claim c;
@@ -76,9 +67,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
     SX_AUTO_FREE char *text = sx_strndup((const char *)data, n);
     const char *s = text;
-    SX_AUTO_FREE char *authorization = take_line(&s);
-    SX_AUTO_FREE char *target = take_line(&s);
-    SX_AUTO_FREE char *value = take_line(&s);
+    SX_AUTO_FREE char *authorization = fuzz_take_line(&s);
+    SX_AUTO_FREE char *target = fuzz_take_line(&s);
+    SX_AUTO_FREE char *value = fuzz_take_line(&s);
     uint64_t ms;
 
     check_parse(authorization);

@@ -153,6 +153,22 @@ static void test_utf8(void **state)
         assert_false(sx_utf8_valid(bad[i], strlen(bad[i])));
 }
 
+static void test_u64(void **state)
+{
+    static const char *const bad[] = { "", "-1", "+1", " 1", "1 ", "1x", "11", "99999999999999999999" };
+    uint64_t v = 7;
+
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        assert_int_equal(sx_u64_parse(bad[i], strlen(bad[i]), 10, &v), -1);
+    assert_int_equal(v, 7);
+    assert_int_equal(sx_u64_parse("010x", 3, 10, &v), 0);
+    assert_int_equal(v, 10);
+    assert_int_equal(sx_u64_parse("1", 1, 0, &v), -1);
+    assert_int_equal(sx_u64_parse("18446744073709551615", 20, UINT64_MAX, &v), 0);
+    assert_true(v == UINT64_MAX);
+    assert_int_equal(sx_u64_parse("18446744073709551616", 20, UINT64_MAX, &v), -1);
+}
+
 static void test_sizes(void **state)
 {
     static const struct {
@@ -311,7 +327,7 @@ int main(void)
         cmocka_unit_test(test_err_table), cmocka_unit_test(test_buf),
         cmocka_unit_test(test_cursor), cmocka_unit_test(test_hex),
         cmocka_unit_test(test_percent), cmocka_unit_test(test_utf8),
-        cmocka_unit_test(test_sizes), cmocka_unit_test(test_durations),
+        cmocka_unit_test(test_u64), cmocka_unit_test(test_sizes), cmocka_unit_test(test_durations),
         cmocka_unit_test(test_glob), cmocka_unit_test(test_glob_cost),
         cmocka_unit_test(test_glob_prefix), cmocka_unit_test(test_json),
     };

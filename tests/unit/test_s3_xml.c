@@ -270,8 +270,8 @@ static void test_errors(void **state)
     assert_false(sx_s3_err_internal(SX_S3_SLOW_DOWN));
 }
 
-/* Each error that a client of the native API may repeat may be repeated here, and no other: 5xx says
- * so, but for 501 and 507. */
+/* Each error that a client of the native API may repeat may be repeated here, and no other: 5xx
+ * says so, but for 501 and 507. */
 static void test_retryable(void **state)
 {
     for (int code = SX_EINVAL; code <= SX_ENOKEY; code++) {

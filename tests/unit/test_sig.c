@@ -184,6 +184,7 @@ static void test_scope(void **state)
     sign(&m, "sx-1", "sx");
     m.r.n_headers = 4;
     refuse(&m.r, MAY_24, SX_SIG_SCOPE);
+    sx_buf_fini(&m.authorization);
     make(&m);
     m.h[2].value = "20130525T000000Z"; /* not the day of the credential */
     refuse(&m.r, MAY_24 + 86400000, SX_SIG_SCOPE);
