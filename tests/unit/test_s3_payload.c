@@ -204,7 +204,7 @@ static void test_signed_damage(void **state)
 
 static void test_signed_defects(void **state)
 {
-    SX_AUTO(sx_buf) struct sx_buf b = SX_BUF_INIT;
+    SX_AUTO(sx_buf) struct sx_buf b = SX_BUF_INIT, out = SX_BUF_INIT;
     struct sx_sig_claim c;
     const struct sx_payload_head h = { .claim = &c, .headers = chunk_headers,
                                        .n_headers = N_OF(chunk_headers), .content_length = -1,
@@ -230,6 +230,9 @@ static void test_signed_defects(void **state)
     sx_buf_str(&b, "10401;chunk-signature="
                    "ad80c730a21e5b8d04586a2213dd63b9a0e99e0e2307b0ade35a65485a288648\r\n");
     expect(&h, &b, SX_S3_INCOMPLETE_BODY); /* more than the decoded length */
+    sx_buf_str(&b, "aaaa"); /* … of which not a byte is taken */
+    assert_int_equal(feed(&h, &b, 1, &out, NULL), -1);
+    assert_int_equal(out.len, 0);
 }
 
 static void test_signed_framing(void **state)
