@@ -156,12 +156,13 @@ static void on_text(void *user, const xmlChar *s, int n)
         sx_buf_add(&b->text[b->depth - 1], s, (size_t)n);
 }
 
+/* A prefix that is not declared is an error of namespaces, which do not count here. */
 static void on_error(void *user, const xmlError *error)
 {
     struct builder *b = user;
     const char *message = error->message ? error->message : "error\n";
 
-    if (b->failed || error->level < XML_ERR_ERROR)
+    if (b->failed || error->level < XML_ERR_FATAL)
         return;
     sx_err_set(b->e, SX_S3_MALFORMED_XML, "the XML document is not well formed: line %d: %.*s",
                error->line, (int)strcspn(message, "\n"), message);

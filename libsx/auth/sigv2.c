@@ -18,15 +18,18 @@
 #define SHA1_LEN 20
 #define AMZ "x-amz-"
 
-/* Query parameters that are part of the signed resource, in order. */
+/* Query parameters that are part of the signed resource, in order: what AWS lists, and every other
+ * that names an operation of S3, so that none can be added to a signed request. */
 static const char *const subresources[] = {
-    "accelerate", "acl", "analytics", "cors", "delete", "encryption", "intelligent-tiering",
-    "inventory", "legal-hold", "lifecycle", "location", "logging", "metrics", "notification",
-    "object-lock", "ownershipControls", "partNumber", "policy", "policyStatus",
-    "publicAccessBlock", "replication", "requestPayment", "response-cache-control",
-    "response-content-disposition", "response-content-encoding", "response-content-language",
-    "response-content-type", "response-expires", "restore", "retention", "select", "select-type",
-    "tagging", "torrent", "uploadId", "uploads", "versionId", "versioning", "versions", "website",
+    "abac", "accelerate", "acl", "analytics", "attributes", "cors", "delete", "encryption",
+    "intelligent-tiering", "inventory", "legal-hold", "lifecycle", "location", "logging",
+    "metadataConfiguration", "metadataInventoryTable", "metadataJournalTable", "metadataTable",
+    "metrics", "notification", "object-lock", "ownershipControls", "partNumber", "policy",
+    "policyStatus", "publicAccessBlock", "renameObject", "replication", "requestPayment",
+    "response-cache-control", "response-content-disposition", "response-content-encoding",
+    "response-content-language", "response-content-type", "response-expires", "restore",
+    "retention", "select", "select-type", "session", "tagging", "torrent", "uploadId", "uploads",
+    "versionId", "versioning", "versions", "website",
 };
 
 static int name_cmp(const void *a, const void *b)

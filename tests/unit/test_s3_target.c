@@ -8,6 +8,7 @@
 #include "fcgi/s3/hosts.h"
 #include "fcgi/s3/s3err.h"
 #include "fcgi/s3/target.h"
+#include "libsx/auth/sigv2.h"
 #include "tests/unit/unit.h"
 
 #define N_OF(a) (sizeof(a) / sizeof *(a))
@@ -124,6 +125,25 @@ static void test_every_row(void **state)
     assert_string_equal(sx_s3_op_action(SX_S3_OP_GET_OBJECT, true), "s3:GetObjectVersion");
     assert_string_equal(sx_s3_op_action(SX_S3_OP_GET_OBJECT, false), "s3:GetObject");
     assert_string_equal(sx_s3_op_action(SX_S3_OP_PUT_OBJECT, true), "s3:PutObject");
+}
+
+/* Signature V2 signs every parameter that names an operation, so that none can be added. */
+static void test_v2_signs_subresources(void **state)
+{
+    static const char *const subs[] = {
+#define SX_S3_OP(sym, name, action, method, scope, sub, variant) sub,
+#include "fcgi/s3/ops.def"
+#undef SX_S3_OP
+    };
+
+    for (size_t i = 0; i < N_OF(subs); i++) {
+        SX_AUTO(sx_buf) struct sx_buf text = SX_BUF_INIT;
+        SX_AUTO_FREE char *want = sx_asprintf("/b/k%s%s", subs[i][0] ? "?" : "", subs[i]);
+        const struct sx_sig_request r = { .method = "PUT", .path = "/b/k", .query = subs[i] };
+
+        sx_sigv2_text(&text, &r, NULL, NULL);
+        assert_string_equal(strstr(sx_buf_cstr(&text), "/b/k"), want);
+    }
 }
 
 static void test_refused(void **state)
@@ -327,6 +347,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_operations), cmocka_unit_test(test_every_row),
         cmocka_unit_test(test_refused),    cmocka_unit_test(test_keys),
+        cmocka_unit_test(test_v2_signs_subresources),
         cmocka_unit_test(test_hosts),      cmocka_unit_test(test_query),
         cmocka_unit_test(test_proxies),
         cmocka_unit_test(test_bucket_names),

@@ -31,7 +31,7 @@ static void test_tree(void **state)
         "<Delete xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">\n"
         "  <Quiet> true </Quiet>\n"
         "  <Object><Key>a&amp;b &#x1F600;&lt;<![CDATA[<&]]></Key><Size>12</Size></Object>"
-        "  <Object><Key> blanks\nkept </Key></Object><x:Object xmlns:x='urn:x' x:type='T'/>"
+        "  <Object><Key> blanks\nkept </Key></Object><x:Object xmlns:x='urn:x' x:type='T'/><Object xsi:type='U'/>"
         "</Delete>\n";
     SX_AUTO_XML struct sx_xml *doc = NULL;
     const struct sx_xml_node *top, *n;
@@ -41,8 +41,8 @@ static void test_tree(void **state)
     assert_done(sx_xml_parse(text, sizeof text - 1, "Delete", &doc, &e), &e);
     top = sx_xml_top(doc);
     assert_string_equal(top->name, "Delete");
-    assert_int_equal(top->n_children, 4);
-    assert_int_equal(sx_xml_count(top, "Object"), 3);
+    assert_int_equal(top->n_children, 5);
+    assert_int_equal(sx_xml_count(top, "Object"), 4);
     assert_int_equal(sx_xml_get_bool(top, "Quiet", &quiet, &e), 1);
     assert_true(quiet);
     n = sx_xml_child(top, "Object");
@@ -57,6 +57,8 @@ static void test_tree(void **state)
     assert_string_equal(sx_xml_attr(n, "type"), "T");
     assert_null(sx_xml_attr(n, "x"));
     assert_string_equal(n->text, "");
+    n = sx_xml_next(n);
+    assert_string_equal(sx_xml_attr(n, "type"), "U"); /* a prefix that nobody declared */
     assert_null(sx_xml_next(n));
     assert_null(sx_xml_get(n, "Key"));
 }
