@@ -122,7 +122,7 @@ static int read_v4_header(struct sx_sig_claim *c, const struct sx_sig_request *r
         return -1;
     if (!payload)
         return sx_sig_fail(c, SX_SIG_PAYLOAD, e,
-                           "the header x-amz-content-sha256 is missing");
+                           "Missing required header for this request: x-amz-content-sha256");
     if (read_payload(c, payload, e) != 0)
         return -1;
     snprintf(c->payload_text, sizeof c->payload_text, "%s", payload);

@@ -139,13 +139,12 @@ static int verify_v4_form(struct sx_sig_claim *c, const struct sx_sig_check *k, 
     return sx_mem_equal(want, c->seed, sizeof want) ? 0 : mismatch(c, e);
 }
 
-static int compare_v2(struct sx_sig_claim *c, const char *secret, const void *text, size_t n,
-                      struct sx_err *e)
+static bool matches_v2(const struct sx_sig_claim *c, const char *secret, const void *text, size_t n)
 {
     char want[SX_SIGV2_LEN + 1];
 
     sx_sigv2_sign(want, secret, text, n);
-    return sx_mem_equal(want, c->signature, SX_SIGV2_LEN) ? 0 : mismatch(c, e);
+    return sx_mem_equal(want, c->signature, SX_SIGV2_LEN);
 }
 
 static int verify_v2(struct sx_sig_claim *c, const struct sx_sig_request *r,
@@ -153,14 +152,23 @@ static int verify_v2(struct sx_sig_claim *c, const struct sx_sig_request *r,
 {
     SX_AUTO(sx_buf) struct sx_buf text = SX_BUF_INIT;
     SX_AUTO(sx_buf) struct sx_buf expires = SX_BUF_INIT;
-    bool query = c->kind == SX_SIG_V2_QUERY;
+    bool query = c->kind == SX_SIG_V2_QUERY, good = false;
 
     if (check_times(c, k->now_ms, e) != 0)
         return -1;
     if (query && sx_canon_param(&expires, r->query, "Expires", e) != 1)
         return sx_sig_fail(c, SX_SIG_MALFORMED, e, "the query parameter Expires is missing");
-    sx_sigv2_text(&text, r, k->vhost_bucket, query ? sx_buf_cstr(&expires) : NULL);
-    return compare_v2(c, k->secret, text.data, text.len, e);
+    for (int raw = 0; raw < 2 && !good; raw++) {
+        sx_buf_reset(&text);
+        sx_sigv2_text(&text, r, k->vhost_bucket, query ? sx_buf_cstr(&expires) : NULL, raw);
+        good = matches_v2(c, k->secret, text.data, text.len);
+    }
+    return good ? 0 : mismatch(c, e);
+}
+
+static int verify_v2_form(struct sx_sig_claim *c, const struct sx_sig_check *k, struct sx_err *e)
+{
+    return matches_v2(c, k->secret, k->policy, strlen(k->policy)) ? 0 : mismatch(c, e);
 }
 
 int sx_sig_verify(struct sx_sig_claim *c, const struct sx_sig_request *r,
@@ -181,7 +189,7 @@ int sx_sig_verify(struct sx_sig_claim *c, const struct sx_sig_request *r,
         result = verify_v2(c, r, k, e);
         break;
     case SX_SIG_V2_POST:
-        result = compare_v2(c, k->secret, k->policy, strlen(k->policy), e);
+        result = verify_v2_form(c, k, e);
         break;
     case SX_SIG_ANONYMOUS:
         sx_assert(c->kind != SX_SIG_ANONYMOUS);

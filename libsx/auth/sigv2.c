@@ -65,16 +65,15 @@ static void add_amz_headers(struct sx_buf *out, const struct sx_sig_request *r)
         free(names[i]);
 }
 
-/* name[=value], the value decoded as whoever serves the request decodes it. */
-static void add_subresource(struct sx_buf *out, const char *param, size_t n, char before)
+/* name[=value], the value decoded as whoever serves the request decodes it, or as sent. */
+static void add_subresource(struct sx_buf *out, const char *param, size_t n, bool raw)
 {
     SX_AUTO(sx_buf) struct sx_buf plain = SX_BUF_INIT;
     const char *eq = memchr(param, '=', n);
-    size_t name = eq ? (size_t)(eq - param) : n;
+    size_t name = eq && !raw ? (size_t)(eq - param) : n;
 
-    sx_buf_u8(out, (uint8_t)before);
     sx_buf_add(out, param, name);
-    if (!eq)
+    if (name == n)
         return;
     sx_buf_u8(out, '=');
     for (size_t i = name + 1; i < n; i++)
@@ -83,7 +82,8 @@ static void add_subresource(struct sx_buf *out, const char *param, size_t n, cha
         sx_buf_str(out, "%"); /* matches no signature */
 }
 
-static void add_resource(struct sx_buf *out, const struct sx_sig_request *r, const char *bucket)
+static void add_resource(struct sx_buf *out, const struct sx_sig_request *r, const char *bucket,
+                         bool raw)
 {
     char before = '?';
 
@@ -97,7 +97,8 @@ static void add_resource(struct sx_buf *out, const struct sx_sig_request *r, con
             size_t n = strcspn(q, "&");
 
             if (n >= len && memcmp(q, subresources[i], len) == 0 && (n == len || q[len] == '=')) {
-                add_subresource(out, q, n, before);
+                sx_buf_u8(out, (uint8_t)before);
+                add_subresource(out, q, n, raw);
                 before = '&';
             }
             q += n + (q[n] == '&');
@@ -116,7 +117,7 @@ static const char *or_empty(const char *s)
 }
 
 void sx_sigv2_text(struct sx_buf *out, const struct sx_sig_request *r, const char *vhost_bucket,
-                   const char *expires)
+                   const char *expires, bool raw)
 {
     const char *date = or_empty(find_header(r, "date"));
 
@@ -127,7 +128,7 @@ void sx_sigv2_text(struct sx_buf *out, const struct sx_sig_request *r, const cha
     sx_buf_printf(out, "%s\n%s\n%s\n%s\n", r->method, or_empty(find_header(r, "content-md5")),
                   or_empty(find_header(r, "content-type")), date);
     add_amz_headers(out, r);
-    add_resource(out, r, vhost_bucket);
+    add_resource(out, r, vhost_bucket, raw);
 }
 
 void sx_sigv2_sign(char out[SX_SIGV2_LEN + 1], const char *secret, const void *text, size_t n)

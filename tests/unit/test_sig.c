@@ -9,6 +9,7 @@
 
 #include "libsx/auth/sig.h"
 #include "libsx/auth/sigkey.h"
+#include "libsx/auth/sigv2.h"
 #include "libsx/auth/sigv4.h"
 #include "libsx/base/date.h"
 #include "libsx/crypt/crypt.h"
@@ -353,6 +354,31 @@ static void test_v2_header(void **state)
     }
 }
 
+/* The two forms that clients sign values of subresources in. */
+static void test_v2_values(void **state)
+{
+    static const char *const forms[] = { "/b/k?uploadId=a+b", "/b/k?uploadId=a%2Bb" };
+    struct sx_header h[] = { { "Date", "Tue, 27 Mar 2007 19:36:42 +0000" },
+                             { "Authorization", NULL } };
+    const struct sx_sig_request r = { "PUT", "/b/k", "partNumber=1&uploadId=a%2Bb", h, 2 };
+    struct sx_sig_check k = { .secret = SECRET };
+
+    for (size_t i = 0; i < N_OF(forms); i++) {
+        SX_AUTO_FREE char *text = sx_asprintf("PUT\n\n\n%s\n/b/k?partNumber=1&%s", h[0].value,
+                                              forms[i] + 5);
+        SX_AUTO_FREE char *value = NULL;
+        char signature[SX_SIGV2_LEN + 1];
+        struct sx_sig_claim c;
+
+        sx_sigv2_sign(signature, SECRET, text, strlen(text));
+        value = sx_asprintf("AWS " KEY ":%s", signature);
+        h[1].value = value;
+        assert_done(sx_sig_read(&r, &c, &e), &e);
+        k.now_ms = c.signed_ms;
+        assert_done(sx_sig_verify(&c, &r, &k, &e), &e);
+    }
+}
+
 static void test_v2_query(void **state)
 {
 #define V2_QUERY "AWSAccessKeyId=" KEY "&Signature=NpgCjnDzrM%2BWFzoENXmpNDUsSn8%3D&Expires=1175139620"
@@ -523,7 +549,7 @@ int main(void)
         cmocka_unit_test(test_date_header), cmocka_unit_test(test_hosts),
         cmocka_unit_test(test_cache),       cmocka_unit_test(test_unsupported),
         cmocka_unit_test(test_anonymous),   cmocka_unit_test(test_v2_header),
-        cmocka_unit_test(test_v2_query),    cmocka_unit_test(test_form),
+        cmocka_unit_test(test_v2_values),   cmocka_unit_test(test_v2_query),    cmocka_unit_test(test_form),
         cmocka_unit_test(test_form_fields),
         cmocka_unit_test(test_http_dates),  cmocka_unit_test(test_iso_dates),
     };
