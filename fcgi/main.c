@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "config.h"
-#include "fcgi/api/worker.h"
+#include "fcgi/serve.h"
 #include "fcgi/board.h"
 #include "fcgi/conf.h"
 #include "fcgi/dispatch.h"
@@ -107,9 +107,9 @@ static int listen_and_dispatch(const struct sx_node_conf *conf, const char *log_
         return -1;
     const struct sx_process roles[] = {
         { "group manager", false, 1, SX_PHASE_LAST, -1, run_manager },
-          { "worker", true, conf->workers, SX_PHASE_WORKER, client, sx_worker_main },
+          { "worker", true, conf->workers, SX_PHASE_WORKER, client, sx_serve_clients },
           { "reserved worker", true, conf->reserved_workers, SX_PHASE_WORKER, node,
-            sx_worker_node_main }, { "job manager", false, 1, SX_PHASE_MANAGER, -1, run_jobs },
+            sx_serve_nodes }, { "job manager", false, 1, SX_PHASE_MANAGER, -1, run_jobs },
           { "block transfer", false, 1, SX_PHASE_MANAGER, -1, run_transfer },
           { "garbage collector", false, 1, SX_PHASE_MANAGER, -1, run_collector }, };
     r = sx_dispatch(conf, board, roles, sizeof roles / sizeof roles[0], log_path, ready_fd, e);

@@ -115,6 +115,19 @@ int sx_auth_client(struct sx_req *r, bool fresh, struct sx_err *e)
     return 0;
 }
 
+int sx_auth_secret(struct sx_req *r, const char *access_key, struct sx_buf *secret,
+                   struct sx_err *e)
+{
+    struct sx_key key;
+
+    if (find_key(r, access_key, true, &key, e) != 0 ||
+        unseal_secret(r, access_key, &key, secret, e) != 0)
+        return -1;
+    memcpy(r->user, key.user, sizeof r->user);
+    r->role = key.role;
+    return 0;
+}
+
 int sx_auth_subject_node(const char *subject, uint64_t *node)
 {
     char hex[SX_NODE_HEX + 1];

@@ -18,6 +18,12 @@
  * words. */
 int sx_auth_client(struct sx_req *r, bool fresh, struct sx_err *e) SX_MUST_CHECK;
 
+/* The secret of an access key, as a string in `secret` (to be wiped), and its user in r->user and
+ * r->role, who counts as authenticated only once the signature was verified.  The local database
+ * must be in step.  SX_ENOKEY. */
+int sx_auth_secret(struct sx_req *r, const char *access_key, struct sx_buf *secret,
+                   struct sx_err *e) SX_MUST_CHECK;
+
 /* Requires what nginx says about the client's certificate, and that its common name is a node of
  * the cluster; fills r->node.  SX_ECERT, SX_EACCESS. */
 int sx_auth_node(struct sx_req *r, struct sx_err *e) SX_MUST_CHECK;

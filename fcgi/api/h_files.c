@@ -378,7 +378,7 @@ int sx_h_copy(struct sx_req *r, struct sx_err *e)
         sx_json_str(from, "rev", NULL, &rev, e) != 0 ||
         (rev && sx_do_hex64(rev, "revision", &c.rev, e) != 0))
         return -1;
-    c.if_none = if_none;
+    c.flags = if_none ? SX_PUT_IF_NONE_MATCH : 0;
     sx_cmd_file_copy_encode(&command, r->op, r->user, &c);
     if (sx_do_submit(r, &command, &result, e) != 0)
         return -1;

@@ -99,6 +99,18 @@ int sx_h_volume_get(struct sx_req *r, struct sx_err *e)
     return sx_reply_json(r, 200, j);
 }
 
+static int read_versioning(const json_t *j, uint8_t *versioning, struct sx_err *e)
+{
+    const char *text;
+
+    if (sx_json_str(j, "versioning", sx_versioning_name(SX_VERSIONING_OFF), &text, e) != 0)
+        return -1;
+    for (*versioning = SX_VERSIONING_OFF; *versioning <= SX_VERSIONING_SUSPENDED; (*versioning)++)
+        if (strcmp(text, sx_versioning_name(*versioning)) == 0)
+            return 0;
+    return sx_err_set(e, SX_EINVAL, "versioning '%.32s' is none of off, enabled, suspended", text);
+}
+
 /* Which members are there, and their values. */
 static int read_modify(const json_t *j, struct sx_cmd_volume_modify *c, struct sx_err *e)
 {
@@ -106,17 +118,19 @@ static int read_modify(const json_t *j, struct sx_cmd_volume_modify *c, struct s
         sx_json_str(j, "owner", "", &c->owner, e) != 0 ||
         sx_json_u64(j, "quota", 0, INT64_MAX, &c->quota, e) != 0 ||
         read_u8(j, "revisions", SX_REVISIONS_MAX, &c->revisions, e) != 0 ||
-        read_compression(j, &c->compression, e) != 0)
+        read_compression(j, &c->compression, e) != 0 ||
+        read_versioning(j, &c->versioning, e) != 0)
         return -1;
     c->set =
         (uint8_t)((json_object_get(j, "name") ? SX_SET_NAME : 0) |
                   (json_object_get(j, "owner") ? SX_SET_OWNER : 0) |
                   (json_object_get(j, "quota") ? SX_SET_VOLUME_QUOTA : 0) |
                   (json_object_get(j, "revisions") ? SX_SET_REVISIONS : 0) |
-                  (json_object_get(j, "compression") ? SX_SET_COMPRESSION : 0));
+                  (json_object_get(j, "compression") ? SX_SET_COMPRESSION : 0) |
+                  (json_object_get(j, "versioning") ? SX_SET_VERSIONING : 0));
     if (c->set == 0)
-        return sx_err_set(e, SX_EINVAL,
-                          "nothing to change: give owner, quota, revisions, compression or name");
+        return sx_err_set(e, SX_EINVAL, "nothing to change: give owner, quota, revisions, "
+                                        "compression, versioning or name");
     if ((c->set & SX_SET_NAME) && sx_volume_name_check(c->name, e) != 0)
         return -1;
     return (c->set & SX_SET_OWNER) ? sx_user_name_check(c->owner, e) : 0;
@@ -125,7 +139,7 @@ static int read_modify(const json_t *j, struct sx_cmd_volume_modify *c, struct s
 int sx_h_volume_modify(struct sx_req *r, struct sx_err *e)
 {
     static const char *const members[] = {
-        "owner", "quota", "revisions", "compression", "name", NULL,
+        "owner", "quota", "revisions", "compression", "versioning", "name", NULL,
     };
     SX_AUTO(sx_buf) struct sx_buf command = SX_BUF_INIT, result = SX_BUF_INIT;
     struct sx_cmd_volume_modify c = { .volume = r->args.v[0] };

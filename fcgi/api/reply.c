@@ -32,12 +32,17 @@ static const char *reason(int status)
         { 200, "OK" },
         { 201, "Created" },
         { 202, "Accepted" },
+        { 204, "No Content" },
+        { 206, "Partial Content" },
+        { 301, "Moved Permanently" },
+        { 304, "Not Modified" },
         { 400, "Bad Request" },
         { 401, "Unauthorized" },
         { 403, "Forbidden" },
         { 404, "Not Found" },
         { 405, "Method Not Allowed" },
         { 409, "Conflict" },
+        { 411, "Length Required" },
         { 412, "Precondition Failed" },
         { 413, "Content Too Large" },
         { 414, "URI Too Long" },
@@ -58,19 +63,28 @@ static const char *reason(int status)
     return "Error";
 }
 
-void sx_reply_begin(struct sx_req *r, int status, const char *type, int64_t length)
+void sx_reply_head(struct sx_req *r, int status, const char *fields)
 {
     FCGX_Stream *out = r->fcgx->out;
 
     sx_assert(r->status == 0);
     r->status = status;
-    FCGX_FPrintF(out, "Status: %d %s\r\nContent-Type: %s\r\n", status, reason(status), type);
-    FCGX_FPrintF(out, "X-Sx-Request: %s\r\nCache-Control: no-store\r\n", r->id);
-    if (status == 429 || status == 503 || status == 504)
-        FCGX_FPrintF(out, "Retry-After: %d\r\n", RETRY_AFTER_S);
-    if (length >= 0)
-        FCGX_FPrintF(out, "Content-Length: %lld\r\n", (long long)length);
+    FCGX_FPrintF(out, "Status: %d %s\r\n", status, reason(status));
+    FCGX_PutS(fields, out);
     FCGX_PutS("\r\n", out);
+}
+
+void sx_reply_begin(struct sx_req *r, int status, const char *type, int64_t length)
+{
+    SX_AUTO(sx_buf) struct sx_buf b = SX_BUF_INIT;
+
+    sx_buf_printf(&b, "Content-Type: %s\r\nX-Sx-Request: %s\r\nCache-Control: no-store\r\n", type,
+                  r->id);
+    if (status == 429 || status == 503 || status == 504)
+        sx_buf_printf(&b, "Retry-After: %d\r\n", RETRY_AFTER_S);
+    if (length >= 0)
+        sx_buf_printf(&b, "Content-Length: %lld\r\n", (long long)length);
+    sx_reply_head(r, status, sx_buf_cstr(&b));
 }
 
 static int write_all(int fd, struct iovec *iov, int count)

@@ -22,6 +22,8 @@ int sx_reply_message(struct sx_req *r, int status, json_t *j, const struct sx_pa
 
 /* An answer in pieces; length < 0: not known.  What cannot be written (the client is gone) is
  * noted in the request and forgotten. */
+/* `fields`: a run of "Name: value\r\n". */
+void sx_reply_head(struct sx_req *r, int status, const char *fields);
 void sx_reply_begin(struct sx_req *r, int status, const char *type, int64_t length);
 void sx_reply_write(struct sx_req *r, const void *p, size_t n);
 

@@ -116,6 +116,7 @@ int sx_req_begin(struct sx_req *r, struct sx_app *app, FCGX_Request *fcgx, struc
     r->route = NULL;
     r->n_headers = 0;
     r->body_done = false;
+    r->body_read = 0;
     r->content_length = -1;
     sx_buf_reset(&r->header_mem);
     sx_buf_reset(&r->body);
@@ -143,18 +144,26 @@ void sx_req_end(struct sx_req *r)
     sx_query_fini(&r->query);
 }
 
+int sx_req_read(struct sx_req *r, void *p, size_t n, size_t *got, struct sx_err *e)
+{
+    int now = FCGX_GetStr(p, (int)n, r->fcgx->in);
+
+    r->body_read += now > 0 ? (uint64_t)now : 0;
+    if (now < 0 || FCGX_GetError(r->fcgx->in) != 0)
+        return sx_err_set(e, SX_EMALFORMED,
+                          "the connection was cut within the request's body, after %llu bytes",
+                          (unsigned long long)r->body_read);
+    r->body_done = now == 0;
+    *got = (size_t)now;
+    return 0;
+}
+
 /* One piece into the buffer; *got 0 means the end. */
 static int read_piece(struct sx_req *r, size_t want, size_t *got, struct sx_err *e)
 {
-    uint8_t *to = sx_buf_reserve(&r->body, want);
-    int n = FCGX_GetStr((char *)to, (int)want, r->fcgx->in);
-
-    if (n < 0 || FCGX_GetError(r->fcgx->in) != 0)
-        return sx_err_set(e, SX_EMALFORMED,
-                          "the connection was cut within the request's body, after %zu bytes",
-                          r->body.len + (n > 0 ? (size_t)n : 0));
-    sx_buf_extend(&r->body, (size_t)n);
-    *got = (size_t)n;
+    if (sx_req_read(r, sx_buf_reserve(&r->body, want), want, got, e) != 0)
+        return -1;
+    sx_buf_extend(&r->body, *got);
     return 0;
 }
 

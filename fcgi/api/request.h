@@ -51,6 +51,7 @@ struct sx_req {
     uint8_t op[SX_OP_ID];
     /* body */
     struct sx_buf body;
+    uint64_t body_read;
     bool body_done; /* read to its end */
     /* answer */
     int status; /* 0: not begun */
@@ -70,6 +71,9 @@ const char *sx_req_param(const struct sx_req *r, const char *name);
  * unless that is UNSIGNED-PAYLOAD.  SX_ETOOBIG; SX_EMALFORMED if the connection was cut or the
  * length is wrong; SX_EAUTH for the hash. */
 int sx_req_read_body(struct sx_req *r, size_t max, struct sx_err *e) SX_MUST_CHECK;
+/* The next bytes of the body, *got = 0 at its end; what arrives is not looked at.  SX_EMALFORMED if the
+ * connection was cut. */
+int sx_req_read(struct sx_req *r, void *p, size_t n, size_t *got, struct sx_err *e) SX_MUST_CHECK;
 /* Reads and forgets what is left of the body, in bounded memory, so that the client can be given
  * its answer. */
 void sx_req_drain(struct sx_req *r);

@@ -94,7 +94,7 @@ static void limit_socket(int fd)
     setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &t, sizeof t);
 }
 
-static void serve_one(struct sx_app *app, struct sx_req *r, FCGX_Request *f)
+static void serve_one(struct sx_app *app, struct sx_req *r, FCGX_Request *f, sx_serve_fn *serve)
 {
     struct sx_err e = SX_ERR_INIT;
 
@@ -103,7 +103,7 @@ static void serve_one(struct sx_app *app, struct sx_req *r, FCGX_Request *f)
     if (sx_req_begin(r, app, f, &e) != 0)
         sx_route_fail(r, &e);
     else
-        sx_route_serve(r);
+        serve(r);
     sx_assert(r->status != 0);
     /* The whole answer, and its end, leave before the rest of the body is read: nginx stops
      * sending a body once it has the head of the answer, and then waits for the end of the
@@ -118,7 +118,7 @@ static void serve_one(struct sx_app *app, struct sx_req *r, FCGX_Request *f)
     atomic_store(&app->slot->state, SX_BOARD_IDLE);
 }
 
-static int serve_all(struct sx_app *app, struct wait *w)
+static int serve_all(struct sx_app *app, struct wait *w, sx_serve_fn *serve)
 {
     struct sx_req r = { .header_mem = SX_BUF_INIT, .body = SX_BUF_INIT };
     FCGX_Request f;
@@ -129,14 +129,14 @@ static int serve_all(struct sx_app *app, struct wait *w)
     }
     while (wait_request(w, &f))
         if (FCGX_Accept_r(&f) == 0)
-            serve_one(app, &r, &f);
+            serve_one(app, &r, &f, serve);
     FCGX_Free(&f, 1);
     sx_buf_fini(&r.header_mem);
     sx_buf_fini(&r.body);
     return 0;
 }
 
-static int worker(const struct sx_child *child, bool reserved)
+int sx_worker_run(const struct sx_child *child, bool reserved, sx_serve_fn *serve)
 {
     struct sx_err e = SX_ERR_INIT;
     struct sx_app app = { .reserved = reserved };
@@ -149,18 +149,8 @@ static int worker(const struct sx_child *child, bool reserved)
         sx_error("start: %s", e.msg);
         return 1;
     }
-    status = serve_all(&app, &w);
+    status = serve_all(&app, &w, serve);
     sx_app_fini(&app);
     close(w.epoll_fd);
     return status;
-}
-
-int sx_worker_main(const struct sx_child *child)
-{
-    return worker(child, false);
-}
-
-int sx_worker_node_main(const struct sx_child *child)
-{
-    return worker(child, true);
 }

@@ -102,17 +102,37 @@ static int note_newest(struct sx_census *c, sqlite3 *db, struct sx_err *e)
     return 0;
 }
 
+/* Who holds a joint content holds what it is made of. */
+static int add_joints(struct sx_census *c, const struct sx_holder *list, size_t n, struct sx_err *e)
+{
+    SX_AUTO(sx_holder_set) struct sx_holder_set set = { 0 };
+
+    for (size_t i = 0; i < n; i++) {
+        set.n = 0;
+        if (sx_holders_find(c->holders, c->group, list[i].volume, &set, NULL, e))
+            return -1;
+        for (size_t k = 0; k < set.n; k++) {
+            const struct sx_holder one = { .volume = set.volume[k], .content = list[i].content };
+
+            if (sx_holders_add(c->holders, c->group, &one, 1, e))
+                return -1;
+        }
+    }
+    return 0;
+}
+
 static int step_holders(struct sx_census *c, struct sx_err *e)
 {
+    bool joints = c->at.table == SX_HOLDERS_JOINT;
     struct sx_holder list[PAGE];
     sqlite3 *db;
     size_t n;
 
     if (db_of(c, c->group, &db, e) || (c->refs[c->group].newest == 0 && note_newest(c, db, e)) ||
         sx_query_holders(db, &c->at, list, PAGE, &n, e) ||
-        sx_holders_add(c->holders, c->group, list, n, e))
+        (joints ? add_joints(c, list, n, e) : sx_holders_add(c->holders, c->group, list, n, e)))
         return -1;
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < n && !joints; i++) {
         if (list[i].volume == SX_SPACE_UPLOAD)
             continue;
         c->space.all.logical += list[i].size;

@@ -111,6 +111,9 @@ static const struct field volume_modify_fields[] = {
     F(volume_modify, quota, U64, 0),
     F(volume_modify, revisions, U8, 0),
     F(volume_modify, compression, U8, 0),
+    F(volume_modify, versioning, U8, 0),
+    F(volume_modify, lock_mode, U8, 0),
+    F(volume_modify, lock_ms, U64, 0),
     { END },
 };
 static const struct field volume_delete_fields[] = {
@@ -120,6 +123,12 @@ static const struct field volume_delete_fields[] = {
 static const struct field acl_change_fields[] = {
     F(acl_change, volume, STR, SX_VOLUME_NAME_MAX),
     F(acl_change, changes, SPAN, ACL_MAX),
+    { END },
+};
+static const struct field config_set_fields[] = {
+    F(config_set, volume, STR, SX_VOLUME_NAME_MAX),
+    F(config_set, name, STR, SX_CONFIG_NAME_MAX),
+    F(config_set, value, SPAN, SX_CONFIG_VALUE_MAX),
     { END },
 };
 static const struct field file_put_fields[] = {
@@ -136,12 +145,17 @@ static const struct field file_put_fields[] = {
     F(file_put, meta, SPAN, META_MAX),
     F(file_put, entries, SPAN, BLOCK_LIST_MAX),
     F(file_put, record, SPAN, RECORD_MAX),
+    F(file_put, if_rev, U64, 0),
+    F(file_put, hold, U8, 0),
+    F(file_put, retain_ms, U64, 0),
     { END },
 };
 static const struct field file_delete_fields[] = {
     F(file_delete, volume, STR, SX_VOLUME_NAME_MAX),
     F(file_delete, path, STR, SX_PATH_MAX),
     F(file_delete, rev, U64, 0),
+    F(file_delete, flags, U8, 0),
+    F(file_delete, if_rev, U64, 0),
     { END },
 };
 static const struct field file_copy_fields[] = {
@@ -150,7 +164,27 @@ static const struct field file_copy_fields[] = {
     F(file_copy, rev, U64, 0),
     F(file_copy, to_volume, STR, SX_VOLUME_NAME_MAX),
     F(file_copy, to_path, STR, SX_PATH_MAX),
-    F(file_copy, if_none, U8, 0),
+    F(file_copy, flags, U8, 0),
+    F(file_copy, if_rev, U64, 0),
+    F(file_copy, meta, SPAN, META_MAX),
+    F(file_copy, hold, U8, 0),
+    F(file_copy, retain_ms, U64, 0),
+    { END },
+};
+static const struct field file_annotate_fields[] = {
+    F(file_annotate, volume, STR, SX_VOLUME_NAME_MAX),
+    F(file_annotate, path, STR, SX_PATH_MAX),
+    F(file_annotate, rev, U64, 0),
+    F(file_annotate, items, SPAN, META_MAX),
+    { END },
+};
+static const struct field file_lock_fields[] = {
+    F(file_lock, volume, STR, SX_VOLUME_NAME_MAX),
+    F(file_lock, path, STR, SX_PATH_MAX),
+    F(file_lock, rev, U64, 0),
+    F(file_lock, set, U8, 0),
+    F(file_lock, hold, U8, 0),
+    F(file_lock, retain_ms, U64, 0),
     { END },
 };
 static const struct field file_rename_fields[] = {
@@ -164,6 +198,8 @@ static const struct field upload_begin_fields[] = {
     FIXED(upload_begin, upload),
     F(upload_begin, volume, STR, SX_VOLUME_NAME_MAX),
     F(upload_begin, path, STR, SX_PATH_MAX),
+    F(upload_begin, multipart, U8, 0),
+    F(upload_begin, meta, SPAN, META_MAX),
     { END },
 };
 static const struct field upload_part_fields[] = {
@@ -174,6 +210,29 @@ static const struct field upload_part_fields[] = {
     { END },
 };
 static const struct field upload_abort_fields[] = { FIXED(upload_abort, upload), { END } };
+static const struct field mpart_put_fields[] = {
+    FIXED(mpart_put, upload),
+    F(mpart_put, number, U32, 0),
+    F(mpart_put, size, U64, 0),
+    FIXED(mpart_put, md5),
+    F(mpart_put, meta, SPAN, META_MAX),
+    F(mpart_put, flags, U8, 0),
+    FIXED(mpart_put, source),
+    F(mpart_put, lease, U64, 0),
+    F(mpart_put, entries, SPAN, BLOCK_LIST_MAX),
+    { END },
+};
+static const struct field mpart_complete_fields[] = {
+    FIXED(mpart_complete, upload),
+    F(mpart_complete, parts, SPAN, SX_MPART_MAX * SX_MPART_NAMED),
+    F(mpart_complete, mtime_ns, U64, 0),
+    F(mpart_complete, flags, U8, 0),
+    F(mpart_complete, if_rev, U64, 0),
+    F(mpart_complete, meta, SPAN, META_MAX),
+    F(mpart_complete, hold, U8, 0),
+    F(mpart_complete, retain_ms, U64, 0),
+    { END },
+};
 static const struct field job_create_fields[] = {
     F(job_create, job_type, U8, 0),
     F(job_create, volume, STR, SX_VOLUME_NAME_MAX),

@@ -65,6 +65,9 @@
 #define SX_UPLOADS_MAX 1024u                        /* open uploads of one user */
 #define SX_STEP_MAX 1000u                           /* files in one job step */
 #define SX_EXPIRE_MAX 10000u                        /* rows in one expire command */
+#define SX_CONFIG_NAME_MAX 32u                      /* name of a volume's document */
+#define SX_CONFIG_VALUE_MAX 65536u                  /* a volume's document */
+#define SX_MPART_MAX 10000u                         /* number of a part of a multipart upload */
 
 /* ---- names ---- */
 
@@ -90,6 +93,22 @@ enum sx_right {
     SX_RIGHT_OWNER = 8,
     SX_RIGHT_ALL = 15
 };
+
+/* What becomes of the revisions of a volume's files.  Off: the newest `revisions` are kept, a
+ * deleted file is gone.  Enabled: every revision is kept, deleting adds a marker.  Suspended: a
+ * new revision, or marker, takes the place of the last one that was made while not enabled (the
+ * "null" version of S3); the others stay. */
+enum sx_versioning { SX_VERSIONING_OFF = 0, SX_VERSIONING_ENABLED = 1, SX_VERSIONING_SUSPENDED = 2 };
+
+/* Object lock of a volume, and its default retention.  Once on it is never off. */
+enum sx_lock_mode { SX_LOCK_OFF = 0, SX_LOCK_ON = 1, SX_LOCK_GOVERNANCE = 2, SX_LOCK_COMPLIANCE = 3 };
+
+/* Bits of a revision's `hold`: what keeps it from being deleted. */
+#define SX_HOLD_LEGAL 1u      /* until it is taken off */
+#define SX_HOLD_GOVERNANCE 2u /* until retain_ms, or by somebody who may bypass that */
+#define SX_HOLD_COMPLIANCE 4u /* until retain_ms, by nobody */
+
+const char *sx_versioning_name(unsigned versioning); /* "off", "enabled", "suspended" */
 
 /* "normal"/"admin"; "read"/"write"/"manager"/"owner". */
 const char *sx_role_name(unsigned role);
@@ -117,6 +136,10 @@ void sx_block_entry_get(const uint8_t *entry, struct sx_id *id, uint32_t *len);
  * keys ascending by their bytes.  The empty run means no items.  Values are JSON strings. */
 int sx_meta_items_encode(const json_t *object, struct sx_buf *out, struct sx_err *e) SX_MUST_CHECK;
 int sx_meta_items_check(const void *p, size_t n, struct sx_err *e) SX_MUST_CHECK;
+/* The items of `was` with those of `now` set, or removed where the value is empty; both checked.
+ * SX_EINVAL beyond the limits. */
+int sx_meta_items_merge(const struct sx_span *was, const struct sx_span *now, struct sx_buf *out,
+                        struct sx_err *e) SX_MUST_CHECK;
 json_t *sx_meta_items_json(const void *p, size_t n); /* a new object; of checked items only */
 
 /* Changes of an access list: run of (string user, u8 grant, u8 revoke), rights as bits. */
@@ -147,6 +170,7 @@ int sx_acl_change_next(struct sx_cur *c, const char **user, uint8_t *grant, uint
     X(VOLUME_MODIFY, volume_modify, 33)                                                            \
     X(VOLUME_DELETE, volume_delete, 34)                                                            \
     X(ACL_CHANGE, acl_change, 35)                                                                  \
+    X(CONFIG_SET, config_set, 36)                                                                  \
     X(FILE_PUT, file_put, 48)                                                                      \
     X(FILE_DELETE, file_delete, 49)                                                                \
     X(FILE_COPY, file_copy, 50)                                                                    \
@@ -154,6 +178,10 @@ int sx_acl_change_next(struct sx_cur *c, const char **user, uint8_t *grant, uint
     X(UPLOAD_BEGIN, upload_begin, 52)                                                              \
     X(UPLOAD_PART, upload_part, 53)                                                                \
     X(UPLOAD_ABORT, upload_abort, 54)                                                              \
+    X(FILE_ANNOTATE, file_annotate, 55)                                                            \
+    X(FILE_LOCK, file_lock, 56)                                                                    \
+    X(MPART_PUT, mpart_put, 57)                                                                    \
+    X(MPART_COMPLETE, mpart_complete, 58)                                                              \
     X(JOB_CREATE, job_create, 64)                                                                  \
     X(JOB_STEP, job_step, 65)                                                                      \
     X(JOB_CANCEL, job_cancel, 66)                                                                  \
@@ -302,8 +330,12 @@ struct sx_cmd_volume_create {
 #define SX_SET_VOLUME_QUOTA 4u
 #define SX_SET_REVISIONS 8u
 #define SX_SET_COMPRESSION 16u
+#define SX_SET_VERSIONING 32u
+#define SX_SET_LOCK 64u
 
-/* Owner (revisions, compression), admin (all).  Result: u64 volume id. */
+/* Owner (revisions, compression, versioning, lock), admin (all).  Versioning is never off again once
+ * it was enabled, and stays enabled while the lock is on; the lock needs it: SX_ECONFLICT.
+ * Result: u64 volume id. */
 struct sx_cmd_volume_modify {
     const char *volume;
     uint8_t set; /* SX_SET_NAME … */
@@ -312,6 +344,9 @@ struct sx_cmd_volume_modify {
     uint64_t quota;
     uint8_t revisions;
     uint8_t compression;
+    uint8_t versioning; /* enum sx_versioning */
+    uint8_t lock_mode;  /* enum sx_lock_mode */
+    uint64_t lock_ms;   /* default retention; 0 with SX_LOCK_ON */
 };
 
 /* Admin, owner.  SX_ENOTEMPTY.  Result: -.  With files in it: job_create with
@@ -326,11 +361,23 @@ struct sx_cmd_acl_change {
     struct sx_span changes; /* sx_acl_change_add() */
 };
 
+/* A document that belongs to a volume (policy, CORS rules, …); its name says which, its meaning is not
+ * the state machine's business.  An empty value removes it.  Owner, manager.  Result: -. */
+struct sx_cmd_config_set {
+    const char *volume;
+    const char *name;
+    struct sx_span value;
+};
+
 #define SX_UPLOAD_ID 16u
 #define SX_ETAG_SIZE 16u
+#define SX_MD5_SIZE 16u
 #define SX_PUT_IF_NONE_MATCH 1u /* refuse if there is a file */
 #define SX_PUT_IF_MATCH 2u      /* refuse unless the file has `if_match` */
 #define SX_PUT_UPLOAD 4u        /* the block list is that of `upload` */
+#define SX_PUT_NEW 8u           /* a new revision even if nothing differs from the newest */
+#define SX_PUT_IF_REV 16u       /* refuse unless the newest revision is `if_rev` */
+#define SX_COPY_REPLACE 32u
 
 /* Write.  Content is one of: nothing (size 0); an inline record with its one entry; a list of
  * entries; an upload.  Result: sx_file_result_decode(). */
@@ -347,12 +394,24 @@ struct sx_cmd_file_put {
     struct sx_span meta;    /* sx_meta_items_encode() */
     struct sx_span entries; /* n x 36 bytes */
     struct sx_span record;  /* inline: the record; else empty */
+    uint64_t if_rev;
+    uint8_t hold;           /* SX_HOLD_… of the new revision; 0: the volume's default */
+    uint64_t retain_ms;
 };
 
-/* Write.  Result: u32 revisions deleted. */
+#define SX_DELETE_NULL 1u   /* the null version, instead of `rev` */
+#define SX_DELETE_BYPASS 2u /* whatever governance says */
+#define SX_DELETE_IF_REV 4u /* refuse unless the newest revision is `if_rev` */
+
+/* Write.  Without a revision: the file with all its revisions or, in a volume with versioning, a
+ * marker on top of them.  SX_ELOCKED.
+ * Result: u32 revisions deleted, u64 revision of the marker that was made (0: none), u8 1 if what
+ * was deleted is a marker. */
 struct sx_cmd_file_delete {
     const char *volume, *path;
-    uint64_t rev; /* 0: the file with all its revisions */
+    uint64_t rev; /* 0: the file */
+    uint8_t flags;
+    uint64_t if_rev;
 };
 
 /* Read on the source, write on the destination.  Result: sx_file_result_decode(). */
@@ -360,7 +419,33 @@ struct sx_cmd_file_copy {
     const char *volume, *path;
     uint64_t rev; /* 0: the newest */
     const char *to_volume, *to_path;
-    uint8_t if_none; /* 1: SX_EPRECONDITION if the destination is there */
+    uint8_t flags; /* of SX_PUT_…: IF_NONE_MATCH, IF_REV, NEW; SX_COPY_REPLACE */
+    uint64_t if_rev;
+    struct sx_span meta; /* with SX_COPY_REPLACE: instead of the source's */
+    uint8_t hold;        /* as in file_put */
+    uint64_t retain_ms;
+};
+
+/* Sets metadata items of a revision that is there; an empty value removes one.  Write.
+ * Result: sx_file_result_decode(). */
+struct sx_cmd_file_annotate {
+    const char *volume, *path;
+    uint64_t rev; /* 0: the newest */
+    struct sx_span items; /* sx_meta_items_encode() */
+};
+
+#define SX_LOCK_SET_LEGAL 1u  /* of `hold` the bit SX_HOLD_LEGAL counts */
+#define SX_LOCK_SET_RETAIN 2u /* the other bits, and retain_ms */
+#define SX_LOCK_BYPASS 4u     /* governance may be shortened or ended */
+
+/* Changes what holds a revision.  Write.  SX_ECONFLICT if the volume has no lock; SX_ELOCKED for a
+ * change that retention forbids.  Result: sx_file_result_decode(). */
+struct sx_cmd_file_lock {
+    const char *volume, *path;
+    uint64_t rev; /* 0: the newest */
+    uint8_t set;  /* SX_LOCK_… */
+    uint8_t hold;
+    uint64_t retain_ms;
 };
 
 /* Write on both.  Result: sx_file_result_decode(). */
@@ -373,6 +458,8 @@ struct sx_cmd_file_rename {
 struct sx_cmd_upload_begin {
     uint8_t upload[SX_UPLOAD_ID]; /* random, chosen by the worker */
     const char *volume, *path;
+    uint8_t multipart;   /* 1: it is made of parts by number (mpart_put) */
+    struct sx_span meta; /* items for the file that it will be */
 };
 
 /* The user that began it.  `seq` must be the next; the last ones may be repeated.  Result: -. */
@@ -386,6 +473,36 @@ struct sx_cmd_upload_part {
 /* The user that began it.  Result: -. */
 struct sx_cmd_upload_abort {
     uint8_t upload[SX_UPLOAD_ID];
+};
+
+/* Part `number` of a multipart upload; takes the place of one that has the number.  Its content is
+ * given as in file_put.  Write; any user who may write, since S3 binds an upload to no user.
+ * Result: -. */
+struct sx_cmd_mpart_put {
+    uint8_t upload[SX_UPLOAD_ID];
+    uint32_t number; /* 1 … SX_MPART_MAX */
+    uint64_t size;
+    uint8_t md5[SX_MD5_SIZE];
+    struct sx_span meta; /* items: checksums */
+    uint8_t flags;       /* SX_PUT_UPLOAD */
+    uint8_t source[SX_UPLOAD_ID];
+    uint64_t lease;
+    struct sx_span entries;
+};
+
+#define SX_MPART_NAMED (2 + SX_MD5_SIZE) /* u16 number, md5 */
+
+/* Makes the file of the parts named, which must ascend and be there as named (SX_EINVAL); all
+ * parts are gone then.  No byte moves.  Write.  Result: sx_file_result_decode(). */
+struct sx_cmd_mpart_complete {
+    uint8_t upload[SX_UPLOAD_ID];
+    struct sx_span parts; /* run of SX_MPART_NAMED bytes */
+    int64_t mtime_ns;
+    uint8_t flags;        /* SX_PUT_IF_NONE_MATCH, SX_PUT_IF_REV */
+    uint64_t if_rev;
+    struct sx_span meta;  /* items beside those that upload_begin gave */
+    uint8_t hold;
+    uint64_t retain_ms;
 };
 
 /* DELETE: write.  RENAME: write on both volumes.  VOLUME_DELETE: owner, admin; the volume takes no
@@ -454,11 +571,19 @@ struct sx_file {
     uint64_t created_ms;
     bool is_inline;
     bool unchanged; /* of a put: the newest revision was this already */
+    bool marker;    /* stands for the file's deletion; has no content */
+    bool null_version; /* made while versioning was not enabled */
+    uint8_t hold;      /* SX_HOLD_… */
+    uint64_t retain_ms; /* 0: nothing */
     struct sx_span meta;
     uint64_t content; /* key of the block list in the database; 0: no content */
 };
 
+json_t *sx_rev_json(uint64_t rev); /* 16 hex digits; a new reference */
 json_t *sx_file_json(const struct sx_file *f); /* F; a new reference */
+/* The yes-or-no facts in one byte, as they are stored and sent. */
+uint8_t sx_file_flags(const struct sx_file *f);
+void sx_file_flags_set(struct sx_file *f, uint8_t flags);
 void sx_file_result_encode(struct sx_buf *out, const struct sx_file *f);
 /* Pointers into the payload. */
 int sx_file_result_decode(const void *p, size_t n, struct sx_file *f,

@@ -132,6 +132,63 @@ int sx_meta_items_check(const void *p, size_t n, struct sx_err *e)
     return 0;
 }
 
+/* One item of a run that was checked. */
+struct item {
+    const char *key; /* NULL: the end */
+    const uint8_t *value;
+    size_t len;
+};
+
+static void item_next(struct sx_cur *c, struct item *it)
+{
+    size_t n;
+
+    it->key = NULL;
+    if (c->left == 0)
+        return;
+    it->key = str_get(c, &n);
+    it->value = sx_cur_bytes(c, &it->len);
+}
+
+static void items_begin(const struct sx_span *s, struct sx_cur *c, struct item *it)
+{
+    *c = sx_cur_of(s->p, s->n);
+    if (s->n)
+        sx_cur_u32(c);
+    item_next(c, it);
+}
+
+int sx_meta_items_merge(const struct sx_span *was, const struct sx_span *now, struct sx_buf *out,
+                        struct sx_err *e)
+{
+    struct sx_cur a, b;
+    struct item x, y;
+    uint32_t count = 0;
+
+    sx_buf_reset(out);
+    sx_buf_u32(out, 0);
+    items_begin(was, &a, &x);
+    items_begin(now, &b, &y);
+    while (x.key || y.key) {
+        int order = !x.key ? 1 : !y.key ? -1 : strcmp(x.key, y.key);
+        const struct item *take = order < 0 ? &x : &y;
+
+        if (take->len || order < 0) {
+            str_put(out, take->key);
+            sx_buf_bytes(out, take->value, take->len);
+            count++;
+        }
+        if (order <= 0)
+            item_next(&a, &x);
+        if (order >= 0)
+            item_next(&b, &y);
+    }
+    sx_put_u32(out->data, count);
+    if (count == 0)
+        sx_buf_reset(out);
+    return sx_meta_items_check(out->data, out->len, e);
+}
+
 json_t *sx_meta_items_json(const void *p, size_t n)
 {
     struct sx_cur c = sx_cur_of(p, n);
@@ -173,13 +230,25 @@ int sx_acl_change_next(struct sx_cur *c, const char **user, uint8_t *grant, uint
 
 #define FILE_INLINE 1u
 #define FILE_UNCHANGED 2u
+#define FILE_MARKER 4u
+#define FILE_NULL 8u
+
+uint8_t sx_file_flags(const struct sx_file *f)
+{
+    return (uint8_t)((f->is_inline ? FILE_INLINE : 0) | (f->unchanged ? FILE_UNCHANGED : 0) |
+                     (f->marker ? FILE_MARKER : 0) | (f->null_version ? FILE_NULL : 0));
+}
+
+void sx_file_flags_set(struct sx_file *f, uint8_t flags)
+{
+    f->is_inline = flags & FILE_INLINE;
+    f->unchanged = flags & FILE_UNCHANGED;
+    f->marker = flags & FILE_MARKER;
+    f->null_version = flags & FILE_NULL;
+}
 
 void sx_file_result_encode(struct sx_buf *out, const struct sx_file *f)
 {
-    uint8_t flags = f->is_inline ? FILE_INLINE : 0;
-
-    if (f->unchanged)
-        flags |= FILE_UNCHANGED;
     sx_buf_u64(out, f->rev);
     sx_buf_u64(out, f->size);
     sx_buf_u64(out, f->blocks);
@@ -188,7 +257,9 @@ void sx_file_result_encode(struct sx_buf *out, const struct sx_file *f)
     sx_buf_add(out, f->etag, SX_ETAG_SIZE);
     sx_buf_u64(out, f->created_ms);
     sx_buf_u64(out, f->content);
-    sx_buf_u8(out, flags);
+    sx_buf_u8(out, sx_file_flags(f));
+    sx_buf_u8(out, f->hold);
+    sx_buf_u64(out, f->retain_ms);
     str_put(out, f->path);
     sx_buf_bytes(out, f->meta.p, f->meta.n);
 }
@@ -196,7 +267,6 @@ void sx_file_result_encode(struct sx_buf *out, const struct sx_file *f)
 int sx_file_result_decode(const void *p, size_t n, struct sx_file *f, struct sx_err *e)
 {
     struct sx_cur c = sx_cur_of(p, n);
-    uint8_t flags;
     size_t len;
 
     f->rev = sx_cur_u64(&c);
@@ -207,9 +277,9 @@ int sx_file_result_decode(const void *p, size_t n, struct sx_file *f, struct sx_
     sx_cur_copy(&c, f->etag, SX_ETAG_SIZE);
     f->created_ms = sx_cur_u64(&c);
     f->content = sx_cur_u64(&c);
-    flags = sx_cur_u8(&c);
-    f->is_inline = flags & FILE_INLINE;
-    f->unchanged = flags & FILE_UNCHANGED;
+    sx_file_flags_set(f, sx_cur_u8(&c));
+    f->hold = sx_cur_u8(&c);
+    f->retain_ms = sx_cur_u64(&c);
     f->path = str_get(&c, &len);
     f->meta.p = sx_cur_bytes(&c, &f->meta.n);
     if (!sx_cur_done(&c))
@@ -218,22 +288,35 @@ int sx_file_result_decode(const void *p, size_t n, struct sx_file *f, struct sx_
     return 0;
 }
 
-json_t *sx_file_json(const struct sx_file *f)
+json_t *sx_rev_json(uint64_t rev)
 {
-    char rev[17], etag[2 * SX_ETAG_SIZE + 1];
+    char hex[17];
     uint8_t be[8];
-    json_t *o;
 
     for (unsigned i = 0; i < 8; i++)
-        be[i] = (uint8_t)(f->rev >> (56 - 8 * i));
-    o = json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:s, s:I}", "path", f->path, "rev",
-                  sx_hex(rev, be, sizeof be), "size", (json_int_t)f->size, "blocks",
+        be[i] = (uint8_t)(rev >> (56 - 8 * i));
+    return json_string(sx_hex(hex, be, sizeof be));
+}
+
+json_t *sx_file_json(const struct sx_file *f)
+{
+    char etag[2 * SX_ETAG_SIZE + 1];
+    json_t *o;
+
+    o = json_pack("{s:s, s:o, s:I, s:I, s:I, s:I, s:s, s:I}", "path", f->path, "rev",
+                  sx_rev_json(f->rev), "size", (json_int_t)f->size, "blocks",
                   (json_int_t)f->blocks, "mtime_ns", (json_int_t)f->mtime_ns, "mode",
                   (json_int_t)f->mode, "etag", sx_hex(etag, f->etag, SX_ETAG_SIZE), "created_ms",
                   (json_int_t)f->created_ms);
     sx_assert(o);
     if (f->meta.n)
         json_object_set_new(o, "meta", sx_meta_items_json(f->meta.p, f->meta.n));
+    if (f->marker)
+        json_object_set_new(o, "deleted", json_true());
+    if (f->hold & SX_HOLD_LEGAL)
+        json_object_set_new(o, "legal_hold", json_true());
+    if (f->retain_ms)
+        json_object_set_new(o, "retain_until_ms", json_integer((json_int_t)f->retain_ms));
     return o;
 }
 

@@ -114,6 +114,13 @@ json_t *sx_rights_json(unsigned set)
     return a;
 }
 
+const char *sx_versioning_name(unsigned versioning)
+{
+    static const char *const names[] = { "off", "enabled", "suspended" };
+
+    return names[versioning < sizeof names / sizeof *names ? versioning : 0];
+}
+
 const char *sx_job_type_name(unsigned type)
 {
     static const char *const names[] = { "?", "delete", "rename", "volume" };

@@ -113,6 +113,9 @@ struct sx_volume {
     uint8_t compression; /* enum sx_codec */
     uint64_t used, files, created_ms;
     uint64_t deleting; /* job that removes it, or 0 */
+    uint8_t versioning; /* enum sx_versioning */
+    uint8_t lock_mode;  /* enum sx_lock_mode */
+    uint64_t lock_ms;   /* default retention */
     unsigned rights;   /* of the user who asked: enum sx_right bits; SX_RIGHT_ALL for admins */
 };
 
@@ -140,10 +143,16 @@ struct sx_file_row {
 
 #define SX_FILE_ROW_INIT { .mem = SX_BUF_INIT }
 
-/* The newest revision (`rev` 0) or one.  SX_ENOFILE, SX_ENOREVISION.  sx_file_row_fini() frees; a
+/* The newest revision (`rev` 0) or one, that is no deletion marker.  SX_ENOFILE, SX_ENOREVISION.  sx_file_row_fini() frees; a
  * row may be used again without. */
 int sx_query_file(sqlite3 *db, uint64_t volume, const char *path, uint64_t rev,
                   struct sx_file_row *row, struct sx_err *e) SX_MUST_CHECK;
+/* The same, deletion markers too. */
+int sx_query_revision(sqlite3 *db, uint64_t volume, const char *path, uint64_t rev,
+                      struct sx_file_row *row, struct sx_err *e) SX_MUST_CHECK;
+/* The null version, perhaps a marker.  SX_ENOFILE, SX_ENOREVISION. */
+int sx_query_null(sqlite3 *db, uint64_t volume, const char *path, struct sx_file_row *row,
+                  struct sx_err *e) SX_MUST_CHECK;
 void sx_file_row_fini(struct sx_file_row *row);
 
 /* One page of a block list. */
@@ -175,14 +184,59 @@ struct sx_list {
     const char *delimiter; /* NULL or "": none */
     const char *glob;      /* NULL or "": none */
     unsigned limit;        /* 1 … SX_LIST_MAX files and prefixes together */
+    bool versions;         /* all revisions of each file, newest first, markers too */
+    uint64_t after_rev;    /* versions: goes on behind this revision of file `after`; 0: behind it */
 };
 
-/* {"files":[F,…],"prefixes":[…]} and, if there may be more, "next".  A new reference. */
+/* {"files":[F,…],"prefixes":[…]} and, if there may be more, "next".  With `versions` an F has "newest" and,
+ * if so, "null", and beside "next" there is "next_rev" (hex) if the page ends within a file's revisions.
+ * A new reference. */
 int sx_query_list_json(sqlite3 *db, uint64_t volume, const struct sx_list *l, json_t **page,
                        struct sx_err *e) SX_MUST_CHECK;
 /* Array of F, newest first.  SX_ENOFILE. */
 int sx_query_revisions_json(sqlite3 *db, uint64_t volume, const char *path, json_t **array,
                             struct sx_err *e) SX_MUST_CHECK;
+
+/* A document of a volume; SX_ENOTFOUND.  Replaces the content of `value`. */
+int sx_query_config(sqlite3 *db, uint64_t volume, const char *name, struct sx_buf *value,
+                    struct sx_err *e) SX_MUST_CHECK;
+
+/* ---- multipart uploads ---- */
+
+struct sx_mupload {
+    uint8_t id[SX_UPLOAD_ID];
+    uint64_t volume;
+    char path[SX_PATH_MAX + 1];
+    char user[SX_USER_NAME_MAX + 1]; /* who began it */
+    uint64_t created_ms;
+    struct sx_buf meta; /* items */
+};
+
+/* SX_ENOUPLOAD.  sx_mupload_fini() frees. */
+int sx_query_mupload(sqlite3 *db, const uint8_t id[SX_UPLOAD_ID], struct sx_mupload *u,
+                     struct sx_err *e) SX_MUST_CHECK;
+void sx_mupload_fini(struct sx_mupload *u);
+
+struct sx_mpart {
+    uint32_t number;
+    uint64_t size;
+    uint8_t md5[SX_MD5_SIZE];
+    uint64_t time_ms;
+    struct sx_span meta; /* valid in the call only */
+};
+
+/* Parts with numbers above `after`, ascending, each given to fn until that returns false.  */
+typedef bool sx_mpart_fn(void *ctx, const struct sx_mpart *p);
+int sx_query_mparts(sqlite3 *db, const uint8_t id[SX_UPLOAD_ID], uint32_t after, sx_mpart_fn *fn,
+                    void *ctx, struct sx_err *e) SX_MUST_CHECK;
+
+/* Uploads into a volume whose path begins with `prefix`, in order of path and id, behind (after,
+ * after_id; NULL: behind all uploads of that path), each given to fn until that returns false; its
+ * meta is empty. */
+typedef bool sx_mupload_fn(void *ctx, const struct sx_mupload *u);
+int sx_query_muploads(sqlite3 *db, uint64_t volume, const char *prefix, const char *after,
+                      const uint8_t *after_id, sx_mupload_fn *fn, void *ctx,
+                      struct sx_err *e) SX_MUST_CHECK;
 
 /* ---- uploads and jobs ---- */
 
@@ -251,7 +305,14 @@ struct sx_holder {
     uint64_t size;    /* of the revision */
 };
 
-enum sx_holder_table { SX_HOLDERS_FILE, SX_HOLDERS_OLD, SX_HOLDERS_UPLOAD, SX_HOLDERS_END };
+enum sx_holder_table {
+    SX_HOLDERS_FILE,
+    SX_HOLDERS_OLD,
+    SX_HOLDERS_UPLOAD,
+    SX_HOLDERS_PART,  /* parts of multipart uploads: volume 0, as uploads */
+    SX_HOLDERS_JOINT, /* `volume` is a joint content, `content` one that it is made of */
+    SX_HOLDERS_END
+};
 
 /* How far a walk over the holders has come; all zero: at its start. */
 struct sx_holder_at {

@@ -28,8 +28,19 @@ static void row_take(sqlite3_stmt *st, const char *path, struct sx_file_row *row
     sqlite3_reset(st);
 }
 
-int sx_query_file(sqlite3 *db, uint64_t volume, const char *path, uint64_t rev,
-                  struct sx_file_row *row, struct sx_err *e)
+static int no_file(const char *path, struct sx_err *e)
+{
+    return sx_err_set(e, SX_ENOFILE, "file '%s' does not exist", path);
+}
+
+static int no_revision(const char *path, uint64_t rev, struct sx_err *e)
+{
+    return sx_err_set(e, SX_ENOREVISION, "file '%s' has no revision %016llx", path,
+                      (unsigned long long)rev);
+}
+
+int sx_query_revision(sqlite3 *db, uint64_t volume, const char *path, uint64_t rev,
+                      struct sx_file_row *row, struct sx_err *e)
 {
     sqlite3_stmt *st;
     uint64_t newest;
@@ -40,7 +51,7 @@ int sx_query_file(sqlite3 *db, uint64_t volume, const char *path, uint64_t rev,
     if (rc < 0)
         return -1;
     if (rc == 0)
-        return sx_err_set(e, SX_ENOFILE, "file '%s' does not exist", path);
+        return no_file(path, e);
     newest = sx_mdb_u64(st, 0);
     if (rev == 0 || rev == newest) {
         row_take(st, path, row);
@@ -52,10 +63,39 @@ int sx_query_file(sqlite3 *db, uint64_t volume, const char *path, uint64_t rev,
     if (rc < 0)
         return -1;
     if (rc == 0)
-        return sx_err_set(e, SX_ENOREVISION, "file '%s' has no revision %016llx", path,
-                          (unsigned long long)rev);
+        return no_revision(path, rev, e);
     row_take(st, path, row);
     return 0;
+}
+
+int sx_query_null(sqlite3 *db, uint64_t volume, const char *path, struct sx_file_row *row,
+                  struct sx_err *e)
+{
+    sqlite3_stmt *st;
+    int rc;
+
+    if (sx_query_revision(db, volume, path, 0, row, e) != 0)
+        return -1;
+    if (row->f.null_version)
+        return 0;
+    rc = sx_mdb_get(db, &st, e, "SELECT " SX_FILE_COLS " FROM old WHERE volume = ? AND path = ?"
+                               " AND flags & 8 ORDER BY ord DESC LIMIT 1", "it", volume, path);
+    if (rc < 0)
+        return -1;
+    if (rc == 0)
+        return sx_err_set(e, SX_ENOREVISION, "file '%s' has no null version", path);
+    row_take(st, path, row);
+    return 0;
+}
+
+int sx_query_file(sqlite3 *db, uint64_t volume, const char *path, uint64_t rev,
+                  struct sx_file_row *row, struct sx_err *e)
+{
+    if (sx_query_revision(db, volume, path, rev, row, e) != 0)
+        return -1;
+    if (!row->f.marker)
+        return 0;
+    return rev ? no_revision(path, rev, e) : no_file(path, e);
 }
 
 int sx_query_revisions_json(sqlite3 *db, uint64_t volume, const char *path, json_t **array,
@@ -77,7 +117,7 @@ int sx_query_revisions_json(sqlite3 *db, uint64_t volume, const char *path, json
     if (rc < 0)
         return -1;
     if (json_array_size(list) == 0)
-        return sx_err_set(e, SX_ENOFILE, "file '%s' does not exist", path);
+        return no_file(path, e);
     *array = SX_STEAL(list);
     return 0;
 }
@@ -135,8 +175,9 @@ static uint32_t part_skip(const struct sx_span *s, uint64_t first, uint64_t *off
     return i;
 }
 
-static int list_page(sqlite3 *db, const struct sx_file *f, uint64_t from, uint64_t at,
-                     uint32_t count, struct sx_manifest *m, struct sx_err *e)
+/* Fills the page from the parts of one content: 1 if it has parts from there on, 0 if not. */
+static int list_page(sqlite3 *db, uint64_t content, uint64_t from, uint64_t at, uint32_t count,
+                     struct sx_manifest *m, struct sx_err *e)
 {
     static const char by_index[] =
         "SELECT first, offset, entries FROM part WHERE content = ? AND seq >="
@@ -148,11 +189,11 @@ static int list_page(sqlite3 *db, const struct sx_file *f, uint64_t from, uint64
                                     " ORDER BY seq DESC LIMIT 1) ORDER BY seq";
     bool bytes = at != SX_AT_NONE;
     sqlite3_stmt *st;
-    int rc = sx_mdb_get(db, &st, e, bytes ? by_offset : by_index, "iii", f->content, f->content,
+    int rc = sx_mdb_get(db, &st, e, bytes ? by_offset : by_index, "iii", content, content,
                        bytes ? at : from);
 
-    if (rc == 0)
-        return gone(f, e);
+    if (rc <= 0)
+        return rc;
     for (; rc == 1 && m->count < count; rc = sx_mdb_step(st, e)) {
         uint64_t first = sx_mdb_u64(st, 0), offset = sx_mdb_u64(st, 1);
         struct sx_span s = sx_mdb_blob(st, 2);
@@ -169,12 +210,66 @@ static int list_page(sqlite3 *db, const struct sx_file *f, uint64_t from, uint64
         m->count += n;
     }
     sqlite3_reset(st);
-    return rc < 0 ? -1 : 0;
+    return rc < 0 ? -1 : 1;
+}
+
+/* The joint that holds entry `from`, or byte `at`: 1, or 0 if there is none. */
+static int joint_find(sqlite3 *db, uint64_t content, uint64_t from, uint64_t at, uint64_t *seq,
+                      struct sx_err *e)
+{
+    static const char by_index[] = "SELECT seq FROM joint WHERE content = ? AND first <= ?"
+                                   " ORDER BY seq DESC LIMIT 1";
+    static const char by_offset[] = "SELECT seq FROM joint WHERE content = ? AND offset <= ?"
+                                    " ORDER BY seq DESC LIMIT 1";
+    bool bytes = at != SX_AT_NONE;
+    sqlite3_stmt *st;
+    int rc = sx_mdb_get(db, &st, e, bytes ? by_offset : by_index, "ii", content, bytes ? at : from);
+
+    if (rc == 1) {
+        *seq = sx_mdb_u64(st, 0);
+        sqlite3_reset(st);
+    }
+    return rc;
+}
+
+/* The same for a joint content: a page may take entries from several of its parts.  Returns as
+ * list_page(). */
+static int joint_page(sqlite3 *db, uint64_t content, uint64_t from, uint64_t at, uint32_t count,
+                      struct sx_manifest *m, struct sx_err *e)
+{
+    uint64_t seq, first, offset, child, page_from = 0, page_offset = 0;
+    sqlite3_stmt *st;
+    int rc = joint_find(db, content, from, at, &seq, e);
+
+    for (bool begun = false; rc == 1 && m->count < count; begun = true, seq++) {
+        rc = sx_mdb_get(db, &st, e,
+                       "SELECT first, offset, child FROM joint WHERE content = ? AND seq = ?", "ii",
+                       content, seq);
+        if (rc != 1)
+            break;
+        first = sx_mdb_u64(st, 0);
+        offset = sx_mdb_u64(st, 1);
+        child = sx_mdb_u64(st, 2);
+        sqlite3_reset(st);
+        if (begun) {
+            rc = list_page(db, child, 0, SX_AT_NONE, count, m, e);
+            continue;
+        }
+        rc = list_page(db, child, at == SX_AT_NONE ? from - first : 0,
+                       at == SX_AT_NONE ? SX_AT_NONE : at - offset, count, m, e);
+        page_from = first + m->from;
+        page_offset = offset + m->offset;
+    }
+    m->from = page_from;
+    m->offset = page_offset;
+    return rc < 0 ? -1 : m->count > 0;
 }
 
 int sx_query_manifest(sqlite3 *db, const struct sx_file *f, uint64_t from, uint64_t at,
                       uint32_t count, struct sx_manifest *m, struct sx_err *e)
 {
+    int rc;
+
     sx_buf_reset(&m->entries);
     sx_buf_reset(&m->record);
     m->count = 0;
@@ -186,5 +281,8 @@ int sx_query_manifest(sqlite3 *db, const struct sx_file *f, uint64_t from, uint6
         return 0;
     if (f->is_inline)
         return inline_page(db, f, from, at, m, e);
-    return list_page(db, f, from, at, count, m, e);
+    rc = list_page(db, f->content, from, at, count, m, e);
+    if (rc == 0)
+        rc = joint_page(db, f->content, from, at, count, m, e);
+    return rc == 0 ? gone(f, e) : rc < 0 ? -1 : 0;
 }

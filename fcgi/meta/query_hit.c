@@ -17,8 +17,9 @@ int sx_query_hit_add(sqlite3 *db, const struct sx_id *id, struct sx_err *e)
 {
     sqlite3_stmt *st;
     int r = sx_mdb_get(db, &st, e,
-                       "INSERT OR IGNORE INTO temp.hit SELECT content FROM ref WHERE id = ?", "b",
-                       id->b, (size_t)SX_ID_SIZE);
+                       "INSERT OR IGNORE INTO temp.hit SELECT content FROM ref WHERE id = ?1"
+                       " UNION ALL SELECT content FROM joint WHERE child IN"
+                       " (SELECT content FROM ref WHERE id = ?1)", "b", id->b, (size_t)SX_ID_SIZE);
 
     return r < 0 ? -1 : 0;
 }

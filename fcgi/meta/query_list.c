@@ -28,6 +28,8 @@ struct scan {
     char above[BOUND_MAX]; /* names >= this come next */
     char below[BOUND_MAX]; /* and < this */
     char last[BOUND_MAX];  /* last name looked at, or folded prefix: what `next` would be */
+    uint64_t skip_rev;     /* versions: in the first file, what comes up to this one was given */
+    uint64_t last_rev;     /* versions: the last one given, if its file is not at its end */
     unsigned found, seen;
     json_t *files, *prefixes;
 };
@@ -89,11 +91,14 @@ static int scan_init(struct scan *s, sqlite3 *db, uint64_t volume, const struct 
         !text_fits(after))
         return sx_err_set(e, SX_EINVAL, "prefix, delimiter, glob or after is longer than %u bytes",
                           SX_PATH_MAX);
+    s->skip_rev = l->after_rev;
     bound_behind(s->below, s->prefix, s->prefix_len);
     memcpy(s->above, s->prefix, s->prefix_len);
     if (*after && strcmp(after, s->prefix) >= 0) {
         n = folds(s, after);
-        if (n && n == strlen(after))
+        if (l->after_rev)
+            memcpy(s->above, after, strlen(after) + 1);
+        else if (n && n == strlen(after))
             bound_behind(s->above, after, n);
         else
             bound_after(s->above, after);
@@ -110,17 +115,66 @@ static void take_prefix(struct scan *s, const char *name, size_t n)
     bound_behind(s->above, name, n);
 }
 
+/* The newest revision of the statement's row, which is no marker. */
 static void take_file(struct scan *s, sqlite3_stmt *st, const char *name)
 {
     struct sx_file f;
 
     memcpy(s->last, name, strlen(name) + 1);
-    if (*s->glob && !sx_glob_match(s->glob, name, true))
-        return;
     sx_mdb_file(st, 0, &f);
+    if (f.marker || (*s->glob && !sx_glob_match(s->glob, name, true)))
+        return;
     f.path = name;
     json_array_append_new(s->files, sx_file_json(&f));
     s->found++;
+}
+
+/* All revisions of a file, newest first, as far as the page goes: 2 if it does not go to the end. */
+static int take_versions(struct scan *s, struct sx_err *e)
+{
+    bool newest = true, null_seen = false;
+    sqlite3_stmt *st;
+    int rc = sx_mdb_get(s->db, &st, e,
+                       "SELECT " SX_FILE_COLS ", ord FROM file WHERE volume = ?1 AND path = ?2"
+                       " UNION ALL SELECT " SX_FILE_COLS ", ord FROM old WHERE volume = ?1 AND path = ?2"
+                       " ORDER BY ord DESC", "it", s->volume, s->last);
+
+    for (; rc == 1; rc = sx_mdb_step(st, e), newest = false) {
+        struct sx_file f;
+        json_t *o;
+        bool is_null;
+
+        sx_mdb_file(st, 0, &f);
+        is_null = f.null_version && !null_seen; /* one at most has that name */
+        null_seen = null_seen || f.null_version;
+        if (s->skip_rev) {
+            s->skip_rev = f.rev == s->skip_rev ? 0 : s->skip_rev;
+            continue;
+        }
+        if (s->found == s->l->limit) {
+            sqlite3_reset(st);
+            return 2;
+        }
+        f.path = s->last;
+        o = sx_file_json(&f);
+        json_object_set_new(o, "newest", json_boolean(newest));
+        if (is_null)
+            json_object_set_new(o, "null", json_true());
+        json_array_append_new(s->files, o);
+        s->last_rev = f.rev;
+        s->found++;
+    }
+    s->last_rev = s->skip_rev = 0;
+    return rc;
+}
+
+/* A deleted file makes no folded prefix, unless its revisions are listed. */
+static bool is_hidden(sqlite3_stmt *st, const struct scan *s)
+{
+    struct sx_file f;
+
+    sx_mdb_file(st, 0, &f);
+    return f.marker && !s->l->versions;
 }
 
 /* One run of the ordered scan: up to a folded prefix, the end, or a limit.
@@ -140,10 +194,17 @@ static int scan_run(struct scan *s, struct sx_err *e)
             sqlite3_reset(st);
             return 2;
         }
-        if (n) {
+        if (n && !is_hidden(st, s)) {
             take_prefix(s, name, n);
             sqlite3_reset(st);
             return 1;
+        }
+        if (s->l->versions) {
+            memcpy(s->last, name, strlen(name) + 1);
+            sqlite3_reset(st);
+            bound_after(s->above, s->last);
+            rc = take_versions(s, e);
+            return rc == 0 ? 1 : rc;
         }
         take_file(s, st, name);
     }
@@ -161,6 +222,8 @@ static int page_fill(struct scan *s, json_t **page, struct sx_err *e)
         return -1;
     if (rc == 2)
         json_object_set_new(o, "next", json_string(s->last));
+    if (rc == 2 && s->last_rev)
+        json_object_set_new(o, "next_rev", sx_rev_json(s->last_rev));
     *page = SX_STEAL(o);
     return 0;
 }

@@ -20,6 +20,10 @@ static const char *const holder_sql[] = {
                        " WHERE (volume, path, ord) > (?, ?, ?) ORDER BY volume, path, ord LIMIT ?",
     [SX_HOLDERS_UPLOAD] = "SELECT 0, content, 0, '', 0, id FROM upload WHERE id > ? ORDER BY id"
                           " LIMIT ?",
+    [SX_HOLDERS_PART] = "SELECT 0, content, 0, '', number, upload FROM mpart"
+                        " WHERE (upload, number) > (?, ?) ORDER BY upload, number LIMIT ?",
+    [SX_HOLDERS_JOINT] = "SELECT content, child, 0, '', seq + 1 FROM joint"
+                         " WHERE (content, seq + 1) > (?, ?) ORDER BY content, seq LIMIT ?",
 };
 
 static int holders_start(sqlite3 *db, const struct sx_holder_at *at, size_t max,
@@ -32,6 +36,11 @@ static int holders_start(sqlite3 *db, const struct sx_holder_at *at, size_t max,
         return sx_mdb_get(db, st, e, sql, "iti", at->volume, at->path, (uint64_t)max);
     case SX_HOLDERS_OLD:
         return sx_mdb_get(db, st, e, sql, "itii", at->volume, at->path, at->ord, (uint64_t)max);
+    case SX_HOLDERS_PART:
+        return sx_mdb_get(db, st, e, sql, "bii", at->upload, at->began ? sizeof at->upload : 0,
+                          at->ord, (uint64_t)max);
+    case SX_HOLDERS_JOINT:
+        return sx_mdb_get(db, st, e, sql, "iii", at->volume, at->ord, (uint64_t)max);
     default:
         return sx_mdb_get(db, st, e, sql, "bi", at->upload, at->began ? sizeof at->upload : 0,
                           (uint64_t)max);
@@ -44,7 +53,8 @@ static void holder_take(sqlite3_stmt *st, struct sx_holder_at *at, struct sx_hol
     h->content = sx_mdb_u64(st, 1);
     h->size = sx_mdb_u64(st, 2);
     at->began = true;
-    if (at->table == SX_HOLDERS_UPLOAD) {
+    at->ord = sx_mdb_u64(st, 4);
+    if (at->table == SX_HOLDERS_UPLOAD || at->table == SX_HOLDERS_PART) {
         struct sx_span id = sx_mdb_blob(st, 5);
 
         sx_assert(id.n == sizeof at->upload);
@@ -53,7 +63,6 @@ static void holder_take(sqlite3_stmt *st, struct sx_holder_at *at, struct sx_hol
     }
     at->volume = h->volume;
     sx_mdb_text(st, 3, at->path, sizeof at->path);
-    at->ord = sx_mdb_u64(st, 4);
 }
 
 int sx_query_holders(sqlite3 *db, struct sx_holder_at *at, struct sx_holder *out, size_t max,

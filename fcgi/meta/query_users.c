@@ -188,10 +188,11 @@ int sx_query_volume_by_id(sqlite3 *db, uint64_t id, struct sx_volume *v, struct 
 
 json_t *sx_volume_json(const struct sx_volume *v)
 {
-    json_t *j = json_pack("{s:I, s:s, s:s, s:i, s:I, s:i, s:s, s:I, s:I, s:I, s:o}", "id",
+    json_t *j = json_pack("{s:I, s:s, s:s, s:i, s:I, s:i, s:s, s:s, s:I, s:I, s:I, s:o}", "id",
                           (json_int_t)v->id, "name", v->name, "owner", v->owner, "replica",
                           (int)v->replica, "quota", (json_int_t)v->quota, "revisions",
-                          (int)v->revisions, "compression", sx_codec_name(v->compression), "used",
+                          (int)v->revisions, "compression", sx_codec_name(v->compression),
+                          "versioning", sx_versioning_name(v->versioning), "used",
                           (json_int_t)v->used, "files", (json_int_t)v->files, "created_ms",
                           (json_int_t)v->created_ms, "rights", sx_rights_json(v->rights));
 

@@ -57,20 +57,27 @@ void sx_buf_str(struct sx_buf *b, const char *s)
     sx_buf_add(b, s, strlen(s));
 }
 
-void sx_buf_printf(struct sx_buf *b, const char *fmt, ...)
+void sx_buf_vprintf(struct sx_buf *b, const char *fmt, va_list ap)
 {
-    va_list ap, again;
+    va_list again;
     int n;
 
-    va_start(ap, fmt);
     va_copy(again, ap);
     n = vsnprintf(NULL, 0, fmt, ap);
-    va_end(ap);
     sx_assert(n >= 0);
     sx_buf_reserve(b, (size_t)n);
     vsnprintf((char *)b->data + b->len, (size_t)n + 1, fmt, again);
     va_end(again);
     b->len += (size_t)n;
+}
+
+void sx_buf_printf(struct sx_buf *b, const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    sx_buf_vprintf(b, fmt, ap);
+    va_end(ap);
 }
 
 void sx_buf_consume(struct sx_buf *b, size_t n)

@@ -6,6 +6,7 @@
 #ifndef SX_BASE_BUF_H
 #define SX_BASE_BUF_H
 
+#include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -28,6 +29,9 @@ void sx_buf_add(struct sx_buf *b, const void *p, size_t n);
 void sx_buf_str(struct sx_buf *b, const char *s);
 void sx_buf_printf(struct sx_buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Removes n bytes at the front. */
+/* The same with the arguments in a list. */
+void sx_buf_vprintf(struct sx_buf *b, const char *fmt, va_list ap)
+    __attribute__((format(printf, 2, 0)));
 void sx_buf_consume(struct sx_buf *b, size_t n);
 /* The text (never NULL). */
 const char *sx_buf_cstr(struct sx_buf *b);

@@ -141,19 +141,28 @@ static void test_all(void **state)
     SAMPLE(volume_create, .name = "vol", .owner = "bob", .replica = 3, .quota = 9, .revisions = 4,
            .compression = 1);
     SAMPLE(volume_modify, .volume = "vol", .set = 31, .name = "new", .owner = "o", .quota = 1,
-           .revisions = 2, .compression = 3);
+           .revisions = 2, .compression = 3, .versioning = 1, .lock_mode = 2, .lock_ms = 9);
     SAMPLE(volume_delete, .volume = "vol");
     SAMPLE(acl_change, .volume = "vol", .changes = SPAN("bytes"));
+    SAMPLE(config_set, .volume = "vol", .name = "policy", .value = SPAN("{}"));
     SAMPLE(file_put, .volume = "vol", .path = "a/b", .size = 10, .mtime_ns = -5, .mode = 0644,
            .etag = { 1 }, .flags = 7, .if_match = { 2 }, .upload = { 3 }, .lease = 99,
-           .meta = SPAN("m"), .entries = SPAN("eeee"), .record = SPAN("rrr"));
-    SAMPLE(file_delete, .volume = "vol", .path = "a", .rev = 1);
+           .meta = SPAN("m"), .entries = SPAN("eeee"), .record = SPAN("rrr"), .if_rev = 3,
+           .hold = 2, .retain_ms = 5);
+    SAMPLE(file_delete, .volume = "vol", .path = "a", .rev = 1, .flags = 4, .if_rev = 2);
     SAMPLE(file_copy, .volume = "vol", .path = "a", .rev = 1, .to_volume = "w", .to_path = "b",
-           .if_none = 1);
+           .flags = 33, .if_rev = 7, .meta = SPAN("m"), .hold = 1, .retain_ms = 4);
+    SAMPLE(file_annotate, .volume = "vol", .path = "a", .rev = 1, .items = SPAN("m"));
+    SAMPLE(file_lock, .volume = "vol", .path = "a", .rev = 1, .set = 3, .hold = 2, .retain_ms = 8);
     SAMPLE(file_rename, .volume = "vol", .path = "a", .to_volume = "w", .to_path = "b");
-    SAMPLE(upload_begin, .upload = { 1 }, .volume = "vol", .path = "a");
+    SAMPLE(upload_begin, .upload = { 1 }, .volume = "vol", .path = "a", .multipart = 1,
+           .meta = SPAN("m"));
     SAMPLE(upload_part, .upload = { 1 }, .seq = 7, .lease = 5, .entries = SPAN("eeee"));
     SAMPLE(upload_abort, .upload = { 1 });
+    SAMPLE(mpart_put, .upload = { 1 }, .number = 5, .size = 6, .md5 = { 7 }, .meta = SPAN("m"),
+           .flags = 4, .source = { 8 }, .lease = 9, .entries = SPAN("eeee"));
+    SAMPLE(mpart_complete, .upload = { 1 }, .parts = SPAN("pp"), .mtime_ns = -3, .flags = 16,
+           .if_rev = 4, .meta = SPAN("m"), .hold = 4, .retain_ms = 5);
     SAMPLE(job_create, .job_type = 2, .volume = "v", .prefix = "p/", .glob = "*", .to_volume = "w",
            .to_prefix = "q/");
     SAMPLE(job_step, .id = 5, .limit = 200);
@@ -174,7 +183,8 @@ static void test_golden(void **state)
         .volume = "vol", .path = "a/b", .rev = 0x0102030405060708 });
     assert_hex(b.data, b.len,
                "0102030405060708090a0b0c0d0e0f10" "0300626f6200" "31"
-               "0300766f6c00" "0300612f6200" "0807060504030201");
+               "0300766f6c00" "0300612f6200" "0807060504030201" "00"
+               "0000000000000000");
     sx_buf_reset(&b);
     sx_cmd_upload_part_encode(&b, OP, NULL, &(struct sx_cmd_upload_part){
         .upload = { 0xaa }, .seq = 2, .lease = 3, .entries = SPAN("xy") });
@@ -356,7 +366,8 @@ static void test_results(void **state)
 {
     const struct sx_file f = { .path = "p\xc3\xa9", .rev = 1, .size = 2, .blocks = 3,
                                .mtime_ns = -4, .mode = 0600, .etag = { 5 }, .created_ms = 6,
-                               .is_inline = true, .unchanged = true, .meta = SPAN("m"),
+                               .is_inline = true, .unchanged = true, .marker = true,
+                               .null_version = true, .hold = 5, .retain_ms = 8, .meta = SPAN("m"),
                                .content = 7 };
     const struct sx_job_result r = { .id = 1, .state = 2, .done = 3, .failed = 4 };
     struct sx_job_result s;
@@ -368,7 +379,8 @@ static void test_results(void **state)
     assert_done(sx_file_result_decode(b.data, b.len, &g, &e), &e);
     assert_string_equal(g.path, f.path);
     assert_true(g.rev == 1 && g.size == 2 && g.blocks == 3 && g.mtime_ns == -4 && g.mode == 0600 &&
-                g.created_ms == 6 && g.is_inline && g.unchanged && g.meta.n == 1 && g.content == 7);
+                g.created_ms == 6 && g.is_inline && g.unchanged && g.marker &&
+                g.null_version && g.hold == 5 && g.retain_ms == 8 && g.meta.n == 1 && g.content == 7);
     for (size_t n = 0; n < b.len; n++)
         assert_error(sx_file_result_decode(b.data, n, &g, &e), &e, SX_EMALFORMED);
     sx_buf_reset(&b);

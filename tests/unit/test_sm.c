@@ -364,7 +364,7 @@ static void test_copy(void **state)
     assert_int_equal(DO(&W, "alice", file_delete, .volume = "vol", .path = "a"), SX_OK);
     assert_true(world_referenced(&W, 10));
     EXPECT(&W, DO(&W, "admin", file_copy, .volume = "vol2", .path = "b", .to_volume = "vol2",
-                  .to_path = "b", .if_none = 1), SX_EPRECONDITION, "file 'b' exists");
+                  .to_path = "b", .flags = SX_PUT_IF_NONE_MATCH), SX_EPRECONDITION, "file 'b' exists");
     assert_int_equal(DO(&W, "admin", file_copy, .volume = "vol2", .path = "b", .to_volume = "vol2",
                         .to_path = "b"), SX_OK);
     assert_true(result_file(&W).unchanged);

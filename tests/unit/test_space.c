@@ -305,6 +305,47 @@ static void known_data(void **state)
     cluster_close(&c);
 }
 
+static void multipart(struct world *w, uint8_t upload, unsigned number, uint64_t seed, unsigned n)
+{
+    SX_AUTO(sx_buf) struct sx_buf entries = SX_BUF_INIT;
+
+    entries_make(&entries, seed, n, LEN);
+    assert_int_equal(DO(w, "admin", mpart_put, .upload = { upload }, .number = number,
+                        .size = (uint64_t)n * LEN, .lease = UINT64_MAX,
+                        .entries = { entries.data, entries.len }), SX_OK);
+}
+
+/* A joint content counts as the parts that it is made of, also where it was copied to; parts of
+ * an open upload count as uploads. */
+static void joint_contents(void **state)
+{
+    static const uint8_t parts[2 * SX_MPART_NAMED] = { [0] = 1, [SX_MPART_NAMED] = 2 };
+    struct cluster c;
+    struct counts k;
+
+    cluster_open(&c);
+    assert_int_equal(DO(&c.w, "admin", upload_begin, .upload = { 1 }, .volume = "v0", .path = "m",
+                        .multipart = 1), SX_OK);
+    multipart(&c.w, 1, 1, 0, 10);
+    multipart(&c.w, 1, 2, 10, 5);
+    assert_int_equal(DO(&c.w, "admin", mpart_complete, .upload = { 1 },
+                        .parts = { parts, sizeof parts }), SX_OK);
+    copy(&c, "v0", "m", "v1", "n");
+    assert_int_equal(DO(&c.w, "admin", upload_begin, .upload = { 2 }, .volume = "v0", .path = "o",
+                        .multipart = 1), SX_OK);
+    multipart(&c.w, 2, 7, 20, 5);
+    for (unsigned i = 0; i < NODES; i++)
+        store_run(&c, i, 0, 25);
+    count_all(&c, &k);
+    for (unsigned v = 0; v < 2; v++)
+        EXPECT_FIGURES(&k, world_volume(&c.w, v ? "v1" : "v0").id, 15 * LEN, 15 * LEN, 15 * R,
+                       NODES * 15 * R, 0);
+    EXPECT_FIGURES(&k, SX_SPACE_ALL, 30 * LEN, 15 * LEN, 15 * R, NODES * 15 * R, 0);
+    assert_int_equal(k.space[0].uploading, 5 * R);
+    counts_free(&k);
+    cluster_close(&c);
+}
+
 static double ratio(const struct counts *k, const char *name)
 {
     SX_AUTO_JSON json_t *j = sx_space_figures(&k->c, SX_SPACE_ALL);
@@ -640,7 +681,8 @@ static void random_data(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(pure_sums),  cmocka_unit_test(known_data), cmocka_unit_test(incomplete),
+        cmocka_unit_test(pure_sums),  cmocka_unit_test(known_data),
+        cmocka_unit_test(joint_contents), cmocka_unit_test(incomplete),
         cmocka_unit_test(all_reclaimed), cmocka_unit_test(random_data),
     };
 

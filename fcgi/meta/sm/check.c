@@ -19,6 +19,7 @@ static const char *const tables[] = {
     "SELECT * FROM key ORDER BY access_key",
     "SELECT * FROM volume ORDER BY id",
     "SELECT * FROM acl ORDER BY volume, user",
+    "SELECT * FROM config ORDER BY volume, name",
     "SELECT * FROM file ORDER BY volume, path",
     "SELECT * FROM old ORDER BY volume, path, ord",
     "SELECT * FROM content ORDER BY id",
@@ -26,6 +27,8 @@ static const char *const tables[] = {
     "SELECT * FROM ref ORDER BY id, content",
     "SELECT * FROM dropped ORDER BY prefix",
     "SELECT * FROM upload ORDER BY id",
+    "SELECT * FROM mpart ORDER BY upload, number",
+    "SELECT * FROM joint ORDER BY content, seq",
     "SELECT * FROM job ORDER BY id",
     "SELECT * FROM op ORDER BY num",
     "SELECT * FROM trim ORDER BY volume",
@@ -83,7 +86,8 @@ static const struct {
       " (SELECT coalesce(sum(size), 0) FROM file WHERE file.volume = volume.id) +"
       " (SELECT coalesce(sum(size), 0) FROM old WHERE old.volume = volume.id)" },
     { "volume's files are miscounted",
-      "SELECT name FROM volume WHERE files <> (SELECT count(*) FROM file WHERE file.volume = volume.id)" },
+      "SELECT name FROM volume WHERE files <>"
+      " (SELECT count(*) FROM file WHERE file.volume = volume.id AND NOT flags & 4)" },
     { "user's bytes are miscounted",
       "SELECT name FROM user WHERE used <>"
       " (SELECT coalesce(sum(used), 0) FROM volume WHERE owner = user.name)" },
@@ -102,11 +106,13 @@ static const struct {
       " AND file.path = old.path AND file.ord > old.ord)" },
     { "more revisions than the volume keeps",
       "SELECT path FROM file JOIN volume ON volume.id = file.volume WHERE older >= revisions"
+      " AND versioning = 0"
       " AND volume NOT IN (SELECT volume FROM trim)" },
     { "content's users are miscounted",
       "SELECT id FROM content LEFT JOIN (SELECT content AS c, count(*) AS n FROM"
       " (SELECT content FROM file UNION ALL SELECT content FROM old UNION ALL"
-      " SELECT content FROM upload) GROUP BY content) ON c = id WHERE users <> coalesce(n, 0)" },
+      " SELECT content FROM upload UNION ALL SELECT content FROM mpart UNION ALL"
+      " SELECT child FROM joint) GROUP BY content) ON c = id WHERE users <> coalesce(n, 0)" },
     { "revision without its content",
       "SELECT path FROM (SELECT path, content, blocks FROM file UNION ALL"
       " SELECT path, content, blocks FROM old) AS r LEFT JOIN content ON content.id = r.content"
@@ -117,10 +123,23 @@ static const struct {
       " WHERE content.replica < volume.replica" },
     { "content's parts are miscounted",
       "SELECT id FROM content WHERE users > 0 AND parts <>"
-      " (SELECT count(*) FROM part WHERE part.content = content.id)" },
+      " (SELECT count(*) FROM part WHERE part.content = content.id) +"
+      " (SELECT count(*) FROM joint WHERE joint.content = content.id)" },
     { "upload differs from its content",
       "SELECT path FROM upload LEFT JOIN content ON content.id = upload.content"
-      " WHERE content.id IS NULL OR content.parts <> upload.parts OR content.blocks <> upload.blocks" },
+      " WHERE NOT multipart AND (content.id IS NULL OR content.parts <> upload.parts OR"
+      " content.blocks <> upload.blocks)" },
+    { "part of no multipart upload",
+      "SELECT number FROM mpart WHERE upload NOT IN (SELECT id FROM upload WHERE multipart)" },
+    { "joint content's blocks are miscounted",
+      "SELECT c.id FROM content AS c WHERE c.users > 0 AND c.id IN (SELECT content FROM joint) AND"
+      " c.blocks <> (SELECT sum(k.blocks) FROM joint JOIN content AS k ON k.id = child"
+      " WHERE joint.content = c.id)" },
+    { "joint content's part has too small a replica count",
+      "SELECT c.id FROM joint JOIN content AS c ON c.id = joint.content JOIN content AS k"
+      " ON k.id = child WHERE k.replica < c.replica" },
+    { "joint content without its part",
+      "SELECT content FROM joint WHERE child NOT IN (SELECT id FROM content)" },
     { "reference without content",
       "SELECT hex(id) FROM ref WHERE content NOT IN (SELECT id FROM content)" },
     { "part without content",
@@ -211,7 +230,8 @@ static int contents_check(sqlite3 *db, struct sx_err *e)
 {
     uint64_t refs = 0, all;
     sqlite3_stmt *st;
-    int rc = sx_mdb_get(db, &st, e, "SELECT id, blocks FROM content WHERE users > 0 AND parts > 0",
+    int rc = sx_mdb_get(db, &st, e, "SELECT id, blocks FROM content WHERE users > 0 AND parts > 0 AND"
+                            " id NOT IN (SELECT content FROM joint)",
                         "");
 
     for (; rc == 1; rc = sx_mdb_step(st, e))

@@ -12,6 +12,9 @@
  * A put of entries that a content has already becomes one more user of it (sx_content_find), so that
  * the same file in ten folders is kept once, inline or not.
  *
+ * A joint content (of a multipart upload) has no parts but rows in table joint: others, in order,
+ * one use of each is its own.  The references are theirs.
+ *
  * An inline content has no parts and no references; `record` is its one entry and the record.
  */
 #include <string.h>
@@ -55,21 +58,36 @@ void sx_content_etag(struct sx_sm *sm, const struct sx_span *entries, uint8_t et
     etag_end(sm, etag);
 }
 
-int sx_content_etag_stored(struct sx_sm *sm, uint64_t content, uint8_t etag[SX_ETAG_SIZE],
-                           struct sx_err *e)
+/* All parts of a stored content into the digest. */
+static int etag_add(struct sx_sm *sm, uint64_t content, struct sx_err *e)
 {
     sqlite3_stmt *st;
     int rc = sx_sm_row(sm, e, &st, "SELECT entries FROM part WHERE content = ? ORDER BY seq", "i",
                        content);
 
-    sx_assert(EVP_DigestInit_ex2(sm->md, sm->sha256, NULL) == 1);
     for (; rc == 1; rc = sx_sm_next(sm, e, st)) {
         struct sx_span s = sx_mdb_blob(st, 0);
 
         sx_assert(EVP_DigestUpdate(sm->md, s.p, s.n) == 1);
     }
-    if (rc < 0)
-        return -1;
+    return rc;
+}
+
+int sx_content_etag_stored(struct sx_sm *sm, uint64_t content, uint8_t etag[SX_ETAG_SIZE],
+                           struct sx_err *e)
+{
+    const struct sx_joint one = { .content = content };
+
+    return sx_content_etag_joint(sm, &one, 1, etag, e);
+}
+
+int sx_content_etag_joint(struct sx_sm *sm, const struct sx_joint *joints, size_t n,
+                          uint8_t etag[SX_ETAG_SIZE], struct sx_err *e)
+{
+    sx_assert(EVP_DigestInit_ex2(sm->md, sm->sha256, NULL) == 1);
+    for (size_t i = 0; i < n; i++)
+        if (etag_add(sm, joints[i].content, e) != 0)
+            return -1;
     etag_end(sm, etag);
     return 0;
 }
@@ -117,18 +135,39 @@ int sx_content_add_list(struct sx_sm *sm, uint64_t id, unsigned replica,
     return sx_content_add_part(sm, id, 0, 0, 0, entries, e);
 }
 
+int sx_content_join(struct sx_sm *sm, uint64_t id, unsigned replica, const struct sx_joint *joints,
+                    size_t n, struct sx_err *e)
+{
+    uint64_t first = 0, offset = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        if (sx_sm_run(sm, e, "INSERT INTO joint VALUES(?, ?, ?, ?, ?)", "iiiii", id, (uint64_t)i,
+                      first, offset, joints[i].content) != 0)
+            return -1;
+        first += joints[i].blocks;
+        offset += joints[i].size;
+    }
+    return sx_sm_run(sm, e, "INSERT INTO content VALUES(?, 1, ?, ?, ?, NULL)", "iuii", id, replica,
+                     (uint64_t)n, first);
+}
+
 int sx_content_use(struct sx_sm *sm, uint64_t id, unsigned replica, struct sx_err *e)
 {
     if (id == 0)
         return 0;
-    return sx_sm_run(sm, e, "UPDATE content SET users = users + 1, replica = max(replica, ?)"
-                            " WHERE id = ?", "ui", replica, id);
+    if (sx_sm_run(sm, e, "UPDATE content SET users = users + 1 WHERE id = ?", "i", id) != 0)
+        return -1;
+    return sx_content_replica(sm, id, replica, e);
 }
 
 int sx_content_replica(struct sx_sm *sm, uint64_t id, unsigned replica, struct sx_err *e)
 {
-    return sx_sm_run(sm, e, "UPDATE content SET replica = ? WHERE id = ? AND replica < ?", "uiu",
-                     replica, id, replica);
+    if (sx_sm_run(sm, e, "UPDATE content SET replica = ? WHERE id = ? AND replica < ?", "uiu",
+                  replica, id, replica) != 0)
+        return -1;
+    return sx_sm_run(sm, e,
+                     "UPDATE content SET replica = ?1 WHERE replica < ?1 AND id IN"
+                     " (SELECT child FROM joint WHERE content = ?2)", "ui", replica, id);
 }
 
 /* Table dropped tells the collectors where to look: in which parts of the id space a reference went
@@ -165,7 +204,30 @@ int sx_content_find(struct sx_sm *sm, const struct sx_span *entries, bool is_inl
                         is_inline ? (size_t)8 : (size_t)SX_ID_SIZE, entries->p, entries->n);
 }
 
-/* Removes the first part that is left, or else the content itself: 1 and 0; *cost in rows. */
+/* Removes the first joint that is left, or else the content itself: 1 and 0. */
+static int joint_remove(struct sx_sm *sm, uint64_t id, struct sx_err *e)
+{
+    uint64_t seq, child;
+    sqlite3_stmt *st;
+    int rc = sx_sm_row(sm, e, &st,
+                       "SELECT seq, child FROM joint WHERE content = ? ORDER BY seq LIMIT 1", "i",
+                       id);
+
+    if (rc < 0)
+        return -1;
+    if (rc == 0)
+        return sx_sm_run(sm, e, "DELETE FROM content WHERE id = ?", "i", id);
+    seq = sx_mdb_u64(st, 0);
+    child = sx_mdb_u64(st, 1);
+    sqlite3_reset(st);
+    if (sx_sm_run(sm, e, "DELETE FROM joint WHERE content = ? AND seq = ?", "ii", id, seq) != 0 ||
+        sx_content_drop(sm, child, e) != 0)
+        return -1;
+    return 1;
+}
+
+/* Removes the first part or joint that is left, or else the content itself: 1 and 0; *cost in
+ * rows. */
 static int part_remove(struct sx_sm *sm, uint64_t id, uint64_t *cost, struct sx_err *e)
 {
     SX_AUTO(sx_buf) struct sx_buf entries = SX_BUF_INIT;
@@ -180,7 +242,7 @@ static int part_remove(struct sx_sm *sm, uint64_t id, uint64_t *cost, struct sx_
     if (rc < 0)
         return -1;
     if (rc == 0)
-        return sx_sm_run(sm, e, "DELETE FROM content WHERE id = ?", "i", id);
+        return joint_remove(sm, id, e);
     seq = sx_mdb_u64(st, 0);
     s = sx_mdb_blob(st, 1);
     sx_buf_add(&entries, s.p, s.n);

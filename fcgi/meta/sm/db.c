@@ -153,10 +153,11 @@ void sx_mdb_file(sqlite3_stmt *st, int col, struct sx_file *f)
     if (etag.n == SX_ETAG_SIZE)
         memcpy(f->etag, etag.p, SX_ETAG_SIZE);
     f->created_ms = sx_mdb_u64(st, col + 6);
-    f->is_inline = sqlite3_column_int(st, col + 7) != 0;
+    sx_file_flags_set(f, (uint8_t)sqlite3_column_int(st, col + 7));
     f->content = sx_mdb_u64(st, col + 8);
     f->meta = sx_mdb_blob(st, col + 9);
-    f->unchanged = false;
+    f->hold = (uint8_t)sqlite3_column_int(st, col + 10);
+    f->retain_ms = sx_mdb_u64(st, col + 11);
 }
 
 void sx_mdb_volume(sqlite3_stmt *st, struct sx_volume *v)
@@ -172,6 +173,9 @@ void sx_mdb_volume(sqlite3_stmt *st, struct sx_volume *v)
     v->files = sx_mdb_u64(st, 8);
     v->created_ms = sx_mdb_u64(st, 9);
     v->deleting = sx_mdb_u64(st, 10);
+    v->versioning = (uint8_t)sx_mdb_u64(st, 11);
+    v->lock_mode = (uint8_t)sx_mdb_u64(st, 12);
+    v->lock_ms = sx_mdb_u64(st, 13);
     v->rights = 0;
 }
 

@@ -44,10 +44,12 @@ void sx_mdb_text(sqlite3_stmt *st, int col, char *out, size_t size);
 struct sx_span sx_mdb_blob(sqlite3_stmt *st, int col); /* valid until the next step or reset */
 
 /* Columns of a revision, in tables file and old alike, and of a volume. */
-#define SX_FILE_COLS "rev, size, blocks, mtime_ns, mode, etag, created_ms, inline, content, meta"
-#define SX_FILE_COLS_N 10
+#define SX_FILE_COLS                                                                               \
+    "rev, size, blocks, mtime_ns, mode, etag, created_ms, flags, content, meta, hold, retain_ms"
+#define SX_FILE_COLS_N 12
 #define SX_VOLUME_COLS                                                                             \
-    "id, name, owner, replica, quota, revisions, compression, used, files, created_ms, deleting"
+    "id, name, owner, replica, quota, revisions, compression, used, files, created_ms, deleting,"  \
+    " versioning, lock_mode, lock_ms"
 
 /* `meta` points into the statement; path is left alone. */
 void sx_mdb_file(sqlite3_stmt *st, int col, struct sx_file *f);

@@ -32,13 +32,24 @@ static void answer_unchanged(struct sx_sm *sm, const struct sx_file *was)
     sx_file_result_encode(sm->out, &f);
 }
 
+int sx_sm_file_conditions(const char *path, unsigned flags, uint64_t if_rev,
+                          const struct sx_file *was, struct sx_err *e)
+{
+    if (flags & SX_PUT_IF_NONE_MATCH && was)
+        return sx_err_set(e, SX_EPRECONDITION, "file '%s' exists", path);
+    if (flags & SX_PUT_IF_REV && (!was || was->rev != if_rev))
+        return sx_err_set(e, SX_EPRECONDITION, "file '%s' has changed", path);
+    return 0;
+}
+
 /* ---- put ---- */
 
 struct put {
     struct sx_cmd_file_put c;
     struct sx_volume v;
     struct sx_frow old;
-    bool there;       /* the path has a file: old */
+    bool row;         /* the path has a row: old */
+    bool there;       /* and it is no marker */
     struct sx_file f; /* the new revision */
     struct sx_uprow up;
 };
@@ -50,11 +61,13 @@ static void put_fini(struct put *p)
 
 static int put_preconditions(const struct put *p, struct sx_err *e)
 {
-    if (p->c.flags & SX_PUT_IF_NONE_MATCH && p->there)
-        return sx_err_set(e, SX_EPRECONDITION, "file '%s' exists", p->c.path);
-    if (p->c.flags & SX_PUT_IF_MATCH && !p->there)
+    const struct sx_file *was = p->there ? &p->old.f : NULL;
+
+    if (sx_sm_file_conditions(p->c.path, p->c.flags, p->c.if_rev, was, e) != 0)
+        return -1;
+    if (p->c.flags & SX_PUT_IF_MATCH && !was)
         return sx_err_set(e, SX_EPRECONDITION, "file '%s' does not exist", p->c.path);
-    if (p->c.flags & SX_PUT_IF_MATCH && memcmp(p->old.f.etag, p->c.if_match, SX_ETAG_SIZE) != 0)
+    if (p->c.flags & SX_PUT_IF_MATCH && memcmp(was->etag, p->c.if_match, SX_ETAG_SIZE) != 0)
         return sx_err_set(e, SX_EPRECONDITION, "file '%s' has another etag", p->c.path);
     return 0;
 }
@@ -109,13 +122,11 @@ static int put_content(struct sx_sm *sm, struct put *p, struct sx_err *e)
         return sx_err_set(e, SX_EINVAL, "etag does not match the entries");
     memcpy(p->f.etag, etag, SX_ETAG_SIZE);
     p->f.path = p->c.path;
-    p->f.rev = sm->num;
     p->f.size = size;
     p->f.mtime_ns = p->c.mtime_ns;
     p->f.mode = p->c.mode;
-    p->f.created_ms = sm->time_ms;
     p->f.meta = p->c.meta;
-    return 0;
+    return sx_frow_stamp(sm, &p->v, p->c.hold, p->c.retain_ms, &p->f, e);
 }
 
 static int put_find(struct sx_sm *sm, struct put *p, struct sx_err *e)
@@ -129,7 +140,8 @@ static int put_find(struct sx_sm *sm, struct put *p, struct sx_err *e)
     rc = sx_frow_find(sm, &p->v, p->c.path, &p->old, e);
     if (rc < 0)
         return -1;
-    p->there = rc == 1;
+    p->row = rc == 1;
+    p->there = p->row && !p->old.f.marker;
     return put_preconditions(p, e);
 }
 
@@ -178,12 +190,12 @@ int sx_sm_do_file_put(struct sx_sm *sm, const struct sx_span *body, struct sx_er
     if (sx_cmd_file_put_decode(body->p, body->n, &p.c, e) != 0 || put_find(sm, &p, e) != 0 ||
         put_content(sm, &p, e) != 0)
         return -1;
-    if (p.there && is_unchanged(&p.old.f, &p.f))
+    if (p.there && !(p.c.flags & SX_PUT_NEW) && is_unchanged(&p.old.f, &p.f))
         return put_unchanged(sm, &p, e);
     needs_lease = !(p.c.flags & SX_PUT_UPLOAD) && p.f.blocks && !p.f.is_inline;
     if (needs_lease && sx_sm_lease_check(sm, p.c.lease, e) != 0)
         return -1;
-    old = p.there ? &p.old : NULL;
+    old = p.row ? &p.old : NULL;
     if (sx_frow_room(sm, &p.v, old, p.f.size, e) != 0 || put_store(sm, &p, e) != 0 ||
         sx_frow_push(sm, &p.v, p.c.path, old, &p.f, e) != 0)
         return -1;
@@ -193,22 +205,70 @@ int sx_sm_do_file_put(struct sx_sm *sm, const struct sx_span *body, struct sx_er
 
 /* ---- delete, copy, rename ---- */
 
+/* What a delete command is about: all of the file, or one revision. */
+static int delete_what(struct sx_sm *sm, const struct sx_cmd_file_delete *c,
+                       const struct sx_volume *v, struct sx_frow *r, uint64_t *rev,
+                       struct sx_err *e)
+{
+    int rc = sx_frow_any(sm, v, c->path, 0, r, e);
+    bool one = c->rev || c->flags & SX_DELETE_NULL;
+
+    if (rc == 0 && r->f.marker && !one && v->versioning == SX_VERSIONING_OFF)
+        rc = sx_err_set(e, SX_ENOFILE, "file '%s' does not exist in volume '%s'", c->path, v->name);
+    if (rc != 0)
+        return -1;
+    if (c->flags & SX_DELETE_IF_REV && (r->f.marker || r->f.rev != c->if_rev))
+        return sx_err_set(e, SX_EPRECONDITION, "file '%s' has changed", c->path);
+    *rev = c->rev;
+    return c->flags & SX_DELETE_NULL ? sx_frow_null(sm, v, r, rev, e) : 0;
+}
+
+static int delete_one(struct sx_sm *sm, const struct sx_cmd_file_delete *c, struct sx_volume *v,
+                      const struct sx_frow *r, uint64_t rev, struct sx_err *e)
+{
+    SX_AUTO(sx_frow) struct sx_frow one = SX_FROW_INIT;
+
+    if (sx_frow_any(sm, v, c->path, rev, &one, e) != 0 ||
+        sx_frow_delete_one(sm, v, c->path, r, rev, c->flags & SX_DELETE_BYPASS, e) != 0)
+        return -1;
+    sx_buf_u32(sm->out, 1);
+    sx_buf_u64(sm->out, 0);
+    sx_buf_u8(sm->out, one.f.marker);
+    return 0;
+}
+
 int sx_sm_do_file_delete(struct sx_sm *sm, const struct sx_span *body, struct sx_err *e)
 {
     SX_AUTO(sx_frow) struct sx_frow r = SX_FROW_INIT;
     struct sx_cmd_file_delete c;
     struct sx_volume v;
-    uint64_t n = 1;
+    uint64_t n, rev;
 
     if (sx_cmd_file_delete_decode(body->p, body->n, &c, e) != 0 || path_ok(c.path, e) != 0 ||
         sx_sm_volume(sm, c.volume, SX_RIGHT_WRITE, &v, e) != 0 ||
-        sx_frow_revision(sm, &v, c.path, 0, &r, e) != 0)
+        delete_what(sm, &c, &v, &r, &rev, e) != 0)
         return -1;
-    if ((c.rev ? sx_frow_delete_one(sm, &v, c.path, &r, c.rev, e)
-               : sx_frow_delete(sm, &v, c.path, &r, &n, e)) != 0)
+    if (rev)
+        return delete_one(sm, &c, &v, &r, rev, e);
+    if (sx_frow_delete(sm, &v, c.path, &r, &n, e) != 0)
         return -1;
     sx_buf_u32(sm->out, (uint32_t)n);
+    sx_buf_u64(sm->out, v.versioning ? sm->num : 0);
+    sx_buf_u8(sm->out, 0);
     return 0;
+}
+
+/* The new revision: the source's facts, with what the command says. */
+static int copy_facts(struct sx_sm *sm, const struct sx_cmd_file_copy *c, const struct sx_volume *w,
+                      struct sx_file *f, struct sx_err *e)
+{
+    f->path = c->to_path;
+    if (c->flags & SX_COPY_REPLACE) {
+        if (sx_meta_items_check(c->meta.p, c->meta.n, e) != 0)
+            return -1;
+        f->meta = c->meta;
+    }
+    return sx_frow_stamp(sm, w, c->hold, c->retain_ms, f, e);
 }
 
 int sx_sm_do_file_copy(struct sx_sm *sm, const struct sx_span *body, struct sx_err *e)
@@ -216,30 +276,48 @@ int sx_sm_do_file_copy(struct sx_sm *sm, const struct sx_span *body, struct sx_e
     SX_AUTO(sx_frow) struct sx_frow src = SX_FROW_INIT, dst = SX_FROW_INIT;
     struct sx_cmd_file_copy c;
     struct sx_volume v, w;
-    int there;
+    int row;
+    bool there;
 
     if (sx_cmd_file_copy_decode(body->p, body->n, &c, e) != 0 || path_ok(c.path, e) != 0 ||
         path_ok(c.to_path, e) != 0 || sx_sm_volume(sm, c.volume, SX_RIGHT_READ, &v, e) != 0 ||
         sx_sm_volume(sm, c.to_volume, SX_RIGHT_WRITE, &w, e) != 0 ||
         sx_sm_volume_takes(&w, e) != 0 || sx_frow_revision(sm, &v, c.path, c.rev, &src, e) != 0)
         return -1;
-    there = sx_frow_find(sm, &w, c.to_path, &dst, e);
-    if (there < 0)
+    row = sx_frow_find(sm, &w, c.to_path, &dst, e);
+    there = row == 1 && !dst.f.marker;
+    if (row < 0 || sx_sm_file_conditions(c.to_path, c.flags, c.if_rev, there ? &dst.f : NULL, e) != 0 ||
+        copy_facts(sm, &c, &w, &src.f, e) != 0)
         return -1;
-    if (there && c.if_none)
-        return sx_err_set(e, SX_EPRECONDITION, "file '%s' exists", c.to_path);
-    if (there && is_unchanged(&dst.f, &src.f)) {
+    if (there && !(c.flags & SX_PUT_NEW) && is_unchanged(&dst.f, &src.f)) {
         answer_unchanged(sm, &dst.f);
         return 0;
     }
-    src.f.path = c.to_path;
-    src.f.rev = sm->num;
-    src.f.created_ms = sm->time_ms;
-    if (sx_frow_room(sm, &w, there ? &dst : NULL, src.f.size, e) != 0 ||
+    if (sx_frow_room(sm, &w, row ? &dst : NULL, src.f.size, e) != 0 ||
         sx_content_use(sm, src.f.content, w.replica, e) != 0 ||
-        sx_frow_push(sm, &w, c.to_path, there ? &dst : NULL, &src.f, e) != 0)
+        sx_frow_push(sm, &w, c.to_path, row ? &dst : NULL, &src.f, e) != 0)
         return -1;
     sx_file_result_encode(sm->out, &src.f);
+    return 0;
+}
+
+int sx_sm_do_file_annotate(struct sx_sm *sm, const struct sx_span *body, struct sx_err *e)
+{
+    SX_AUTO(sx_frow) struct sx_frow r = SX_FROW_INIT;
+    SX_AUTO(sx_buf) struct sx_buf merged = SX_BUF_INIT;
+    struct sx_cmd_file_annotate c;
+    struct sx_volume v;
+
+    if (sx_cmd_file_annotate_decode(body->p, body->n, &c, e) != 0 ||
+        sx_meta_items_check(c.items.p, c.items.n, e) != 0 ||
+        sx_sm_volume(sm, c.volume, SX_RIGHT_WRITE, &v, e) != 0 ||
+        sx_frow_revision(sm, &v, c.path, c.rev, &r, e) != 0 ||
+        sx_meta_items_merge(&r.f.meta, &c.items, &merged, e) != 0)
+        return -1;
+    r.f.meta = (struct sx_span){ merged.data, merged.len };
+    if (sx_frow_facts_write(sm, &v, &r.f, e) != 0)
+        return -1;
+    sx_file_result_encode(sm->out, &r.f);
     return 0;
 }
 

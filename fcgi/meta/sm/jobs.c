@@ -190,11 +190,14 @@ static void prefix_end(const char *prefix, char out[SX_PATH_MAX + 2])
         out[n - 1] = (char)((unsigned char)out[n - 1] + 1);
 }
 
-static bool is_wanted(const struct job *j, const char *path, uint64_t changed)
+static bool is_wanted(const struct job *j, const char *path, uint64_t changed, uint64_t flags)
 {
+    struct sx_file f;
+
     if (j->type == SX_JOB_VOLUME_DELETE)
         return true;
-    return changed <= j->id && (!*j->glob || sx_glob_match(j->glob, path, true));
+    sx_file_flags_set(&f, (uint8_t)flags);
+    return !f.marker && changed <= j->id && (!*j->glob || sx_glob_match(j->glob, path, true));
 }
 
 /* Collects at most `limit` paths (each with its NUL) and moves the cursor behind what was looked
@@ -209,7 +212,7 @@ static int step_collect(struct sx_sm *sm, struct job *j, uint32_t limit, struct 
 
     prefix_end(j->prefix, below);
     rc = sx_sm_row(sm, e, &st,
-                   "SELECT path, changed FROM file WHERE volume = ? AND path > ? AND path >= ?"
+                   "SELECT path, changed, flags FROM file WHERE volume = ? AND path > ? AND path >= ?"
                    " AND path < ? ORDER BY path LIMIT ?", "itttu", j->volume, j->cursor, j->prefix,
                    below, STEP_SCAN_MAX + 1);
     for (unsigned seen = 0; rc == 1; rc = sx_sm_next(sm, e, st)) {
@@ -219,7 +222,7 @@ static int step_collect(struct sx_sm *sm, struct job *j, uint32_t limit, struct 
             sqlite3_reset(st);
             break;
         }
-        if (is_wanted(j, path, sx_mdb_u64(st, 1))) {
+        if (is_wanted(j, path, sx_mdb_u64(st, 1), sx_mdb_u64(st, 2))) {
             sx_buf_add(paths, path, strlen(path) + 1);
             found++;
         }
@@ -229,13 +232,17 @@ static int step_collect(struct sx_sm *sm, struct job *j, uint32_t limit, struct 
     return rc < 0 ? -1 : 0;
 }
 
-static int file_delete(struct sx_sm *sm, struct sx_volume *v, const char *path, struct sx_err *e)
+/* With the volume, all revisions go. */
+static int file_delete(struct sx_sm *sm, const struct job *j, struct sx_volume *v, const char *path,
+                       struct sx_err *e)
 {
     SX_AUTO(sx_frow) struct sx_frow r = SX_FROW_INIT;
     uint64_t n;
 
-    if (sx_frow_revision(sm, v, path, 0, &r, e) != 0)
+    if (sx_frow_any(sm, v, path, 0, &r, e) != 0)
         return -1;
+    if (j->type == SX_JOB_VOLUME_DELETE)
+        return sx_frow_purge(sm, v, path, &r, &n, e);
     return sx_frow_delete(sm, v, path, &r, &n, e);
 }
 
@@ -289,7 +296,7 @@ static int step_file(struct sx_sm *sm, struct job *j, struct sx_volume *v, struc
     if (j->type == SX_JOB_RENAME)
         rc = file_move(sm, j, v, w, path, &why);
     else
-        rc = file_delete(sm, v, path, &why);
+        rc = file_delete(sm, j, v, path, &why);
     if (sm->broken) {
         sx_err_copy(e, &why);
         return -1;

@@ -4,18 +4,20 @@ noinst_LTLIBRARIES += libsxsm.la
 libsxsm_la_SOURCES = \
 	fcgi/meta/command.h fcgi/meta/command.c fcgi/meta/names.c fcgi/meta/items.c fcgi/meta/entry.c \
 	fcgi/meta/query.h fcgi/meta/query.c fcgi/meta/query_users.c fcgi/meta/query_files.c \
-	fcgi/meta/query_list.c fcgi/meta/query_work.c fcgi/meta/query_space.c fcgi/meta/query_hit.c \
+	fcgi/meta/query_list.c fcgi/meta/query_multipart.c fcgi/meta/query_work.c fcgi/meta/query_space.c \
+	fcgi/meta/query_hit.c \
 	fcgi/meta/sm/sm.h fcgi/meta/sm/sm_int.h fcgi/meta/sm/sm.c fcgi/meta/sm/schema.c \
 	fcgi/meta/sm/db.h fcgi/meta/sm/db.c fcgi/meta/sm/sums.h fcgi/meta/sm/sums.c fcgi/meta/sm/access.c fcgi/meta/sm/cluster.c \
 	fcgi/meta/sm/expire.c fcgi/meta/sm/users.c fcgi/meta/sm/volumes.c fcgi/meta/sm/content.c \
 	fcgi/meta/sm/revisions.c fcgi/meta/sm/files.c fcgi/meta/sm/uploads.c fcgi/meta/sm/jobs.c \
-	fcgi/meta/sm/check.c
+	fcgi/meta/sm/holds.c fcgi/meta/sm/multipart.c fcgi/meta/sm/check.c
 libsxsm_la_LIBADD = libsxcore.la $(SQLITE_LIBS)
 
 if HAVE_CMOCKA
 SX_SM_TESTS = tests/unit/test_sm \
 	tests/unit/test_sm_work tests/unit/test_sm_content \
 	tests/unit/test_sm_admin tests/unit/test_meta_sums \
+	tests/unit/test_sm_versions tests/unit/test_sm_multipart \
 	tests/unit/test_command tests/unit/test_query tests/unit/test_sm_random
 check_PROGRAMS += $(SX_SM_TESTS)
 TESTS += $(SX_SM_TESTS)
@@ -32,9 +34,8 @@ tests_unit_test_sm_content_LDADD = libsxsm.la $(CMOCKA_LIBS)
 tests_unit_test_sm_admin_SOURCES = tests/unit/test_sm_admin.c $(SX_SM_UTIL)
 tests_unit_test_sm_admin_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_sm_admin_LDADD = libsxsm.la $(CMOCKA_LIBS)
-tests_unit_test_meta_sums_SOURCES = tests/unit/test_meta_sums.c tests/unit/unit.h
-tests_unit_test_meta_sums_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
-tests_unit_test_meta_sums_LDADD = libsxsm.la $(CMOCKA_LIBS)
+	tests/unit/test_sm_admin tests/unit/test_meta_sums \
+	tests/unit/test_sm_versions tests/unit/test_sm_multipart \
 tests_unit_test_command_SOURCES = tests/unit/test_command.c $(SX_SM_UTIL)
 tests_unit_test_command_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_command_LDADD = libsxsm.la $(CMOCKA_LIBS)

@@ -7,9 +7,12 @@
  *   old    the revisions before it, with smaller `ord`, larger is newer
  *
  * Order is by `ord`, not by revision number: a file that is moved over another becomes its newest
- * revision, whatever the numbers are.  1 + older never exceeds the volume's revision count, except
- * after that was lowered, until expire has gone through (table trim).
+ * revision, whatever the numbers are.  1 + older never exceeds the revision count of a volume without
+ * versioning, except after that was lowered, until expire has gone through (table trim).
  * volume.used and user.used count the sizes of all revisions.
+ *
+ * With versioning (enum sx_versioning) the newest may be a marker: the file is deleted, its revisions
+ * are not.  volume.files counts rows of file that are no marker.
  */
 #include <string.h>
 
@@ -47,8 +50,13 @@ int sx_frow_find(struct sx_sm *sm, const struct sx_volume *v, const char *path, 
     return 1;
 }
 
-int sx_frow_revision(struct sx_sm *sm, const struct sx_volume *v, const char *path, uint64_t rev,
-                     struct sx_frow *r, struct sx_err *e)
+static int no_file(const struct sx_volume *v, const char *path, struct sx_err *e)
+{
+    return sx_err_set(e, SX_ENOFILE, "file '%s' does not exist in volume '%s'", path, v->name);
+}
+
+int sx_frow_any(struct sx_sm *sm, const struct sx_volume *v, const char *path, uint64_t rev,
+                struct sx_frow *r, struct sx_err *e)
 {
     sqlite3_stmt *st;
     int rc = sx_frow_find(sm, v, path, r, e);
@@ -56,7 +64,7 @@ int sx_frow_revision(struct sx_sm *sm, const struct sx_volume *v, const char *pa
     if (rc < 0)
         return -1;
     if (rc == 0)
-        return sx_err_set(e, SX_ENOFILE, "file '%s' does not exist in volume '%s'", path, v->name);
+        return no_file(v, path, e);
     if (rev == 0 || rev == r->f.rev)
         return 0;
     rc = sx_sm_row(sm, e, &st, "SELECT " SX_FILE_COLS " FROM old"
@@ -71,6 +79,32 @@ int sx_frow_revision(struct sx_sm *sm, const struct sx_volume *v, const char *pa
     meta_keep(r);
     sqlite3_reset(st);
     return 0;
+}
+
+int sx_frow_revision(struct sx_sm *sm, const struct sx_volume *v, const char *path, uint64_t rev,
+                     struct sx_frow *r, struct sx_err *e)
+{
+    if (sx_frow_any(sm, v, path, rev, r, e) != 0)
+        return -1;
+    if (!r->f.marker)
+        return 0;
+    if (rev == 0)
+        return no_file(v, path, e);
+    return sx_err_set(e, SX_ENOREVISION, "revision %016llx of file '%s' stands for its deletion",
+                      (unsigned long long)rev, path);
+}
+
+int sx_frow_null(struct sx_sm *sm, const struct sx_volume *v, const struct sx_frow *r,
+                 uint64_t *rev, struct sx_err *e)
+{
+    *rev = r->f.rev;
+    if (r->f.null_version)
+        return 0;
+    if (sx_sm_number(sm, e, rev, 0,
+                     "SELECT rev FROM old WHERE volume = ? AND path = ? AND flags & 8"
+                     " ORDER BY ord DESC LIMIT 1", "it", v->id, r->f.path) != 0)
+        return -1;
+    return *rev ? 0 : sx_err_set(e, SX_ENOREVISION, "file '%s' has no null version", r->f.path);
 }
 
 /* ---- usage and quota ---- */
@@ -115,6 +149,18 @@ static int owner_quota_check(struct sx_sm *sm, const struct sx_volume *v, uint64
     return quota_check("user", v->owner, quota, used - used_less, more, e);
 }
 
+/* The bytes of the null version that a new one replaces. */
+static int null_size(struct sx_sm *sm, const struct sx_volume *v, const struct sx_frow *old,
+                     uint64_t *bytes, struct sx_err *e)
+{
+    *bytes = old->f.size;
+    if (old->f.null_version)
+        return 0;
+    return sx_sm_number(sm, e, bytes, 0,
+                        "SELECT size FROM old WHERE volume = ? AND path = ? AND flags & 8"
+                        " ORDER BY ord DESC LIMIT 1", "it", v->id, old->f.path);
+}
+
 /* How many revisions go when one is added to the file, and their bytes. */
 static int trim_plan(struct sx_sm *sm, const struct sx_volume *v, const struct sx_frow *old,
                      uint64_t *bytes, struct sx_err *e)
@@ -122,6 +168,8 @@ static int trim_plan(struct sx_sm *sm, const struct sx_volume *v, const struct s
     uint64_t n = old->older + 2 > v->revisions ? old->older + 2 - v->revisions : 0;
 
     *bytes = 0;
+    if (v->versioning)
+        return v->versioning == SX_VERSIONING_SUSPENDED ? null_size(sm, v, old, bytes, e) : 0;
     if (n && old->older &&
         sx_sm_number(sm, e, bytes, 0,
                      "SELECT sum(size) FROM (SELECT size FROM old WHERE volume = ? AND path = ?"
@@ -195,59 +243,159 @@ static int row_write(struct sx_sm *sm, uint64_t volume, const char *path, uint64
 {
     return sx_sm_run(sm, e,
                      "INSERT OR REPLACE INTO file(volume, path, ord, changed, older, " SX_FILE_COLS ")"
-                     " VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", "itiiiiiiiubiuio",
+                     " VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                     "itiiiiiiiubiuioui",
                      volume, path, ord, changed, older, f->rev, f->size, f->blocks,
                      (uint64_t)f->mtime_ns, (unsigned)f->mode, f->etag, (size_t)SX_ETAG_SIZE,
-                     f->created_ms, (unsigned)f->is_inline, f->content, f->meta.p, f->meta.n);
+                     f->created_ms, (unsigned)sx_file_flags(f), f->content, f->meta.p, f->meta.n,
+                     (unsigned)f->hold, f->retain_ms);
+}
+
+/* Rows that table old may have of one file. */
+static uint64_t old_max(const struct sx_volume *v)
+{
+    return v->versioning ? UINT64_MAX : v->revisions - 1;
+}
+
+/* Does the newest revision stay, as an old one, when another comes? */
+static bool stays(const struct sx_volume *v, const struct sx_frow *old)
+{
+    if (v->versioning == SX_VERSIONING_SUSPENDED)
+        return !old->f.null_version;
+    return v->versioning == SX_VERSIONING_ENABLED || v->revisions > 1;
+}
+
+/* Removes a row of old; *older and *bytes follow. */
+static int old_remove(struct sx_sm *sm, const struct sx_volume *v, const struct sx_frow *r,
+                      uint64_t *older, uint64_t *bytes, struct sx_err *e)
+{
+    if (sx_sm_run(sm, e, "DELETE FROM old WHERE volume = ? AND path = ? AND rev = ?", "iti", v->id,
+                  r->f.path, r->f.rev) != 0 ||
+        sx_content_drop(sm, r->f.content, e) != 0)
+        return -1;
+    (*older)--;
+    *bytes += r->f.size;
+    return 0;
+}
+
+/* The newest null version among the old revisions, if there is one, goes. */
+static int old_null_remove(struct sx_sm *sm, const struct sx_volume *v, const struct sx_frow *newest,
+                           uint64_t *older, uint64_t *bytes, struct sx_err *e)
+{
+    SX_AUTO(sx_frow) struct sx_frow one = SX_FROW_INIT;
+    struct sx_err why = SX_ERR_INIT;
+    uint64_t rev;
+
+    if (sx_frow_null(sm, v, newest, &rev, &why) != 0) {
+        if (!sm->broken)
+            return 0;
+        sx_err_copy(e, &why);
+        return -1;
+    }
+    if (sx_frow_any(sm, v, newest->f.path, rev, &one, e) != 0)
+        return -1;
+    return old_remove(sm, v, &one, older, bytes, e);
+}
+
+int sx_frow_facts_write(struct sx_sm *sm, const struct sx_volume *v, const struct sx_file *f,
+                        struct sx_err *e)
+{
+    if (sx_sm_run(sm, e,
+                  "UPDATE file SET meta = ?, hold = ?, retain_ms = ?"
+                  " WHERE volume = ? AND path = ? AND rev = ?", "ouiiti", f->meta.p, f->meta.n,
+                  (unsigned)f->hold, f->retain_ms, v->id, f->path, f->rev) != 0)
+        return -1;
+    return sx_sm_run(sm, e,
+                     "UPDATE old SET meta = ?, hold = ?, retain_ms = ?"
+                     " WHERE volume = ? AND path = ? AND rev = ?", "ouiiti", f->meta.p, f->meta.n,
+                     (unsigned)f->hold, f->retain_ms, v->id, f->path, f->rev);
 }
 
 int sx_frow_push(struct sx_sm *sm, struct sx_volume *v, const char *path, const struct sx_frow *old,
                  const struct sx_file *f, struct sx_err *e)
 {
     uint64_t ord = 1, older = 0, freed = 0;
+    int64_t files = !f->marker - (old && !old->f.marker);
 
     if (old) {
         ord = old->ord + 1;
         older = old->older;
-        if (v->revisions > 1) {
+        if (v->versioning == SX_VERSIONING_SUSPENDED && !old->f.null_version &&
+            old_null_remove(sm, v, old, &older, &freed, e) != 0)
+            return -1;
+        if (stays(v, old)) {
             if (newest_to_old(sm, v->id, path, e) != 0)
                 return -1;
             older++;
         } else {
-            freed = old->f.size;
+            freed += old->f.size;
             if (sx_content_drop(sm, old->f.content, e) != 0)
                 return -1;
         }
-        if (trim(sm, v->id, path, &older, v->revisions - 1, &freed, e) != 0)
+        if (trim(sm, v->id, path, &older, old_max(v), &freed, e) != 0)
             return -1;
     }
     if (row_write(sm, v->id, path, ord, sm->num, older, f, e) != 0)
         return -1;
-    return usage_add(sm, v, (int64_t)(f->size - freed), old ? 0 : 1, e);
+    return usage_add(sm, v, (int64_t)(f->size - freed), files, e);
+}
+
+/* A marker on top of the file's revisions. */
+static int mark_deleted(struct sx_sm *sm, struct sx_volume *v, const char *path,
+                        const struct sx_frow *old, struct sx_err *e)
+{
+    struct sx_file f = { .path = path,
+                         .rev = sm->num,
+                         .mtime_ns = (int64_t)(sm->time_ms * 1000000),
+                         .created_ms = sm->time_ms,
+                         .marker = true,
+                         .null_version = v->versioning != SX_VERSIONING_ENABLED };
+
+    return sx_frow_push(sm, v, path, old, &f, e);
 }
 
 int sx_frow_delete(struct sx_sm *sm, struct sx_volume *v, const char *path, const struct sx_frow *r,
                    uint64_t *n, struct sx_err *e)
 {
-    uint64_t older = r->older, bytes = r->f.size;
+    if (v->versioning == SX_VERSIONING_OFF)
+        return sx_frow_purge(sm, v, path, r, n, e);
+    *n = 0;
+    return mark_deleted(sm, v, path, r, e);
+}
 
-    *n = 1 + older;
-    if (trim(sm, v->id, path, &older, 0, &bytes, e) != 0 ||
-        sx_sm_run(sm, e, "DELETE FROM file WHERE volume = ? AND path = ?", "it", v->id,
-                  path) != 0 ||
+/* The file's only revision goes, and the file with it. */
+static int last_remove(struct sx_sm *sm, struct sx_volume *v, const char *path,
+                       const struct sx_frow *r, struct sx_err *e)
+{
+    if (sx_sm_run(sm, e, "DELETE FROM file WHERE volume = ? AND path = ?", "it", v->id, path) != 0 ||
         sx_content_drop(sm, r->f.content, e) != 0)
         return -1;
-    return usage_add(sm, v, -(int64_t)bytes, -1, e);
+    return usage_add(sm, v, -(int64_t)r->f.size, r->f.marker ? 0 : -1, e);
+}
+
+int sx_frow_purge(struct sx_sm *sm, struct sx_volume *v, const char *path, const struct sx_frow *r,
+                  uint64_t *n, struct sx_err *e)
+{
+    uint64_t older = r->older, bytes = 0;
+
+    *n = 1 + older;
+    if (sx_frow_any_locked(sm, v, r, e) != 0 || trim(sm, v->id, path, &older, 0, &bytes, e) != 0 ||
+        usage_add(sm, v, -(int64_t)bytes, 0, e) != 0)
+        return -1;
+    return last_remove(sm, v, path, r, e);
 }
 
 /* The newest of the old ones takes the place of the newest. */
 static int promote(struct sx_sm *sm, struct sx_volume *v, const char *path, const struct sx_frow *r,
                    struct sx_err *e)
 {
-    uint64_t ord;
+    struct sx_file now;
+    uint64_t ord, flags;
 
     if (sx_sm_number(sm, e, &ord, 0, "SELECT max(ord) FROM old WHERE volume = ? AND path = ?", "it",
                      v->id, path) != 0 ||
+        sx_sm_number(sm, e, &flags, 0, "SELECT flags FROM old WHERE volume = ? AND path = ? AND"
+                                       " ord = ?", "iti", v->id, path, ord) != 0 ||
         sx_sm_run(sm, e,
                   "INSERT OR REPLACE INTO file(volume, path, ord, changed, older, " SX_FILE_COLS ")"
                   " SELECT volume, path, ord, ?, ?, " SX_FILE_COLS " FROM old"
@@ -257,25 +405,25 @@ static int promote(struct sx_sm *sm, struct sx_volume *v, const char *path, cons
                   path, ord) != 0 ||
         sx_content_drop(sm, r->f.content, e) != 0)
         return -1;
-    return usage_add(sm, v, -(int64_t)r->f.size, 0, e);
+    sx_file_flags_set(&now, (uint8_t)flags);
+    return usage_add(sm, v, -(int64_t)r->f.size, !now.marker - !r->f.marker, e);
 }
 
 int sx_frow_delete_one(struct sx_sm *sm, struct sx_volume *v, const char *path,
-                       const struct sx_frow *r, uint64_t rev, struct sx_err *e)
+                       const struct sx_frow *r, uint64_t rev, bool bypass, struct sx_err *e)
 {
     SX_AUTO(sx_frow) struct sx_frow one = SX_FROW_INIT;
-    uint64_t n;
+    uint64_t older = r->older, bytes = 0;
 
-    if (rev == r->f.rev)
-        return r->older ? promote(sm, v, path, r, e) : sx_frow_delete(sm, v, path, r, &n, e);
-    if (sx_frow_revision(sm, v, path, rev, &one, e) != 0 ||
-        sx_sm_run(sm, e, "DELETE FROM old WHERE volume = ? AND path = ? AND rev = ?", "iti", v->id,
-                  path, rev) != 0 ||
-        sx_sm_run(sm, e, "UPDATE file SET older = older - 1 WHERE volume = ? AND path = ?", "it",
-                  v->id, path) != 0 ||
-        sx_content_drop(sm, one.f.content, e) != 0)
+    if (sx_frow_any(sm, v, path, rev, &one, e) != 0 || sx_frow_locked(sm, &one.f, bypass, e) != 0)
         return -1;
-    return usage_add(sm, v, -(int64_t)one.f.size, 0, e);
+    if (rev == r->f.rev)
+        return r->older ? promote(sm, v, path, r, e) : last_remove(sm, v, path, r, e);
+    if (old_remove(sm, v, &one, &older, &bytes, e) != 0 ||
+        sx_sm_run(sm, e, "UPDATE file SET older = ? WHERE volume = ? AND path = ?", "iit", older,
+                  v->id, path) != 0)
+        return -1;
+    return usage_add(sm, v, -(int64_t)bytes, 0, e);
 }
 
 /* The contents of a moved file now count for w as well. */
@@ -286,10 +434,15 @@ static int move_replica(struct sx_sm *sm, const struct sx_volume *w, const char 
         return -1;
     if (!src->older)
         return 0;
+    if (sx_sm_run(sm, e,
+                  "UPDATE content SET replica = max(replica, ?) WHERE id IN"
+                  " (SELECT content FROM old WHERE volume = ? AND path = ?)", "uit", w->replica,
+                  w->id, to) != 0)
+        return -1;
     return sx_sm_run(sm, e,
-                     "UPDATE content SET replica = max(replica, ?) WHERE id IN"
-                     " (SELECT content FROM old WHERE volume = ? AND path = ?)", "uit", w->replica,
-                     w->id, to);
+                     "UPDATE content SET replica = max(replica, ?) WHERE id IN (SELECT child FROM joint"
+                     " WHERE content IN (SELECT content FROM old WHERE volume = ? AND path = ?))",
+                     "uit", w->replica, w->id, to);
 }
 
 static int move_quota(struct sx_sm *sm, const struct sx_volume *v, const struct sx_volume *w,
@@ -323,7 +476,7 @@ int sx_frow_move(struct sx_sm *sm, struct sx_volume *v, const char *path, struct
     uint64_t moved, older, freed = 0;
     int there;
 
-    if (sx_frow_revision(sm, v, path, 0, &src, e) != 0)
+    if (sx_frow_revision(sm, v, path, 0, &src, e) != 0 || sx_frow_any_locked(sm, v, &src, e) != 0)
         return -1;
     there = sx_frow_find(sm, w, to, &dst, e);
     if (there < 0 ||
@@ -335,10 +488,10 @@ int sx_frow_move(struct sx_sm *sm, struct sx_volume *v, const char *path, struct
     moved += src.f.size;
     older = src.older + (there ? dst.older + 1 : 0);
     if (move_replica(sm, w, to, &src, e) != 0 ||
-        trim(sm, w->id, to, &older, w->revisions - 1, &freed, e) != 0 ||
+        trim(sm, w->id, to, &older, old_max(w), &freed, e) != 0 ||
         row_write(sm, w->id, to, src.ord + (there ? dst.ord : 0), sm->num, older, &src.f, e) != 0 ||
         usage_add(sm, v, -(int64_t)moved, -1, e) != 0 ||
-        usage_add(sm, w, (int64_t)(moved - freed), there ? 0 : 1, e) != 0)
+        usage_add(sm, w, (int64_t)(moved - freed), there && !dst.f.marker ? 0 : 1, e) != 0)
         return -1;
     return move_quota(sm, v, w, moved > freed ? moved - freed : 0, e);
 }
@@ -362,7 +515,7 @@ static int expire_one(struct sx_sm *sm, struct sx_volume *v, char cursor[SX_PATH
                      v->id, cursor) != 0)
         return -1;
     had = older;
-    if (trim(sm, v->id, cursor, &older, v->revisions - 1, &freed, e) != 0)
+    if (trim(sm, v->id, cursor, &older, old_max(v), &freed, e) != 0)
         return -1;
     *budget -= 1 + had - older < *budget ? 1 + had - older : *budget;
     if (had != older &&

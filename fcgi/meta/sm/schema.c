@@ -33,24 +33,29 @@ static const char tables[] =
     "CREATE TABLE volume(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, owner TEXT NOT NULL,"
     " replica INTEGER NOT NULL, quota INTEGER NOT NULL, revisions INTEGER NOT NULL,"
     " compression INTEGER NOT NULL, used INTEGER NOT NULL, files INTEGER NOT NULL,"
-    " created_ms INTEGER NOT NULL, deleting INTEGER NOT NULL);"
+    " created_ms INTEGER NOT NULL, deleting INTEGER NOT NULL, versioning INTEGER NOT NULL,"
+    " lock_mode INTEGER NOT NULL, lock_ms INTEGER NOT NULL);"
     "CREATE INDEX volume_owner ON volume(owner);"
 
     "CREATE TABLE acl(volume INTEGER NOT NULL, user TEXT NOT NULL, rights INTEGER NOT NULL,"
     " PRIMARY KEY(volume, user)) WITHOUT ROWID;"
     "CREATE INDEX acl_user ON acl(user);"
 
+    "CREATE TABLE config(volume INTEGER NOT NULL, name TEXT NOT NULL, value BLOB NOT NULL,"
+    " PRIMARY KEY(volume, name)) WITHOUT ROWID;"
+
     "CREATE TABLE file(volume INTEGER NOT NULL, path TEXT NOT NULL, ord INTEGER NOT NULL,"
     " changed INTEGER NOT NULL, older INTEGER NOT NULL, rev INTEGER NOT NULL, size INTEGER NOT NULL,"
     " blocks INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, mode INTEGER NOT NULL, etag BLOB NOT NULL,"
-    " created_ms INTEGER NOT NULL, inline INTEGER NOT NULL, content INTEGER NOT NULL, meta BLOB,"
-    " PRIMARY KEY(volume, path)) WITHOUT ROWID;"
+    " created_ms INTEGER NOT NULL, flags INTEGER NOT NULL, content INTEGER NOT NULL, meta BLOB,"
+    " hold INTEGER NOT NULL, retain_ms INTEGER NOT NULL, PRIMARY KEY(volume, path)) WITHOUT ROWID;"
 
     "CREATE TABLE old(volume INTEGER NOT NULL, path TEXT NOT NULL, ord INTEGER NOT NULL,"
     " rev INTEGER NOT NULL, size INTEGER NOT NULL, blocks INTEGER NOT NULL,"
     " mtime_ns INTEGER NOT NULL, mode INTEGER NOT NULL, etag BLOB NOT NULL,"
-    " created_ms INTEGER NOT NULL, inline INTEGER NOT NULL, content INTEGER NOT NULL, meta BLOB,"
-    " PRIMARY KEY(volume, path, ord)) WITHOUT ROWID;"
+    " created_ms INTEGER NOT NULL, flags INTEGER NOT NULL, content INTEGER NOT NULL, meta BLOB,"
+    " hold INTEGER NOT NULL, retain_ms INTEGER NOT NULL, PRIMARY KEY(volume, path, ord))"
+    " WITHOUT ROWID;"
 
     "CREATE TABLE content(id INTEGER PRIMARY KEY, users INTEGER NOT NULL, replica INTEGER NOT NULL,"
     " parts INTEGER NOT NULL, blocks INTEGER NOT NULL, record BLOB);"
@@ -68,11 +73,20 @@ static const char tables[] =
 
     "CREATE TABLE upload(id BLOB PRIMARY KEY, user TEXT NOT NULL, volume INTEGER NOT NULL,"
     " path TEXT NOT NULL, content INTEGER NOT NULL, parts INTEGER NOT NULL, blocks INTEGER NOT NULL,"
-    " size INTEGER NOT NULL, created_ms INTEGER NOT NULL, updated_ms INTEGER NOT NULL) WITHOUT ROWID;"
+    " size INTEGER NOT NULL, created_ms INTEGER NOT NULL, updated_ms INTEGER NOT NULL,"
+    " multipart INTEGER NOT NULL, meta BLOB) WITHOUT ROWID;"
     "CREATE INDEX upload_user ON upload(user);"
-    "CREATE INDEX upload_volume ON upload(volume);"
+    "CREATE INDEX upload_volume ON upload(volume, path, id);"
     "CREATE INDEX upload_content ON upload(content);"
     "CREATE INDEX upload_idle ON upload(updated_ms);"
+
+    "CREATE TABLE mpart(upload BLOB NOT NULL, number INTEGER NOT NULL, content INTEGER NOT NULL,"
+    " size INTEGER NOT NULL, blocks INTEGER NOT NULL, md5 BLOB NOT NULL,"
+    " meta BLOB, time_ms INTEGER NOT NULL, PRIMARY KEY(upload, number)) WITHOUT ROWID;"
+
+    "CREATE TABLE joint(content INTEGER NOT NULL, seq INTEGER NOT NULL, first INTEGER NOT NULL,"
+    " offset INTEGER NOT NULL, child INTEGER NOT NULL, PRIMARY KEY(content, seq)) WITHOUT ROWID;"
+    "CREATE INDEX joint_child ON joint(child);"
 
     "CREATE TABLE job(id INTEGER PRIMARY KEY, type INTEGER NOT NULL, state INTEGER NOT NULL,"
     " user TEXT NOT NULL, volume INTEGER NOT NULL, prefix TEXT NOT NULL, glob TEXT NOT NULL,"

@@ -8,6 +8,7 @@
  * schema.c     tables                                expire.c   removal of what has had its day
  * access.c     who may do what                       users.c, volumes.c, files.c, uploads.c, jobs.c
  * content.c    block lists and references            revisions.c  tables file and old, usage
+ * holds.c      object lock                            multipart.c  uploads in numbered parts
  * check.c      digest, recount
  */
 #ifndef SX_FCGI_META_SM_SM_INT_H
@@ -98,6 +99,13 @@ int sx_sm_user_create(struct sx_sm *sm, const struct sx_cmd_user_add *u,
 int sx_content_measure(const struct sx_span *entries, uint64_t *size, uint64_t *blocks,
                        struct sx_err *e) SX_MUST_CHECK;
 void sx_content_etag(struct sx_sm *sm, const struct sx_span *entries, uint8_t etag[SX_ETAG_SIZE]);
+/* One of the contents that a joint content is made of. */
+struct sx_joint {
+    uint64_t content, blocks, size;
+};
+/* Etag over the block lists of stored contents, one behind the other. */
+int sx_content_etag_joint(struct sx_sm *sm, const struct sx_joint *joints, size_t n,
+                          uint8_t etag[SX_ETAG_SIZE], struct sx_err *e) SX_MUST_CHECK;
 /* Etag over all parts of a stored content. */
 int sx_content_etag_stored(struct sx_sm *sm, uint64_t content, uint8_t etag[SX_ETAG_SIZE],
                            struct sx_err *e) SX_MUST_CHECK;
@@ -113,6 +121,10 @@ int sx_content_add_list(struct sx_sm *sm, uint64_t id, unsigned replica,
                         const struct sx_span *entries, struct sx_err *e) SX_MUST_CHECK;
 int sx_content_add_empty(struct sx_sm *sm, uint64_t id, unsigned replica,
                          struct sx_err *e) SX_MUST_CHECK;
+/* New content `id` that is `n` others one behind the other; it takes over the one use of each that
+ * the caller has. */
+int sx_content_join(struct sx_sm *sm, uint64_t id, unsigned replica, const struct sx_joint *joints,
+                    size_t n, struct sx_err *e) SX_MUST_CHECK;
 int sx_content_add_part(struct sx_sm *sm, uint64_t id, uint64_t seq, uint64_t first,
                         uint64_t offset, const struct sx_span *entries,
                         struct sx_err *e) SX_MUST_CHECK;
@@ -139,29 +151,61 @@ struct sx_frow {
 #define SX_FROW_INIT { .mem = SX_BUF_INIT }
 void sx_frow_fini(struct sx_frow *r);
 
-/* 1 found, 0 not, -1 error. */
+/* 1 found, perhaps as a marker; 0 not, -1 error. */
 int sx_frow_find(struct sx_sm *sm, const struct sx_volume *v, const char *path, struct sx_frow *r,
                  struct sx_err *e) SX_MUST_CHECK;
-/* One revision, newest or old: SX_ENOFILE, SX_ENOREVISION.  `rev` 0: the newest. */
+/* One revision, newest or old, that is no marker: SX_ENOFILE, SX_ENOREVISION.  `rev` 0: the
+ * newest. */
 int sx_frow_revision(struct sx_sm *sm, const struct sx_volume *v, const char *path, uint64_t rev,
                      struct sx_frow *r, struct sx_err *e) SX_MUST_CHECK;
+/* The same, markers too. */
+int sx_frow_any(struct sx_sm *sm, const struct sx_volume *v, const char *path, uint64_t rev,
+                struct sx_frow *r, struct sx_err *e) SX_MUST_CHECK;
+/* The revision that is the null version of the file, whose newest one is r: SX_ENOREVISION. */
+int sx_frow_null(struct sx_sm *sm, const struct sx_volume *v, const struct sx_frow *r,
+                 uint64_t *rev, struct sx_err *e) SX_MUST_CHECK;
+/* What a new revision has from the command and the volume: number, time, null or not, and what holds
+ * it (hold 0: the volume's default).  SX_EINVAL, SX_ECONFLICT. */
+int sx_frow_stamp(const struct sx_sm *sm, const struct sx_volume *v, uint8_t hold,
+                  uint64_t retain_ms, struct sx_file *f, struct sx_err *e) SX_MUST_CHECK;
+/* SX_ELOCKED if the revision is held; `bypass`: governance does not count. */
+int sx_frow_locked(const struct sx_sm *sm, const struct sx_file *f, bool bypass,
+                   struct sx_err *e) SX_MUST_CHECK;
+/* The same of all revisions of the file whose newest one is r. */
+int sx_frow_any_locked(struct sx_sm *sm, const struct sx_volume *v, const struct sx_frow *r,
+                       struct sx_err *e) SX_MUST_CHECK;
+/* Writes metadata items, hold and retention of a revision that is there. */
+int sx_frow_facts_write(struct sx_sm *sm, const struct sx_volume *v, const struct sx_file *f,
+                        struct sx_err *e) SX_MUST_CHECK;
+int sx_frow_hold_check(const struct sx_sm *sm, const struct sx_volume *v, uint8_t hold,
+                       uint64_t retain_ms, struct sx_err *e) SX_MUST_CHECK;
 /* SX_EQUOTA unless a new revision of `size` bytes fits after trimming.  `old` NULL: a new file. */
 int sx_frow_room(struct sx_sm *sm, const struct sx_volume *v, const struct sx_frow *old,
                  uint64_t size, struct sx_err *e) SX_MUST_CHECK;
 /* Makes f the newest revision of v/path, trims, counts usage. */
 int sx_frow_push(struct sx_sm *sm, struct sx_volume *v, const char *path, const struct sx_frow *old,
                  const struct sx_file *f, struct sx_err *e) SX_MUST_CHECK;
-/* Deletes the file with all its revisions; *n their number. */
+/* What deleting a file means in its volume: a marker on top (*n 0), or all revisions go. */
 int sx_frow_delete(struct sx_sm *sm, struct sx_volume *v, const char *path, const struct sx_frow *r,
                    uint64_t *n, struct sx_err *e) SX_MUST_CHECK;
-/* Deletes one revision of several. */
+/* Deletes the file with all its revisions; *n their number.  SX_ELOCKED. */
+int sx_frow_purge(struct sx_sm *sm, struct sx_volume *v, const char *path, const struct sx_frow *r,
+                  uint64_t *n, struct sx_err *e) SX_MUST_CHECK;
+/* Deletes one revision.  SX_ELOCKED; `bypass`: governance does not count. */
 int sx_frow_delete_one(struct sx_sm *sm, struct sx_volume *v, const char *path,
-                       const struct sx_frow *r, uint64_t rev, struct sx_err *e) SX_MUST_CHECK;
+                       const struct sx_frow *r, uint64_t rev, bool bypass,
+                       struct sx_err *e) SX_MUST_CHECK;
 /* Moves v/path with all revisions to w/to; may leave half of the work on a refusal (SX_EQUOTA). */
 int sx_frow_move(struct sx_sm *sm, struct sx_volume *v, const char *path, struct sx_volume *w,
                  const char *to, struct sx_err *e) SX_MUST_CHECK;
 /* Trims the files of a volume whose revision count was lowered. */
 int sx_frow_expire(struct sx_sm *sm, uint64_t *budget, struct sx_err *e) SX_MUST_CHECK;
+
+/* ---- files.c ---- */
+
+/* SX_PUT_IF_NONE_MATCH and SX_PUT_IF_REV of `flags`; `was` is NULL if there is no file. */
+int sx_sm_file_conditions(const char *path, unsigned flags, uint64_t if_rev,
+                          const struct sx_file *was, struct sx_err *e) SX_MUST_CHECK;
 
 /* ---- uploads.c, jobs.c, volumes.c ---- */
 
@@ -180,6 +224,20 @@ int sx_sm_upload_find(struct sx_sm *sm, const uint8_t id[SX_UPLOAD_ID], struct s
 /* Removes the row; the content stays with its one user. */
 int sx_sm_upload_forget(struct sx_sm *sm, const uint8_t id[SX_UPLOAD_ID],
                         struct sx_err *e) SX_MUST_CHECK;
+/* ---- multipart.c ---- */
+
+struct sx_multipart {
+    struct sx_volume v;
+    char path[SX_PATH_MAX + 1];
+};
+
+/* SX_ENOUPLOAD if there is none; SX_EACCESS for who may not write into its volume. */
+int sx_sm_multipart_find(struct sx_sm *sm, const uint8_t id[SX_UPLOAD_ID], struct sx_multipart *mp,
+                         struct sx_err *e) SX_MUST_CHECK;
+/* Gives up all parts that an upload has. */
+int sx_mparts_drop(struct sx_sm *sm, const uint8_t id[SX_UPLOAD_ID],
+                   struct sx_err *e) SX_MUST_CHECK;
+
 /* SX_ELEASE unless the lease is above the horizon. */
 int sx_sm_lease_check(struct sx_sm *sm, uint64_t lease, struct sx_err *e) SX_MUST_CHECK;
 int sx_sm_uploads_expire(struct sx_sm *sm, uint64_t *budget, struct sx_err *e) SX_MUST_CHECK;

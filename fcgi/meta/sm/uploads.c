@@ -9,6 +9,7 @@
 #include "fcgi/meta/sm/sm_int.h"
 
 #define IDLE_MS (24ull * 3600 * 1000)
+#define MULTIPART_IDLE_MS (7 * IDLE_MS)
 
 int sx_sm_lease_check(struct sx_sm *sm, uint64_t lease, struct sx_err *e)
 {
@@ -29,7 +30,8 @@ int sx_sm_upload_find(struct sx_sm *sm, const uint8_t id[SX_UPLOAD_ID], struct s
 {
     sqlite3_stmt *st;
     int rc = sx_sm_row(sm, e, &st,
-                       "SELECT volume, content, parts, blocks, size, path, user FROM upload WHERE id = ?",
+                       "SELECT volume, content, parts, blocks, size, path, user FROM upload"
+                       " WHERE id = ? AND NOT multipart",
                        "b", id, (size_t)SX_UPLOAD_ID);
 
     if (rc < 0)
@@ -75,11 +77,14 @@ int sx_sm_do_upload_begin(struct sx_sm *sm, const struct sx_span *body, struct s
     if (open >= SX_UPLOADS_MAX)
         return sx_err_set(e, SX_ETOOMANY, "user '%s' has %llu open uploads; at most %u are allowed",
                           sm->user, (unsigned long long)open, SX_UPLOADS_MAX);
-    if (sx_content_add_empty(sm, sm->num, v.replica, e) != 0)
+    if (c.multipart > 1 || sx_meta_items_check(c.meta.p, c.meta.n, e) != 0)
         return -1;
-    return sx_sm_run(sm, e, "INSERT INTO upload VALUES(?, ?, ?, ?, ?, 0, 0, 0, ?, ?)", "btitiii",
-                     c.upload, (size_t)SX_UPLOAD_ID, sm->user, v.id, c.path, sm->num, sm->time_ms,
-                     sm->time_ms);
+    if (!c.multipart && sx_content_add_empty(sm, sm->num, v.replica, e) != 0)
+        return -1;
+    return sx_sm_run(sm, e, "INSERT INTO upload VALUES(?, ?, ?, ?, ?, 0, 0, 0, ?, ?, ?, ?)",
+                     "btitiiiuo", c.upload, (size_t)SX_UPLOAD_ID, sm->user, v.id, c.path,
+                     c.multipart ? 0 : sm->num, sm->time_ms, sm->time_ms, (unsigned)c.multipart,
+                     c.meta.p, c.meta.n);
 }
 
 /* A part that was sent before: fine if it is the same. */
@@ -132,15 +137,29 @@ int sx_sm_do_upload_part(struct sx_sm *sm, const struct sx_span *body, struct sx
                      (size_t)SX_UPLOAD_ID);
 }
 
+/* The row goes, and what it or its parts have. */
+static int discard(struct sx_sm *sm, const uint8_t id[SX_UPLOAD_ID], uint64_t content,
+                   struct sx_err *e)
+{
+    if (sx_mparts_drop(sm, id, e) != 0 || sx_sm_upload_forget(sm, id, e) != 0)
+        return -1;
+    return sx_content_drop(sm, content, e);
+}
+
 int sx_sm_do_upload_abort(struct sx_sm *sm, const struct sx_span *body, struct sx_err *e)
 {
     struct sx_cmd_upload_abort c;
+    struct sx_multipart mp;
     struct sx_uprow u;
+    uint64_t multipart;
 
     if (sx_cmd_upload_abort_decode(body->p, body->n, &c, e) != 0 ||
-        sx_sm_upload_find(sm, c.upload, &u, e) != 0 || sx_sm_upload_forget(sm, c.upload, e) != 0)
+        sx_sm_number(sm, e, &multipart, 0, "SELECT multipart FROM upload WHERE id = ?", "b",
+                     c.upload, (size_t)SX_UPLOAD_ID) != 0)
         return -1;
-    return sx_content_drop(sm, u.content, e);
+    if (!multipart)
+        return sx_sm_upload_find(sm, c.upload, &u, e) ? -1 : discard(sm, c.upload, u.content, e);
+    return sx_sm_multipart_find(sm, c.upload, &mp, e) ? -1 : discard(sm, c.upload, 0, e);
 }
 
 /* Drops the upload in the statement's row (id, content), which it resets. */
@@ -153,9 +172,7 @@ static int drop_row(struct sx_sm *sm, sqlite3_stmt *st, struct sx_err *e)
     sx_assert(s.n == sizeof id);
     memcpy(id, s.p, sizeof id);
     sqlite3_reset(st);
-    if (sx_sm_upload_forget(sm, id, e) != 0)
-        return -1;
-    return sx_content_drop(sm, content, e);
+    return discard(sm, id, content, e);
 }
 
 int sx_sm_uploads_drop_volume(struct sx_sm *sm, uint64_t volume, struct sx_err *e)
@@ -191,12 +208,14 @@ int sx_sm_uploads_drop_user(struct sx_sm *sm, const char *user, struct sx_err *e
 int sx_sm_uploads_expire(struct sx_sm *sm, uint64_t *budget, struct sx_err *e)
 {
     uint64_t before = sm->time_ms > IDLE_MS ? sm->time_ms - IDLE_MS : 0;
+    uint64_t multipart = sm->time_ms > MULTIPART_IDLE_MS ? sm->time_ms - MULTIPART_IDLE_MS : 0;
 
     for (; *budget; (*budget)--) {
         sqlite3_stmt *st;
         int rc = sx_sm_row(sm, e, &st,
                            "SELECT id, content FROM upload WHERE updated_ms < ?"
-                           " ORDER BY updated_ms, id LIMIT 1", "i", before);
+                           " AND (NOT multipart OR updated_ms < ?)"
+                           " ORDER BY updated_ms, id LIMIT 1", "ii", before, multipart);
 
         if (rc != 1)
             return rc;

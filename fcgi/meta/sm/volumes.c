@@ -65,7 +65,7 @@ int sx_sm_do_volume_create(struct sx_sm *sm, const struct sx_span *body, struct 
         name_free(sm, c.name, e) != 0 || create_check(sm, &c, e) != 0 ||
         sx_sm_number(sm, e, &id, 0, "SELECT next_volume FROM state", "") != 0 ||
         sx_sm_run(sm, e, "UPDATE state SET next_volume = next_volume + 1", "") != 0 ||
-        sx_sm_run(sm, e, "INSERT INTO volume VALUES(?, ?, ?, ?, ?, ?, ?, 0, 0, ?, 0)", "ittuiuui",
+        sx_sm_run(sm, e, "INSERT INTO volume VALUES(?, ?, ?, ?, ?, ?, ?, 0, 0, ?, 0, 0, 0, 0)", "ittuiuui",
                   id, c.name, c.owner, (unsigned)c.replica, c.quota, (unsigned)c.revisions,
                   (unsigned)c.compression, sm->time_ms) != 0)
         return -1;
@@ -104,6 +104,32 @@ static int modify_admin(struct sx_sm *sm, const struct sx_cmd_volume_modify *c,
     return 0;
 }
 
+/* Versioning and lock as they shall be. */
+static int modify_versions(struct sx_sm *sm, const struct sx_cmd_volume_modify *c,
+                           struct sx_volume *v, struct sx_err *e)
+{
+    if (c->set & SX_SET_VERSIONING) {
+        if (c->versioning > SX_VERSIONING_SUSPENDED ||
+            (c->versioning == SX_VERSIONING_OFF && v->versioning))
+            return sx_err_set(e, SX_EINVAL, "versioning is '%s': it can be enabled or suspended",
+                              sx_versioning_name(v->versioning));
+        v->versioning = c->versioning;
+    }
+    if (c->set & SX_SET_LOCK) {
+        if (c->lock_mode == SX_LOCK_OFF || c->lock_mode > SX_LOCK_COMPLIANCE ||
+            (c->lock_mode >= SX_LOCK_GOVERNANCE) != (c->lock_ms > 0))
+            return sx_err_set(e, SX_EINVAL, "an object lock needs a mode and, but for 'on', a time");
+        v->lock_mode = c->lock_mode;
+        v->lock_ms = c->lock_ms;
+    }
+    if (v->lock_mode && v->versioning != SX_VERSIONING_ENABLED)
+        return sx_err_set(e, SX_ECONFLICT, "volume '%s' has an object lock, which needs versioning",
+                          v->name);
+    return sx_sm_run(sm, e,
+                     "UPDATE volume SET versioning = ?, lock_mode = ?, lock_ms = ? WHERE id = ?",
+                     "uuii", (unsigned)v->versioning, (unsigned)v->lock_mode, v->lock_ms, v->id);
+}
+
 int sx_sm_do_volume_modify(struct sx_sm *sm, const struct sx_span *body, struct sx_err *e)
 {
     struct sx_cmd_volume_modify c;
@@ -116,7 +142,7 @@ int sx_sm_do_volume_modify(struct sx_sm *sm, const struct sx_span *body, struct 
     revisions = c.set & SX_SET_REVISIONS ? c.revisions : v.revisions;
     compression = c.set & SX_SET_COMPRESSION ? c.compression : v.compression;
     if (values_check(c.set & SX_SET_VOLUME_QUOTA ? c.quota : 0, revisions, compression, e) != 0 ||
-        modify_admin(sm, &c, &v, e) != 0 ||
+        modify_admin(sm, &c, &v, e) != 0 || modify_versions(sm, &c, &v, e) != 0 ||
         sx_sm_run(sm, e, "UPDATE volume SET revisions = ?, compression = ? WHERE id = ?", "uui",
                   revisions, compression, v.id) != 0)
         return -1;
@@ -129,11 +155,19 @@ int sx_sm_do_volume_modify(struct sx_sm *sm, const struct sx_span *body, struct 
 
 int sx_sm_volume_remove(struct sx_sm *sm, const struct sx_volume *v, struct sx_err *e)
 {
+    uint64_t rows;
+
     if (v->files)
         return sx_err_set(e, SX_ENOTEMPTY, "volume '%s' holds %llu files", v->name,
                           (unsigned long long)v->files);
+    if (sx_sm_number(sm, e, &rows, 0, "SELECT 1 FROM file WHERE volume = ? LIMIT 1", "i", v->id) != 0)
+        return -1;
+    if (rows)
+        return sx_err_set(e, SX_ENOTEMPTY, "volume '%s' holds old revisions of deleted files",
+                          v->name);
     if (sx_sm_uploads_drop_volume(sm, v->id, e) != 0 ||
         sx_sm_run(sm, e, "DELETE FROM acl WHERE volume = ?", "i", v->id) != 0 ||
+        sx_sm_run(sm, e, "DELETE FROM config WHERE volume = ?", "i", v->id) != 0 ||
         sx_sm_run(sm, e, "DELETE FROM trim WHERE volume = ?", "i", v->id) != 0)
         return -1;
     return sx_sm_run(sm, e, "DELETE FROM volume WHERE id = ?", "i", v->id);
@@ -148,6 +182,26 @@ int sx_sm_do_volume_delete(struct sx_sm *sm, const struct sx_span *body, struct 
         sx_sm_volume(sm, c.volume, SX_RIGHT_OWNER, &v, e) != 0)
         return -1;
     return sx_sm_volume_remove(sm, &v, e);
+}
+
+int sx_sm_do_config_set(struct sx_sm *sm, const struct sx_span *body, struct sx_err *e)
+{
+    struct sx_cmd_config_set c;
+    struct sx_volume v;
+
+    if (sx_cmd_config_set_decode(body->p, body->n, &c, e) != 0 ||
+        sx_sm_volume(sm, c.volume, 0, &v, e) != 0)
+        return -1;
+    if (!(v.rights & (SX_RIGHT_MANAGER | SX_RIGHT_OWNER)))
+        return sx_err_set(e, SX_EACCESS, "user '%s' is neither manager nor owner of volume '%s'",
+                          sm->user, v.name);
+    if (!*c.name)
+        return sx_err_set(e, SX_EINVAL, "a volume's document needs a name");
+    if (c.value.n == 0)
+        return sx_sm_run(sm, e, "DELETE FROM config WHERE volume = ? AND name = ?", "it", v.id,
+                         c.name);
+    return sx_sm_run(sm, e, "INSERT OR REPLACE INTO config VALUES(?, ?, ?)", "itb", v.id, c.name,
+                     c.value.p, c.value.n);
 }
 
 /* ---- access lists ---- */

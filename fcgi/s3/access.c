@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * See s3.h: who may do what.  In this order:
+ *
+ *   a Deny of the bucket's policy      refuses, also the owner (but never the policy operations of
+ *                                      the owner, or nobody could take a wrong policy away)
+ *   an Allow of the bucket's policy    allows
+ *   the user's rights on the volume    allow
+ */
+#include <string.h>
+
+#include "fcgi/s3/s3.h"
+#include "libsx/base/mem.h"
+
+static int load_policy(struct sx_s3 *s, struct sx_err *e)
+{
+    SX_AUTO(sx_buf) struct sx_buf doc = SX_BUF_INIT;
+    struct sx_err why = SX_ERR_INIT;
+
+    sx_s3_policy_free(s->policy);
+    s->policy = NULL;
+    if (sx_query_config(s->db, s->v.id, "policy", &doc, &why) != 0) {
+        if (why.code == SX_ENOTFOUND)
+            return 0;
+        sx_err_copy(e, &why);
+        return -1;
+    }
+    return sx_s3_policy_parse(doc.data, doc.len, s->v.name, &s->policy, e);
+}
+
+/* The volume whatever the rights, then the rights of who asks. */
+static int open_volume(struct sx_s3 *s, const char *name, struct sx_volume *v, struct sx_err *e)
+{
+    struct sx_volume mine;
+
+    if (sx_query_volume(s->db, "", name, 0, v, e) != 0)
+        return e->code == SX_ENOVOLUME ? sx_s3_fail(e, SX_S3_NO_SUCH_BUCKET) : -1;
+    v->rights = 0;
+    if (!s->anonymous && sx_query_volume(s->db, s->r->user, name, 0, &mine, NULL) == 0)
+        v->rights = mine.rights;
+    return 0;
+}
+
+int sx_s3_bucket_open(struct sx_s3 *s, struct sx_err *e)
+{
+    return open_volume(s, s->t.bucket, &s->v, e) != 0 || load_policy(s, e) != 0 ? -1 : 0;
+}
+
+static void add_fact(struct sx_s3_question *q, const char *key, const char *value)
+{
+    if (value && q->n_facts < SX_S3_CONTEXT_MAX)
+        q->facts[q->n_facts++] = (struct sx_s3_fact){ key, value };
+}
+
+static void gather_facts(const struct sx_s3 *s, struct sx_s3_question *q)
+{
+    static const struct {
+        const char *key, *header;
+    } headers[] = {
+        { "aws:Referer", "referer" },
+        { "aws:UserAgent", "user-agent" },
+        { "s3:x-amz-acl", "x-amz-acl" },
+        { "s3:x-amz-copy-source", "x-amz-copy-source" },
+        { "s3:x-amz-metadata-directive", "x-amz-metadata-directive" },
+        { "s3:x-amz-server-side-encryption", "x-amz-server-side-encryption" },
+        { "s3:x-amz-storage-class", "x-amz-storage-class" },
+        { "s3:x-amz-content-sha256", "x-amz-content-sha256" },
+    };
+    static const char *const args[][2] = { { "s3:prefix", "prefix" },
+                                           { "s3:delimiter", "delimiter" },
+                                           { "s3:max-keys", "max-keys" },
+                                           { "s3:VersionId", "versionId" } };
+    const char *https = sx_req_param(s->r, "HTTPS");
+
+    add_fact(q, "aws:SourceIp", sx_req_param(s->r, "REMOTE_ADDR"));
+    add_fact(q, "aws:SecureTransport", https && strcmp(https, "on") == 0 ? "true" : "false");
+    if (!s->anonymous)
+        add_fact(q, "aws:username", s->r->user);
+    for (size_t i = 0; i < sizeof headers / sizeof *headers; i++)
+        add_fact(q, headers[i].key, sx_s3_header(s, headers[i].header));
+    for (size_t i = 0; i < sizeof args / sizeof *args; i++)
+        add_fact(q, args[i][0], sx_s3_arg(s, args[i][1]));
+}
+
+static bool is_policy_op(const char *action)
+{
+    return strcmp(action, "s3:GetBucketPolicy") == 0 || strcmp(action, "s3:PutBucketPolicy") == 0 ||
+           strcmp(action, "s3:DeleteBucketPolicy") == 0;
+}
+
+static int decide(const struct sx_s3 *s, const struct sx_volume *v, const struct sx_s3_policy *policy,
+                  struct sx_s3_question *q, unsigned need, struct sx_err *e)
+{
+    enum sx_s3_ruling ruling = SX_S3_SILENT;
+    bool owner = v->rights & SX_RIGHT_OWNER;
+
+    q->user = s->anonymous ? NULL : s->r->user;
+    q->bucket = v->name;
+    gather_facts(s, q);
+    if (policy)
+        ruling = sx_s3_policy_ask(policy, q);
+    if (ruling == SX_S3_DENY && !(owner && is_policy_op(q->action)))
+        return sx_s3_fail(e, SX_S3_ACCESS_DENIED);
+    if (ruling == SX_S3_ALLOW || (v->rights & need) == need)
+        return v->rights || ruling == SX_S3_ALLOW ? 0 : sx_s3_fail(e, SX_S3_ACCESS_DENIED);
+    return sx_s3_fail(e, SX_S3_ACCESS_DENIED);
+}
+
+int sx_s3_allowed(struct sx_s3 *s, const char *action, const char *key, unsigned need,
+                  struct sx_err *e)
+{
+    struct sx_s3_question q = { .action = action, .key = key };
+
+    s->need = need;
+    return decide(s, &s->v, s->policy, &q, need, e);
+}
+
+int sx_s3_other_bucket(struct sx_s3 *s, const char *bucket, const char *action, const char *key,
+                       unsigned need, struct sx_volume *v, struct sx_err *e)
+{
+    struct sx_s3_question q = { .action = action, .key = key };
+    SX_AUTO(sx_buf) struct sx_buf doc = SX_BUF_INIT;
+    struct sx_s3_policy *policy = NULL;
+    int r;
+
+    if (open_volume(s, bucket, v, e) != 0)
+        return -1;
+    if (sx_query_config(s->db, v->id, "policy", &doc, NULL) == 0 &&
+        sx_s3_policy_parse(doc.data, doc.len, v->name, &policy, e) != 0)
+        return -1;
+    r = decide(s, v, policy, &q, need, e);
+    sx_s3_policy_free(policy);
+    return r;
+}
+
+const char *sx_s3_user(const struct sx_s3 *s)
+{
+    return !s->anonymous && (s->v.rights & s->need) == s->need ? s->r->user : "";
+}

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * CopyObject: a transaction in the metadata, whatever the size.
+ */
+#include <string.h>
+
+#include "fcgi/s3/cond.h"
+#include "fcgi/s3/handlers.h"
+#include "fcgi/s3/object.h"
+#include "fcgi/s3/range.h"
+#include "libsx/base/mem.h"
+#include "libsx/crypt/crypt.h"
+
+struct copy {
+    struct sx_s3 *s;
+    struct sx_s3_copy_source from;
+    struct sx_volume v;        /* the source's */
+    struct sx_file_row row;
+    json_t *items;             /* the source's */
+    char etag[SX_S3_ETAG_TEXT];
+    bool replace;              /* metadata, or tags: `meta` is sent */
+    json_t *meta;              /* of the new object */
+    struct sx_s3_write w;
+};
+
+static void copy_fini(struct copy *c)
+{
+    sx_s3_copy_source_fini(&c->from);
+    sx_file_row_fini(&c->row);
+    json_decref(c->items);
+    json_decref(c->meta);
+}
+
+int sx_s3_source_find(struct sx_s3 *s, struct sx_s3_copy_source *from, struct sx_volume *v,
+                      struct sx_file_row *row, struct sx_err *e)
+{
+    const char *action;
+
+    if (sx_s3_copy_source_parse(sx_s3_header(s, "x-amz-copy-source"), from, e) != 0)
+        return -1;
+    action = from->version ? "s3:GetObjectVersion" : "s3:GetObject";
+    if (sx_s3_other_bucket(s, from->bucket, action, from->key, SX_RIGHT_READ, v, e) != 0 ||
+        sx_s3_find(s, v, from->key, from->version, row, e) != 0)
+        return -1;
+    if (!row->f.marker)
+        return 0;
+    return from->version ? sx_err_set(e, SX_S3_INVALID_REQUEST,
+                                      "The source of a copy request may not specifically refer to a"
+                                      " delete marker by version id.")
+                         : sx_s3_fail(e, SX_S3_NO_SUCH_KEY);
+}
+
+int sx_s3_source_conditions(struct sx_s3 *s, const char *etag, const struct sx_file *f,
+                            struct sx_err *e)
+{
+    const struct sx_s3_entity now = { etag, f->created_ms };
+    struct sx_s3_cond c;
+
+    sx_s3_cond_headers(&c, s->r->headers, s->r->n_headers, "x-amz-copy-source-");
+    return sx_s3_cond_read(&c, &now, true) == SX_S3_COND_GO
+               ? 0 : sx_s3_fail(e, SX_S3_PRECONDITION_FAILED);
+}
+
+/* COPY or REPLACE of one of the two directives. */
+static int directive(struct sx_s3 *s, const char *header, bool *replace, struct sx_err *e)
+{
+    const char *v = sx_s3_header(s, header);
+
+    *replace = v && strcmp(v, "REPLACE") == 0;
+    if (!v || *replace || strcmp(v, "COPY") == 0)
+        return 0;
+    return sx_err_set(e, SX_S3_INVALID_ARGUMENT, "Unknown metadata directive.");
+}
+
+/* The items that stay with the content, whatever is replaced. */
+static void keep_content_items(const json_t *from, json_t *to)
+{
+    static const char *const names[] = { "s3.etag", "s3.sum", "s3.parts" };
+
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (sx_s3_item(from, names[i]))
+            json_object_set(to, names[i], json_object_get(from, names[i]));
+}
+
+static int new_items(struct copy *c, struct sx_err *e)
+{
+    SX_AUTO_JSON json_t *sent = json_object();
+    bool replace, replace_tags;
+    const char *tags;
+
+    if (directive(c->s, "x-amz-metadata-directive", &replace, e) != 0 ||
+        directive(c->s, "x-amz-tagging-directive", &replace_tags, e) != 0 ||
+        sx_s3_facts_read(c->s->r->headers, c->s->r->n_headers, sent, e) != 0)
+        return -1;
+    c->replace = replace || replace_tags;
+    c->meta = replace ? json_deep_copy(sent) : json_deep_copy(c->items);
+    tags = sx_s3_item(replace_tags ? sent : c->items, "s3.tags");
+    if (tags)
+        json_object_set_new(c->meta, "s3.tags", json_string(tags));
+    else
+        json_object_del(c->meta, "s3.tags");
+    json_object_del(c->meta, "s3.acl");
+    if (sx_s3_item(c->items, "s3.acl"))
+        c->replace = true;
+    keep_content_items(c->items, c->meta);
+    return 0;
+}
+
+/* AWS refuses a copy onto itself that changes nothing. */
+static int check_itself(const struct copy *c, struct sx_err *e)
+{
+    if (c->replace || c->from.version || strcmp(c->from.bucket, c->s->t.bucket) != 0 ||
+        strcmp(c->from.key, c->s->t.key) != 0 || sx_s3_header(c->s, "x-amz-storage-class"))
+        return 0;
+    return sx_err_set(e, SX_S3_INVALID_REQUEST,
+                      "This copy request is illegal because it is trying to copy an object to itself"
+                      " without changing the object's metadata, storage class, website redirect"
+                      " location or encryption attributes.");
+}
+
+static int submit(struct copy *c, struct sx_file *f, struct sx_buf *result, struct sx_err *e)
+{
+    SX_AUTO(sx_buf) struct sx_buf meta = SX_BUF_INIT, command = SX_BUF_INIT;
+    struct sx_cmd_file_copy cmd = { .volume = c->v.name, .path = c->from.key, .rev = c->row.f.rev,
+                                    .to_volume = c->s->v.name, .to_path = c->s->t.key,
+                                    .flags = (uint8_t)(c->w.flags | SX_PUT_NEW | SX_COPY_REPLACE),
+                                    .if_rev = c->w.if_rev, .hold = c->w.hold,
+                                    .retain_ms = c->w.retain_ms };
+    uint8_t op[SX_OP_ID];
+    bool both = (c->v.rights & SX_RIGHT_READ) != 0;
+
+    if (sx_meta_items_encode(c->meta, &meta, e) != 0)
+        return -1;
+    cmd.meta = (struct sx_span){ meta.data, meta.len };
+    sx_random(op, sizeof op);
+    sx_cmd_file_copy_encode(&command, op, both ? sx_s3_user(c->s) : "", &cmd);
+    if (sx_s3_submit(c->s, &command, result, e) == 0)
+        return sx_file_result_decode(result->data, result->len, f, e);
+    if (e->code == SX_ENOFILE || e->code == SX_ENOREVISION)
+        return sx_s3_fail(e, SX_S3_NO_SUCH_KEY);
+    return sx_s3_conflict(&c->w, e);
+}
+
+static int reply(struct copy *c, const struct sx_file *f)
+{
+    SX_AUTO(sx_buf) struct sx_buf out = SX_BUF_INIT;
+    char quoted[SX_S3_ETAG_TEXT + 2], version[SX_S3_VERSION_TEXT];
+
+    snprintf(quoted, sizeof quoted, "\"%s\"", c->etag);
+    sx_xml_begin(&out);
+    sx_xml_root(&out, "CopyObjectResult");
+    sx_xml_elem_time(&out, "LastModified", f->created_ms);
+    sx_xml_elem(&out, "ETag", quoted);
+    sx_s3_sum_elems(&out, c->meta);
+    sx_xml_close(&out, "CopyObjectResult");
+    sx_s3_version_field(c->s, &c->s->v, f);
+    if (c->v.versioning) {
+        sx_s3_version(&c->row.f, version);
+        sx_s3_field(c->s, "x-amz-copy-source-version-id: %s\r\n", version);
+    }
+    return sx_s3_reply(c->s, 200, SX_S3_XML, &out);
+}
+
+int sx_s3_copy_object(struct sx_s3 *s, struct sx_err *e)
+{
+    __attribute__((cleanup(copy_fini))) struct copy c = { .s = s, .row = SX_FILE_ROW_INIT };
+    SX_AUTO(sx_buf) struct sx_buf result = SX_BUF_INIT;
+    struct sx_file f;
+
+    if (sx_s3_write_read(s, &c.w, e) != 0 || sx_s3_source_find(s, &c.from, &c.v, &c.row, e) != 0)
+        return -1;
+    c.items = sx_s3_items(&c.row.f);
+    sx_s3_etag(&c.row.f, c.items, c.etag);
+    if (sx_s3_source_conditions(s, c.etag, &c.row.f, e) != 0 || new_items(&c, e) != 0 ||
+        check_itself(&c, e) != 0 || submit(&c, &f, &result, e) != 0)
+        return -1;
+    return reply(&c, &f);
+}

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * MD5 of a stream, computed in a thread of its own beside the other work on the same bytes.  The
+ * thread is made for the first piece that is long enough to be worth it.
+ */
+#ifndef SX_FCGI_S3_DIGEST_H
+#define SX_FCGI_S3_DIGEST_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct sx_digest;
+
+struct sx_digest *sx_digest_new(void);
+void sx_digest_free(struct sx_digest *d);
+/* Takes p[0 … n), which must not change until the wait. */
+void sx_digest_start(struct sx_digest *d, const void *p, size_t n);
+void sx_digest_wait(struct sx_digest *d);
+void sx_digest_end(struct sx_digest *d, uint8_t md5[16]);
+
+#endif

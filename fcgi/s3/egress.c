@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * See egress.h.
+ */
+#include "fcgi/s3/egress.h"
+
+#include <string.h>
+
+#include "libsx/base/mem.h"
+#include "libsx/codec/record.h"
+
+struct sx_egress {
+    struct sx_app *app;
+    struct sx_file f;
+    char *path;
+    uint64_t at, end;       /* bytes of the file still to be given */
+    struct sx_buf entries;
+    size_t next;            /* bytes of `entries` that are done */
+    uint64_t offset;        /* where the next entry begins in the file */
+    struct sx_buf inline_record;
+    struct sx_buf record, plain;
+};
+
+/* Appends pages of the block list up to the end of the range, or the limit. */
+static int read_list(struct sx_egress *g, sqlite3 *db, struct sx_err *e)
+{
+    struct sx_manifest m = SX_MANIFEST_INIT;
+    uint64_t covered = g->at, next = 0;
+    int r = 0;
+
+    sx_buf_reset(&g->entries);
+    g->next = 0;
+    while (covered < g->end && g->entries.len < EGRESS_ENTRIES_MAX * SX_ENTRY_SIZE) {
+        bool first = g->entries.len == 0;
+
+        r = sx_query_manifest(db, &g->f, next, first ? g->at : SX_AT_NONE, SX_PART_ENTRIES_MAX, &m,
+                              e);
+        if (r || m.count == 0)
+            break;
+        if (first)
+            g->offset = covered = m.offset;
+        for (uint32_t i = 0; i < m.count; i++)
+            covered += sx_get_u32(m.entries.data + (size_t)i * SX_ENTRY_SIZE + SX_ID_SIZE);
+        sx_buf_add(&g->entries, m.entries.data, m.entries.len);
+        sx_buf_add(&g->inline_record, m.record.data, m.record.len);
+        next = m.from + m.count;
+    }
+    sx_manifest_fini(&m);
+    return r;
+}
+
+int sx_egress_open(struct sx_app *app, sqlite3 *db, const struct sx_file *f, uint64_t from,
+                   uint64_t n, struct sx_egress **out, struct sx_err *e)
+{
+    struct sx_egress *g = sx_calloc(1, sizeof *g);
+
+    sx_assert(from <= f->size && n <= f->size - from);
+    g->app = app;
+    g->f = *f;
+    g->path = sx_strdup(f->path);
+    g->f.path = g->path;
+    g->f.meta = (struct sx_span){ NULL, 0 };
+    g->at = from;
+    g->end = from + n;
+    if (read_list(g, db, e) != 0) {
+        sx_egress_free(g);
+        return -1;
+    }
+    *out = g;
+    return 0;
+}
+
+void sx_egress_free(struct sx_egress *g)
+{
+    if (!g)
+        return;
+    free(g->path);
+    sx_buf_fini(&g->entries);
+    sx_buf_fini(&g->inline_record);
+    sx_buf_fini(&g->record);
+    sx_buf_fini(&g->plain);
+    free(g);
+}
+
+/* The record of a block. */
+static int fetch(struct sx_egress *g, const struct sx_id *id, struct sx_record *rec,
+                 struct sx_err *e)
+{
+    const struct sx_buf *from = &g->inline_record;
+    struct sx_blocks b;
+    size_t used;
+
+    if (!from->len) {
+        sx_buf_reset(&g->record);
+        if (sx_app_blocks(g->app, &b, e) != 0 || sx_blocks_fetch(&b, id, &g->record, e) != 0)
+            return -1;
+        from = &g->record;
+    }
+    if (sx_record_parse(from->data, from->len, rec, &used, e) != 0 || used == 0)
+        return sx_err_set(e, SX_ENOBLOCK, "a block's record is damaged");
+    return 0;
+}
+
+static int more_list(struct sx_egress *g, struct sx_err *e)
+{
+    sqlite3 *db;
+
+    if (sx_app_db(g->app, &db, e) != 0 || read_list(g, db, e) != 0)
+        return -1;
+    return g->entries.len ? 0 : sx_err_set(e, SX_ENOREVISION, "the file was replaced meanwhile");
+}
+
+int sx_egress_next(struct sx_egress *g, const uint8_t **p, size_t *n, struct sx_err *e)
+{
+    struct sx_block_ctx *ctx;
+    struct sx_record rec;
+    struct sx_id id;
+    uint32_t len;
+    size_t skip;
+
+    *n = 0;
+    if (g->at == g->end)
+        return 0;
+    if (g->next == g->entries.len && more_list(g, e) != 0)
+        return -1;
+    sx_block_entry_get(g->entries.data + g->next, &id, &len);
+    if (fetch(g, &id, &rec, e) != 0 || sx_app_block_ctx(g->app, &ctx, e) != 0 ||
+        sx_block_decode(ctx, &id, rec.stored, rec.len, &g->plain, e) != 0)
+        return -1;
+    if (g->plain.len != len)
+        return sx_err_set(e, SX_EBLOCK, "a block has %zu bytes, its file says %u", g->plain.len, len);
+    skip = (size_t)(g->at - g->offset);
+    *p = g->plain.data + skip;
+    *n = len - skip < g->end - g->at ? len - skip : (size_t)(g->end - g->at);
+    g->at += *n;
+    g->offset += len;
+    g->next += SX_ENTRY_SIZE;
+    return 0;
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * A file's bytes, or a range of them, block by block: from this node's disk or from whoever has
+ * the block, decoded and verified.
+ *
+ * The block list is read ahead, in the same transaction in which the caller found the file, so that
+ * a file that is replaced meanwhile is still sent whole; of a list longer than EGRESS_ENTRIES_MAX
+ * the rest is read when it is needed.  Memory: that list and one block.
+ */
+#ifndef SX_FCGI_S3_EGRESS_H
+#define SX_FCGI_S3_EGRESS_H
+
+#include "fcgi/api/app.h"
+
+#define EGRESS_ENTRIES_MAX 30000u /* about 30 GiB */
+
+struct sx_egress;
+
+/* Bytes from … from + n of f (its copy is kept).  `db` is the handle that f was read from. */
+int sx_egress_open(struct sx_app *app, sqlite3 *db, const struct sx_file *f, uint64_t from,
+                   uint64_t n, struct sx_egress **g, struct sx_err *e) SX_MUST_CHECK;
+void sx_egress_free(struct sx_egress *g); /* NULL is allowed */
+/* The next piece, valid until the next call; *n = 0 at the end.  SX_ENOBLOCK, SX_ENOREVISION. */
+int sx_egress_next(struct sx_egress *g, const uint8_t **p, size_t *n,
+                   struct sx_err *e) SX_MUST_CHECK;
+
+#endif

@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * See gateway.h; the stages of a request before its handler, and the end of one that failed.
+ */
+#include "fcgi/s3/gateway.h"
+
+#include <string.h>
+#include <sys/socket.h>
+
+#include "fcgi/api/auth.h"
+#include "fcgi/api/route.h"
+#include "fcgi/s3/handlers.h"
+#include "libsx/auth/sigkey.h"
+#include "libsx/base/clock.h"
+#include "libsx/base/log.h"
+#include "libsx/base/mem.h"
+
+static const struct {
+    sx_s3_handler *fn;
+    unsigned need; /* enum sx_right */
+} handlers[SX_S3_OP_N] = {
+#define X(op, fn, need) [SX_S3_OP_##op] = { sx_s3_##fn, need },
+    SX_S3_HANDLERS(X)
+#undef X
+};
+
+/* ---- stages ---- */
+
+static int find_target(struct sx_s3 *s, struct sx_err *e)
+{
+    const struct sx_s3_request q = { .method = s->r->method,
+                                     .host = sx_s3_header(s, "host"),
+                                     .path = s->r->path,
+                                     .query = s->r->raw_query,
+                                     .has_copy_source = sx_s3_header(s, "x-amz-copy-source") };
+
+    if (sx_s3_target_parse(&q, &s->t, e) != 0)
+        return -1;
+    if (!handlers[s->t.op].fn)
+        return sx_err_set(e, SX_S3_NOT_IMPLEMENTED, "%s is not implemented", sx_s3_op_name(s->t.op));
+    return 0;
+}
+
+static int verify(struct sx_s3 *s, const struct sx_sig_request *q, const char *secret,
+                  struct sx_err *e)
+{
+    static struct sx_sigkeys *keys; /* this process's */
+    struct sx_sig_check k = { .secret = secret,
+                              .now_ms = sx_wall_ms(),
+                              .service = "s3",
+                              .vhost_bucket = s->t.vhost ? s->t.bucket : NULL };
+
+    if (!keys)
+        keys = sx_sigkeys_new();
+    k.keys = keys;
+    if (sx_sig_verify(&s->claim, q, &k, e) == 0)
+        return 0;
+    sx_s3_err_signature(&s->claim, e);
+    return -1;
+}
+
+static int authenticate(struct sx_s3 *s, struct sx_err *e)
+{
+    const struct sx_sig_request q = { .method = s->r->method, .path = s->r->path,
+                                      .query = s->r->raw_query, .headers = s->r->headers,
+                                      .n_headers = s->r->n_headers, .plus_is_space = true };
+    SX_AUTO(sx_buf) struct sx_buf secret = SX_BUF_INIT;
+    int r;
+
+    if (sx_sig_read(&q, &s->claim, e) != 0) {
+        sx_s3_err_signature(&s->claim, e);
+        return -1;
+    }
+    s->anonymous = s->claim.kind == SX_SIG_ANONYMOUS;
+    if (s->anonymous)
+        return 0;
+    if (sx_auth_secret(s->r, s->claim.access_key, &secret, e) != 0)
+        return e->code == SX_ENOKEY ? sx_s3_fail(e, SX_S3_INVALID_ACCESS_KEY) : -1;
+    r = verify(s, &q, sx_buf_cstr(&secret), e);
+    sx_wipe(secret.data, secret.len);
+    return r;
+}
+
+static int authorise(struct sx_s3 *s, struct sx_err *e)
+{
+    bool version = sx_s3_arg(s, "versionId") != NULL;
+
+    if (!s->t.bucket || s->t.op == SX_S3_OP_CREATE_BUCKET)
+        return s->anonymous ? sx_s3_fail(e, SX_S3_ACCESS_DENIED) : 0;
+    if (sx_s3_bucket_open(s, e) != 0)
+        return -1;
+    return sx_s3_allowed(s, sx_s3_op_action(s->t.op, version), s->t.key, handlers[s->t.op].need, e);
+}
+
+/* The local database is in step with all that was acknowledged before the request came. */
+static int sync_meta(struct sx_s3 *s, struct sx_err *e)
+{
+    return sx_meta_sync(s->r->app->meta, SX_META_GROUP_CLUSTER, SX_SYNC_TIMEOUT_MS, e) != 0 ||
+           sx_app_db(s->r->app, &s->db, e) != 0 ? -1 : 0;
+}
+
+static int serve(struct sx_s3 *s, struct sx_err *e)
+{
+    if (find_target(s, e) != 0 || sync_meta(s, e) != 0 || authenticate(s, e) != 0 ||
+        authorise(s, e) != 0)
+        return -1;
+    return handlers[s->t.op].fn(s, e);
+}
+
+/* ---- failure ---- */
+
+static void log_failure(const struct sx_s3 *s, const struct sx_err *e, int status)
+{
+    enum sx_log_level level = status >= 500 ? SX_LOG_WARN
+                              : status == 404 ? SX_LOG_DEBUG : SX_LOG_INFO;
+
+    sx_log(level, "request %s %d %s %.8s %.200s user '%s': %s", s->r->id, status,
+           sx_s3_err_name(e->code), s->r->method ? s->r->method : "?", s->r->uri ? s->r->uri : "?",
+           s->r->user, e->msg);
+}
+
+static void reply_error(struct sx_s3 *s, const struct sx_err *e, int status)
+{
+    SX_AUTO(sx_buf) struct sx_buf out = SX_BUF_INIT;
+    const struct sx_s3_err_extra extra[] = { { "BucketName", s->t.bucket }, { "Key", s->t.key },
+                                             { NULL, NULL } };
+    const struct sx_s3_err_place place = { .resource = s->r->path, .request_id = s->r->id,
+                                           .host_id = s->r->app->conf->node_hex, .extra = extra };
+
+    if (status == 304) {
+        sx_s3_reply_empty(s, 304);
+        return;
+    }
+    sx_s3_err_xml(&out, e, &place);
+    if (status == 503)
+        sx_s3_field(s, "Retry-After: 1\r\n");
+    sx_s3_reply(s, status, SX_S3_XML, &out);
+}
+
+/* The answer has begun: what is left of it is not sent, so that the client sees it end early. */
+static void cut(struct sx_s3 *s)
+{
+    shutdown(s->r->fcgx->ipcFd, SHUT_RDWR);
+}
+
+void sx_s3_serve(struct sx_req *r)
+{
+    struct sx_s3 s = { .r = r };
+    struct sx_err e = SX_ERR_INIT;
+
+    if (serve(&s, &e) != 0) {
+        int status = sx_s3_err_http(e.code);
+
+        log_failure(&s, &e, status);
+        if (r->status == 0)
+            reply_error(&s, &e, status);
+        else
+            cut(&s);
+    }
+    sx_s3_target_fini(&s.t);
+    sx_s3_policy_free(s.policy);
+    sx_payload_free(s.payload);
+    sx_buf_fini(&s.fields);
+    sx_buf_fini(&s.body);
+}

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * See s3.h: commands, and versions of objects.
+ */
+#include <string.h>
+
+#include "fcgi/s3/s3.h"
+#include "libsx/base/text.h"
+
+int sx_s3_submit(struct sx_s3 *s, const struct sx_buf *command, struct sx_buf *result,
+                 struct sx_err *e)
+{
+    if (command->len > SX_COMMAND_MAX)
+        return sx_s3_fail(e, SX_S3_MAX_MESSAGE_LENGTH);
+    sx_buf_reset(result);
+    return sx_meta_submit(s->r->app->meta, SX_META_GROUP_CLUSTER, command, result,
+                          SX_META_TIMEOUT_MS, e);
+}
+
+void sx_s3_location(const struct sx_s3 *s, struct sx_buf *out)
+{
+    const char *host = sx_s3_header(s, "host"), *https = sx_req_param(s->r, "HTTPS");
+
+    sx_buf_printf(out, "%s://%s%s", https && strcmp(https, "on") == 0 ? "https" : "http",
+                  host ? host : "", s->r->path);
+}
+
+void sx_s3_version(const struct sx_file *f, char out[SX_S3_VERSION_TEXT])
+{
+    if (f->null_version)
+        snprintf(out, SX_S3_VERSION_TEXT, "null");
+    else
+        snprintf(out, SX_S3_VERSION_TEXT, "%016llx", (unsigned long long)f->rev);
+}
+
+int sx_s3_rev_parse(const char *id, uint64_t *rev, struct sx_err *e)
+{
+    uint8_t be[8];
+
+    *rev = 0;
+    if (sx_unhex(be, sizeof be, id) != 0)
+        return sx_err_set(e, SX_S3_INVALID_ARGUMENT, "Invalid version id specified");
+    for (unsigned i = 0; i < sizeof be; i++)
+        *rev = *rev << 8 | be[i];
+    return *rev ? 0 : sx_err_set(e, SX_S3_INVALID_ARGUMENT, "Invalid version id specified");
+}
+
+void sx_s3_version_field(struct sx_s3 *s, const struct sx_volume *v, const struct sx_file *f)
+{
+    char text[SX_S3_VERSION_TEXT];
+
+    if (v->versioning == SX_VERSIONING_OFF)
+        return;
+    sx_s3_version(f, text);
+    sx_s3_field(s, "x-amz-version-id: %s\r\n", text);
+}
+
+int sx_s3_find(struct sx_s3 *s, const struct sx_volume *v, const char *key, const char *id,
+               struct sx_file_row *row, struct sx_err *e)
+{
+    uint64_t rev = 0;
+    int r;
+
+    if (id && strcmp(id, "null") == 0) {
+        r = sx_query_null(s->db, v->id, key, row, e);
+    } else {
+        if (id && sx_s3_rev_parse(id, &rev, e) != 0)
+            return -1;
+        r = sx_query_revision(s->db, v->id, key, rev, row, e);
+    }
+    if (r != 0 && id && (e->code == SX_ENOFILE || e->code == SX_ENOREVISION))
+        return sx_s3_fail(e, SX_S3_NO_SUCH_VERSION);
+    if (r != 0 && e->code == SX_ENOFILE)
+        return sx_s3_fail(e, SX_S3_NO_SUCH_KEY);
+    return r;
+}

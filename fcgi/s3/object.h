@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * What the operations that make objects have in common: conditions on what is there, what holds the
+ * new version, checksums.
+ */
+#ifndef SX_FCGI_S3_OBJECT_H
+#define SX_FCGI_S3_OBJECT_H
+
+#include "fcgi/s3/range.h"
+#include "fcgi/s3/s3.h"
+
+/* A write as its headers want it. */
+struct sx_s3_write {
+    uint8_t flags;      /* SX_PUT_IF_NONE_MATCH, SX_PUT_IF_REV */
+    uint64_t if_rev;
+    uint8_t hold;       /* SX_HOLD_… */
+    uint64_t retain_ms;
+};
+
+/* If-Match, If-None-Match (only "*", as AWS), x-amz-object-lock-*, x-amz-server-side-encryption (AES256 is
+ * what we do; a key of the customer's or of KMS is refused).  SX_S3_PRECONDITION_FAILED,
+ * SX_S3_NO_SUCH_KEY for If-Match of what is not there, SX_S3_NOT_IMPLEMENTED, …  Needs s->t.key. */
+int sx_s3_write_read(struct sx_s3 *s, struct sx_s3_write *w, struct sx_err *e) SX_MUST_CHECK;
+/* Turns the refusal of a command whose condition did hold when it was looked at into what a race
+ * is called.  -1. */
+int sx_s3_conflict(const struct sx_s3_write *w, struct sx_err *e);
+
+/* The item s3.sum of the body that was just read: the client's algorithm, or CRC64NVME. */
+void sx_s3_sum_item(struct sx_s3 *s, json_t *items);
+/* x-amz-checksum-… and -type lines of an object. */
+void sx_s3_sum_fields(struct sx_s3 *s, const json_t *items);
+/* <ChecksumCRC32> and so on of an object, and <ChecksumType>. */
+void sx_s3_sum_elems(struct sx_buf *out, const json_t *items);
+
+/* The source of a copy, x-amz-copy-source, which the requester may read: its volume and facts. */
+int sx_s3_source_find(struct sx_s3 *s, struct sx_s3_copy_source *from, struct sx_volume *v,
+                      struct sx_file_row *row, struct sx_err *e) SX_MUST_CHECK;
+/* x-amz-copy-source-if-…: SX_S3_PRECONDITION_FAILED. */
+int sx_s3_source_conditions(struct sx_s3 *s, const char *etag, const struct sx_file *f,
+                            struct sx_err *e) SX_MUST_CHECK;
+
+/* GOVERNANCE, COMPLIANCE: SX_HOLD_…  SX_S3_INVALID_ARGUMENT. */
+int sx_s3_mode_parse(const char *mode, uint8_t *hold, struct sx_err *e) SX_MUST_CHECK;
+
+#endif

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * PutObject: the body streams through the encoder (ingest.h) while it is verified (payload.h); then one
+ * command makes the object.  A condition is looked at before the body is taken, and again by the
+ * state machine, against the revision that it was looked at.
+ */
+#include <string.h>
+
+#include "fcgi/s3/cond.h"
+#include "fcgi/s3/handlers.h"
+#include "fcgi/s3/ingest.h"
+#include "fcgi/s3/object.h"
+#include "libsx/base/clock.h"
+#include "libsx/base/mem.h"
+#include "libsx/base/text.h"
+#include "libsx/crypt/crypt.h"
+
+#define LEASE_REPEATS 3
+
+struct put {
+    struct sx_s3 *s;
+    struct sx_ingest *ingest;
+    struct sx_ingest_content content;
+    struct sx_buf meta, command, result;
+    json_t *items;
+    struct sx_s3_write w;
+};
+
+static void put_fini(struct put *p)
+{
+    sx_ingest_free(p->ingest);
+    json_decref(p->items);
+    sx_buf_fini(&p->meta);
+    sx_buf_fini(&p->command);
+    sx_buf_fini(&p->result);
+}
+
+static int take(void *ctx, const void *p, size_t n, struct sx_err *e)
+{
+    return sx_ingest_add(ctx, p, n, e);
+}
+
+static int encode(struct put *p, struct sx_err *e)
+{
+    const struct sx_ingest_content *c = &p->content;
+    struct sx_cmd_file_put cmd = { .volume = p->s->v.name,
+                                   .path = p->s->t.key,
+                                   .size = c->size,
+                                   .mtime_ns = (int64_t)(sx_wall_ms() * 1000000),
+                                   .mode = 0644,
+                                   .flags = (uint8_t)(SX_PUT_NEW | p->w.flags |
+                                                      (c->upload ? SX_PUT_UPLOAD : 0)),
+                                   .if_rev = p->w.if_rev,
+                                   .lease = c->lease,
+                                   .hold = p->w.hold,
+                                   .retain_ms = p->w.retain_ms };
+    uint8_t op[SX_OP_ID];
+
+    sx_buf_reset(&p->meta);
+    if (sx_meta_items_encode(p->items, &p->meta, e) != 0)
+        return -1;
+    memcpy(cmd.etag, c->etag, sizeof cmd.etag);
+    memcpy(cmd.upload, c->upload_id, sizeof cmd.upload);
+    cmd.meta = (struct sx_span){ p->meta.data, p->meta.len };
+    cmd.record = c->record;
+    if (!c->upload)
+        cmd.entries = c->entries;
+    sx_random(op, sizeof op);
+    sx_buf_reset(&p->command);
+    sx_cmd_file_put_encode(&p->command, op, sx_s3_user(p->s), &cmd);
+    return 0;
+}
+
+/* Leases that expired while the body came slowly are taken anew. */
+static int commit(struct put *p, struct sx_err *e)
+{
+    for (unsigned i = 0;; i++) {
+        if (encode(p, e) != 0)
+            return -1;
+        if (sx_s3_submit(p->s, &p->command, &p->result, e) == 0)
+            break;
+        if (e->code != SX_ELEASE || i == LEASE_REPEATS)
+            return sx_s3_conflict(&p->w, e);
+        sx_err_clear(e);
+        if (sx_ingest_renew(p->ingest, &p->content, e) != 0)
+            return -1;
+    }
+    sx_ingest_committed(p->ingest);
+    return 0;
+}
+
+/* Items that only the whole body tells. */
+static void body_items(struct put *p)
+{
+    char hex[2 * SX_MD5_SIZE + 1];
+
+    json_object_set_new(p->items, "s3.etag", json_string(sx_hex(hex, p->content.md5, SX_MD5_SIZE)));
+    sx_s3_sum_item(p->s, p->items);
+}
+
+static int reply(struct put *p, struct sx_err *e)
+{
+    struct sx_file f;
+
+    if (sx_file_result_decode(p->result.data, p->result.len, &f, e) != 0)
+        return -1;
+    sx_s3_field(p->s, "ETag: \"%s\"\r\n", sx_s3_item(p->items, "s3.etag"));
+    sx_s3_sum_fields(p->s, p->items);
+    sx_s3_version_field(p->s, &p->s->v, &f);
+    return sx_s3_reply_empty(p->s, 200);
+}
+
+int sx_s3_put_object(struct sx_s3 *s, struct sx_err *e)
+{
+    __attribute__((cleanup(put_fini))) struct put p = { .s = s, .items = json_object() };
+
+    if (sx_s3_write_read(s, &p.w, e) != 0 ||
+        sx_s3_facts_read(s->r->headers, s->r->n_headers, p.items, e) != 0)
+        return -1;
+    p.ingest = sx_ingest_new(s->r->app, sx_s3_user(s), &s->v, s->t.key, true);
+    if (sx_s3_body_stream(s, 0, take, p.ingest, e) != 0 ||
+        sx_ingest_end(p.ingest, &p.content, e) != 0)
+        return -1;
+    body_items(&p);
+    return commit(&p, e) != 0 ? -1 : reply(&p, e);
+}

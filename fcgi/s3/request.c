@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * See s3.h: what came, and the body.
+ */
+#include <string.h>
+
+#include "fcgi/s3/s3.h"
+#include "libsx/base/mem.h"
+
+#define BODY_PIECE (256u << 10)
+#define XML_BODY_MAX SX_XML_SIZE_MAX
+#define OBJECT_MAX SX_FILE_SIZE_MAX
+
+const char *sx_s3_arg(const struct sx_s3 *s, const char *name)
+{
+    return sx_s3_query_get(&s->t.query, name);
+}
+
+const char *sx_s3_header(const struct sx_s3 *s, const char *name)
+{
+    return sx_req_header(s->r, name);
+}
+
+/* Length and type are parameters of FastCGI of their own, not among the headers. */
+static int open_payload(struct sx_s3 *s, unsigned sums, struct sx_err *e)
+{
+    const struct sx_payload_head h = { .claim = &s->claim,
+                                       .headers = s->r->headers,
+                                       .n_headers = s->r->n_headers,
+                                       .content_length = s->r->content_length,
+                                       .max = OBJECT_MAX,
+                                       .sums = sums };
+
+    return sx_payload_open(&s->payload, &h, e);
+}
+
+static int feed(struct sx_s3 *s, const uint8_t *p, size_t n, sx_s3_sink *fn, void *ctx,
+                struct sx_err *e)
+{
+    for (struct sx_cur in = sx_cur_of(p, n); in.left;) {
+        const uint8_t *data;
+        size_t len;
+
+        if (sx_payload_next(s->payload, &in, &data, &len, e) != 0 ||
+            (len && fn(ctx, data, len, e) != 0))
+            return -1;
+    }
+    return 0;
+}
+
+int sx_s3_body_stream(struct sx_s3 *s, unsigned sums, sx_s3_sink *fn, void *ctx, struct sx_err *e)
+{
+    SX_AUTO_FREE uint8_t *piece = sx_malloc(BODY_PIECE);
+    size_t got = 1;
+
+    if (open_payload(s, sums, e) != 0)
+        return -1;
+    while (got > 0) {
+        if (sx_req_read(s->r, piece, BODY_PIECE, &got, e) != 0)
+            return sx_s3_fail(e, SX_S3_INCOMPLETE_BODY);
+        if (feed(s, piece, got, fn, ctx, e) != 0)
+            return -1;
+    }
+    return sx_payload_finish(s->payload, e);
+}
+
+struct whole {
+    struct sx_buf *to;
+    size_t max;
+};
+
+static int keep(void *ctx, const void *p, size_t n, struct sx_err *e)
+{
+    struct whole *w = ctx;
+
+    if (n > w->max - w->to->len)
+        return sx_s3_fail(e, SX_S3_MAX_MESSAGE_LENGTH);
+    sx_buf_add(w->to, p, n);
+    return 0;
+}
+
+int sx_s3_body(struct sx_s3 *s, size_t max, struct sx_err *e)
+{
+    struct whole w = { &s->body, max };
+
+    sx_buf_reset(&s->body);
+    return sx_s3_body_stream(s, 0, keep, &w, e);
+}
+
+int sx_s3_body_xml(struct sx_s3 *s, const char *root, struct sx_xml **doc, struct sx_err *e)
+{
+    if (sx_s3_body(s, XML_BODY_MAX, e) != 0)
+        return -1;
+    return sx_xml_parse(s->body.data, s->body.len, root, doc, e);
+}

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * One request to the S3 gateway, and what its handlers share.
+ *
+ *   target ──► signature ──► bucket, policy: may he? ──► handler ──► answer
+ *
+ * Nothing of the body is read before it is known who asks and whether he may.  A handler answers,
+ * or returns -1 with the error that is then the answer; an error after the head of an answer has
+ * left ends the connection, so that the client sees that the body is short.
+ */
+#ifndef SX_FCGI_S3_S3_H
+#define SX_FCGI_S3_S3_H
+
+#include "fcgi/api/reply.h"
+#include "fcgi/api/request.h"
+#include "fcgi/s3/facts.h"
+#include "fcgi/s3/payload.h"
+#include "fcgi/s3/policy.h"
+#include "fcgi/s3/target.h"
+#include "fcgi/s3/s3err.h"
+#include "fcgi/s3/xml.h"
+#include "fcgi/s3/xmlout.h"
+
+#define SX_S3_REGION "us-east-1"
+#define SX_S3_CONFIG_MAX (64u << 10) /* bytes of a bucket's documents */
+
+struct sx_s3 {
+    struct sx_req *r;
+    struct sx_s3_target t;
+    struct sx_sig_claim claim;
+    bool anonymous;
+    sqlite3 *db;               /* in step with the cluster since the request came */
+    struct sx_volume v;        /* the bucket, for operations on one */
+    unsigned need;             /* the rights that the operation needs without a policy */
+    struct sx_s3_policy *policy; /* or NULL */
+    struct sx_buf fields;      /* header lines of the answer */
+    struct sx_payload *payload;
+    struct sx_buf body;        /* where a handler has asked for it whole */
+};
+
+typedef int sx_s3_handler(struct sx_s3 *s, struct sx_err *e);
+
+/* ---- what came ---- */
+
+/* A parameter of the query, decoded, or NULL; a header by its lower-case name, or NULL. */
+const char *sx_s3_arg(const struct sx_s3 *s, const char *name);
+const char *sx_s3_header(const struct sx_s3 *s, const char *name);
+/* In whose name commands are submitted: the user's or, where a policy allows what his rights do not
+ * give, the cluster's. */
+const char *sx_s3_user(const struct sx_s3 *s);
+
+/* The body, verified, at most `max` bytes, into s->body. */
+int sx_s3_body(struct sx_s3 *s, size_t max, struct sx_err *e) SX_MUST_CHECK;
+/* The same as XML; *doc is the caller's. */
+int sx_s3_body_xml(struct sx_s3 *s, const char *root, struct sx_xml **doc,
+                   struct sx_err *e) SX_MUST_CHECK;
+/* The body piece by piece to fn, then verified.  `sums`: SX_SUM_BIT()s that are wanted anyway. */
+typedef int sx_s3_sink(void *ctx, const void *p, size_t n, struct sx_err *e);
+int sx_s3_body_stream(struct sx_s3 *s, unsigned sums, sx_s3_sink *fn, void *ctx,
+                      struct sx_err *e) SX_MUST_CHECK;
+
+/* ---- rights ---- */
+
+/* The bucket of the request, with the rights of who asks, and its policy.  SX_S3_NO_SUCH_BUCKET. */
+int sx_s3_bucket_open(struct sx_s3 *s, struct sx_err *e) SX_MUST_CHECK;
+
+/* May the requester do `action` ("s3:GetObject") with a key (NULL: the bucket itself)?  By the
+ * bucket's policy, else by his rights: `need` of enum sx_right.  SX_S3_ACCESS_DENIED. */
+int sx_s3_allowed(struct sx_s3 *s, const char *action, const char *key, unsigned need,
+                  struct sx_err *e) SX_MUST_CHECK;
+/* Another bucket that the request names, with the same question; its policy counts. */
+int sx_s3_other_bucket(struct sx_s3 *s, const char *bucket, const char *action, const char *key,
+                       unsigned need, struct sx_volume *v, struct sx_err *e) SX_MUST_CHECK;
+
+/* ---- metadata ---- */
+
+int sx_s3_submit(struct sx_s3 *s, const struct sx_buf *command, struct sx_buf *result,
+                 struct sx_err *e) SX_MUST_CHECK;
+/* The version that ?versionId= (or `id`) names, else the newest; markers too.
+ * SX_S3_NO_SUCH_KEY, SX_S3_NO_SUCH_VERSION. */
+int sx_s3_find(struct sx_s3 *s, const struct sx_volume *v, const char *key, const char *id,
+               struct sx_file_row *row, struct sx_err *e) SX_MUST_CHECK;
+/* The address of what the request names: http(s)://host/bucket/key */
+void sx_s3_location(const struct sx_s3 *s, struct sx_buf *out);
+/* How a version is called outside: 16 hex digits, or "null".  The reverse gives SX_S3_INVALID_ARGUMENT for
+ * what is neither. */
+#define SX_S3_VERSION_TEXT 17
+void sx_s3_version(const struct sx_file *f, char out[SX_S3_VERSION_TEXT]);
+int sx_s3_rev_parse(const char *id, uint64_t *rev, struct sx_err *e) SX_MUST_CHECK;
+/* The x-amz-version-id line, in buckets that have versions. */
+void sx_s3_version_field(struct sx_s3 *s, const struct sx_volume *v, const struct sx_file *f);
+
+/* ---- answers ---- */
+
+/* Adds a header line; the format is that of sx_buf_printf(). */
+void sx_s3_field(struct sx_s3 *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Head without body. */
+int sx_s3_reply_empty(struct sx_s3 *s, int status);
+/* Head and an XML document (or, for `type`, another). */
+int sx_s3_reply(struct sx_s3 *s, int status, const char *type, const struct sx_buf *body);
+#define SX_S3_XML "application/xml"
+/* Only the head, of an answer whose body follows with sx_reply_write(). */
+void sx_s3_reply_head(struct sx_s3 *s, int status, uint64_t length);
+
+#endif

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * See serve.h.
+ */
+#include "fcgi/serve.h"
+
+#include <string.h>
+
+#include "fcgi/api/route.h"
+#include "fcgi/api/worker.h"
+#include "fcgi/s3/gateway.h"
+
+static bool is_native(const char *path)
+{
+    return strncmp(path, "/.sx/", 5) == 0 || strncmp(path, "/.node/", 7) == 0;
+}
+
+static void serve_client(struct sx_req *r)
+{
+    if (is_native(r->path))
+        sx_route_serve(r);
+    else
+        sx_s3_serve(r);
+}
+
+int sx_serve_clients(const struct sx_child *child)
+{
+    return sx_worker_run(child, false, serve_client);
+}
+
+int sx_serve_nodes(const struct sx_child *child)
+{
+    return sx_worker_run(child, true, sx_route_serve);
+}
