@@ -71,6 +71,8 @@ static int authenticate(struct sx_s3 *s, struct sx_err *e)
         sx_s3_err_signature(&s->claim, e);
         return -1;
     }
+    if (sx_s3_header(s, "x-amz-security-token") || sx_s3_arg(s, "X-Amz-Security-Token"))
+        return sx_s3_fail(e, SX_S3_INVALID_TOKEN); /* there are no temporary credentials */
     s->anonymous = s->claim.kind == SX_SIG_ANONYMOUS;
     if (s->anonymous)
         return 0;

@@ -18,6 +18,19 @@ libsxs3_la_SOURCES = \
 libsxs3_la_LIBADD = $(JANSSON_LIBS) $(LIBXML_LIBS) $(ISAL_LIBS) $(CRYPTO_LIBS)
 EXTRA_DIST += fcgi/s3/README.md
 
+# The gateway itself: on the protocol, the workers' requests, metadata and blocks.
+noinst_LTLIBRARIES += libsxgate.la
+libsxgate_la_SOURCES = \
+	fcgi/s3/gateway.h fcgi/s3/gateway.c fcgi/s3/s3.h fcgi/s3/handlers.h \
+	fcgi/s3/request.c fcgi/s3/answer.c fcgi/s3/access.c fcgi/s3/metadata.c \
+	fcgi/s3/policy.h fcgi/s3/policy.c fcgi/s3/condition.h fcgi/s3/condition.c \
+	fcgi/s3/facts.h fcgi/s3/facts.c \
+	fcgi/s3/digest.h fcgi/s3/digest.c fcgi/s3/ingest.h fcgi/s3/ingest.c fcgi/s3/egress.h fcgi/s3/egress.c \
+	fcgi/s3/object.h fcgi/s3/object.c fcgi/s3/object_put.c fcgi/s3/object_get.c fcgi/s3/object_delete.c \
+	fcgi/s3/copy.c fcgi/s3/list.c fcgi/s3/bucket.c \
+	fcgi/s3/multipart.h fcgi/s3/multipart.c fcgi/s3/multipart_list.c fcgi/s3/sums.c
+libsxgate_la_LIBADD = libsxs3.la $(FCGI_LIBS)
+
 if HAVE_CMOCKA
 sx_s3_tests = tests/unit/test_s3_checksum \
 	tests/unit/test_s3_xml \

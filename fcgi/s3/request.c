@@ -29,6 +29,8 @@ static int open_payload(struct sx_s3 *s, unsigned sums, struct sx_err *e)
                                        .n_headers = s->r->n_headers,
                                        .content_length = s->r->content_length,
                                        .max = OBJECT_MAX,
+                                       .object_sums =
+                                           s->t.op == SX_S3_OP_COMPLETE_MULTIPART_UPLOAD,
                                        .sums = sums };
 
     return sx_payload_open(&s->payload, &h, e);

@@ -34,8 +34,15 @@ tests_unit_test_sm_content_LDADD = libsxsm.la $(CMOCKA_LIBS)
 tests_unit_test_sm_admin_SOURCES = tests/unit/test_sm_admin.c $(SX_SM_UTIL)
 tests_unit_test_sm_admin_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_sm_admin_LDADD = libsxsm.la $(CMOCKA_LIBS)
-	tests/unit/test_sm_admin tests/unit/test_meta_sums \
-	tests/unit/test_sm_versions tests/unit/test_sm_multipart \
+tests_unit_test_meta_sums_SOURCES = tests/unit/test_meta_sums.c tests/unit/unit.h
+tests_unit_test_meta_sums_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_meta_sums_LDADD = libsxsm.la $(CMOCKA_LIBS)
+tests_unit_test_sm_versions_SOURCES = tests/unit/test_sm_versions.c $(SX_SM_UTIL)
+tests_unit_test_sm_versions_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_sm_versions_LDADD = libsxsm.la $(CMOCKA_LIBS)
+tests_unit_test_sm_multipart_SOURCES = tests/unit/test_sm_multipart.c $(SX_SM_UTIL)
+tests_unit_test_sm_multipart_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_sm_multipart_LDADD = libsxsm.la $(CMOCKA_LIBS)
 tests_unit_test_command_SOURCES = tests/unit/test_command.c $(SX_SM_UTIL)
 tests_unit_test_command_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_command_LDADD = libsxsm.la $(CMOCKA_LIBS)
