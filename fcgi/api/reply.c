@@ -144,6 +144,12 @@ void sx_reply_write(struct sx_req *r, const void *p, size_t n)
         sx_debug("request %s: the client went away: %s", r->id, strerror(errno));
 }
 
+void sx_reply_flush(struct sx_req *r)
+{
+    if (!FCGX_GetError(r->fcgx->out) && FCGX_FFlush(r->fcgx->out) != 0)
+        sx_debug("request %s: the client went away: %s", r->id, strerror(errno));
+}
+
 int sx_reply_json(struct sx_req *r, int status, json_t *j)
 {
     SX_AUTO(sx_buf) struct sx_buf b = SX_BUF_INIT;

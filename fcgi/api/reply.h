@@ -26,6 +26,8 @@ int sx_reply_message(struct sx_req *r, int status, json_t *j, const struct sx_pa
 void sx_reply_head(struct sx_req *r, int status, const char *fields);
 void sx_reply_begin(struct sx_req *r, int status, const char *type, int64_t length);
 void sx_reply_write(struct sx_req *r, const void *p, size_t n);
+/* What was written so far goes to the client now. */
+void sx_reply_flush(struct sx_req *r);
 
 /* The error as JSON, {"code","message","request"}.  Details of errors that are no affair of the
  * client (paths, SQL) stay in the log. */

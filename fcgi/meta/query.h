@@ -174,6 +174,10 @@ struct sx_manifest {
 int sx_query_manifest(sqlite3 *db, const struct sx_file *f, uint64_t from, uint64_t at,
                       uint32_t count, struct sx_manifest *m, struct sx_err *e) SX_MUST_CHECK;
 void sx_manifest_fini(struct sx_manifest *m);
+/* Where the contents that a joint content is made of begin in the file, from number `from` on
+ * (counted from 0), at most `max`.  None for a content that is not joint. */
+int sx_query_joints(sqlite3 *db, const struct sx_file *f, uint64_t from, uint64_t *offsets,
+                    size_t max, size_t *n, struct sx_err *e) SX_MUST_CHECK;
 
 #define SX_LIST_MAX 1000u
 #define SX_LIST_SCAN_MAX 20000u /* rows looked at for one page */

@@ -265,6 +265,19 @@ static int joint_page(sqlite3 *db, uint64_t content, uint64_t from, uint64_t at,
     return rc < 0 ? -1 : m->count > 0;
 }
 
+int sx_query_joints(sqlite3 *db, const struct sx_file *f, uint64_t from, uint64_t *offsets,
+                    size_t max, size_t *n, struct sx_err *e)
+{
+    sqlite3_stmt *st;
+    int rc = sx_mdb_get(db, &st, e,
+                       "SELECT offset FROM joint WHERE content = ? AND seq >= ? ORDER BY seq LIMIT ?",
+                       "iii", f->content, from, (uint64_t)max);
+
+    for (*n = 0; rc == 1; rc = sx_mdb_step(st, e))
+        offsets[(*n)++] = sx_mdb_u64(st, 0);
+    return rc;
+}
+
 int sx_query_manifest(sqlite3 *db, const struct sx_file *f, uint64_t from, uint64_t at,
                       uint32_t count, struct sx_manifest *m, struct sx_err *e)
 {

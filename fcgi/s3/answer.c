@@ -37,6 +37,12 @@ void sx_s3_reply_head(struct sx_s3 *s, int status, uint64_t length)
     send_head(s, status);
 }
 
+void sx_s3_reply_head_open(struct sx_s3 *s, int status, const char *type)
+{
+    sx_s3_field(s, "Content-Type: %s\r\n", type);
+    send_head(s, status);
+}
+
 int sx_s3_reply(struct sx_s3 *s, int status, const char *type, const struct sx_buf *body)
 {
     sx_s3_field(s, "Content-Type: %s\r\n", type);

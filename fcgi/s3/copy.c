@@ -34,7 +34,7 @@ static void copy_fini(struct copy *c)
 int sx_s3_source_find(struct sx_s3 *s, struct sx_s3_copy_source *from, struct sx_volume *v,
                       struct sx_file_row *row, struct sx_err *e)
 {
-    const char *action;
+    const char *action, *owner;
 
     if (sx_s3_copy_source_parse(sx_s3_header(s, "x-amz-copy-source"), from, e) != 0)
         return -1;
@@ -42,6 +42,9 @@ int sx_s3_source_find(struct sx_s3 *s, struct sx_s3_copy_source *from, struct sx
     if (sx_s3_other_bucket(s, from->bucket, action, from->key, SX_RIGHT_READ, v, e) != 0 ||
         sx_s3_find(s, v, from->key, from->version, row, e) != 0)
         return -1;
+    owner = sx_s3_header(s, "x-amz-source-expected-bucket-owner");
+    if (owner && strcmp(owner, v->owner) != 0)
+        return sx_s3_fail(e, SX_S3_ACCESS_DENIED);
     if (!row->f.marker)
         return 0;
     return from->version ? sx_err_set(e, SX_S3_INVALID_REQUEST,
@@ -100,6 +103,7 @@ static int new_items(struct copy *c, struct sx_err *e)
     else
         json_object_del(c->meta, "s3.tags");
     json_object_del(c->meta, "s3.acl");
+    json_object_del(c->meta, "s3.upload");
     if (sx_s3_item(c->items, "s3.acl"))
         c->replace = true;
     keep_content_items(c->items, c->meta);

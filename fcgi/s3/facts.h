@@ -11,6 +11,7 @@
  *   s3.cache           Cache-Control           s3.acl     who may do what, beside the owner
  *   s3.expires         Expires                 s3.parts   number of parts of a multipart upload
  *   s3.redirect        x-amz-website-redirect-location
+ *                                              s3.upload  id of that upload
  *   KEY                x-amz-meta-KEY; a KEY that begins with "s3." stands as "s3.meta.KEY"
  *
  * A file that was put by the native client has none of the s3. items: its ETag is made of the

@@ -83,13 +83,32 @@ static int authenticate(struct sx_s3 *s, struct sx_err *e)
     return r;
 }
 
+/* x-amz-expected-bucket-owner: a name here, as ListBuckets tells it. */
+static int check_owner(const struct sx_s3 *s, struct sx_err *e)
+{
+    const char *owner = sx_s3_header(s, "x-amz-expected-bucket-owner");
+
+    return owner && strcmp(owner, s->v.owner) != 0 ? sx_s3_fail(e, SX_S3_ACCESS_DENIED) : 0;
+}
+
+/* Asked for on a read or a write: neither would be what the customer means. */
+static int refuse_customer_keys(const struct sx_s3 *s, struct sx_err *e)
+{
+    if (!sx_s3_header(s, "x-amz-server-side-encryption-customer-algorithm") &&
+        !sx_s3_header(s, "x-amz-server-side-encryption-customer-key") &&
+        !sx_s3_header(s, "x-amz-copy-source-server-side-encryption-customer-algorithm"))
+        return 0;
+    return sx_err_set(e, SX_S3_NOT_IMPLEMENTED,
+                      "Encryption with a key of the customer (SSE-C) is not implemented");
+}
+
 static int authorise(struct sx_s3 *s, struct sx_err *e)
 {
     bool version = sx_s3_arg(s, "versionId") != NULL;
 
     if (!s->t.bucket || s->t.op == SX_S3_OP_CREATE_BUCKET)
         return s->anonymous ? sx_s3_fail(e, SX_S3_ACCESS_DENIED) : 0;
-    if (sx_s3_bucket_open(s, e) != 0)
+    if (sx_s3_bucket_open(s, e) != 0 || check_owner(s, e) != 0 || refuse_customer_keys(s, e) != 0)
         return -1;
     return sx_s3_allowed(s, sx_s3_op_action(s->t.op, version), s->t.key, handlers[s->t.op].need, e);
 }

@@ -31,7 +31,15 @@
     X(COMPLETE_MULTIPART_UPLOAD, complete_upload, SX_RIGHT_WRITE)                                  \
     X(ABORT_MULTIPART_UPLOAD, abort_upload, SX_RIGHT_WRITE)                                        \
     X(LIST_PARTS, list_parts, SX_RIGHT_WRITE)                                                      \
-    X(LIST_MULTIPART_UPLOADS, list_uploads, SX_RIGHT_READ)
+    X(LIST_MULTIPART_UPLOADS, list_uploads, SX_RIGHT_READ)                                         \
+    X(UPLOAD_PART_COPY, upload_part_copy, SX_RIGHT_WRITE)                                          \
+    X(GET_OBJECT_ATTRIBUTES, get_attributes, SX_RIGHT_READ)                                        \
+    X(GET_OBJECT_LOCK_CONFIGURATION, get_lock_config, SX_RIGHT_READ)                               \
+    X(PUT_OBJECT_LOCK_CONFIGURATION, put_lock_config, SX_RIGHT_OWNER)                              \
+    X(GET_OBJECT_RETENTION, get_retention, SX_RIGHT_READ)                                          \
+    X(PUT_OBJECT_RETENTION, put_retention, SX_RIGHT_WRITE)                                         \
+    X(GET_OBJECT_LEGAL_HOLD, get_legal_hold, SX_RIGHT_READ)                                        \
+    X(PUT_OBJECT_LEGAL_HOLD, put_legal_hold, SX_RIGHT_WRITE)
 
 #define X(op, fn, need) sx_s3_handler sx_s3_##fn;
 SX_S3_HANDLERS(X)

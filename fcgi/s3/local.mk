@@ -27,8 +27,9 @@ libsxgate_la_SOURCES = \
 	fcgi/s3/facts.h fcgi/s3/facts.c \
 	fcgi/s3/digest.h fcgi/s3/digest.c fcgi/s3/ingest.h fcgi/s3/ingest.c fcgi/s3/egress.h fcgi/s3/egress.c \
 	fcgi/s3/object.h fcgi/s3/object.c fcgi/s3/object_put.c fcgi/s3/object_get.c fcgi/s3/object_delete.c \
-	fcgi/s3/copy.c fcgi/s3/list.c fcgi/s3/bucket.c \
-	fcgi/s3/multipart.h fcgi/s3/multipart.c fcgi/s3/multipart_list.c fcgi/s3/sums.c
+	fcgi/s3/attributes.c fcgi/s3/lock.c fcgi/s3/copy.c fcgi/s3/list.c fcgi/s3/bucket.c \
+	fcgi/s3/multipart.h fcgi/s3/multipart.c fcgi/s3/multipart_list.c \
+	fcgi/s3/part_copy.c fcgi/s3/sums.c
 libsxgate_la_LIBADD = libsxs3.la $(FCGI_LIBS)
 
 if HAVE_CMOCKA

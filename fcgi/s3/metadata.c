@@ -74,3 +74,17 @@ int sx_s3_find(struct sx_s3 *s, const struct sx_volume *v, const char *key, cons
         return sx_s3_fail(e, SX_S3_NO_SUCH_KEY);
     return r;
 }
+
+int sx_s3_find_object(struct sx_s3 *s, struct sx_file_row *row, struct sx_err *e)
+{
+    const char *id = sx_s3_arg(s, "versionId");
+    char version[SX_S3_VERSION_TEXT];
+
+    if (sx_s3_find(s, &s->v, s->t.key, id, row, e) != 0)
+        return -1;
+    if (!row->f.marker)
+        return 0;
+    sx_s3_version(&row->f, version);
+    sx_s3_field(s, "x-amz-delete-marker: true\r\nx-amz-version-id: %s\r\n", version);
+    return sx_s3_fail(e, id ? SX_S3_METHOD_NOT_ALLOWED : SX_S3_NO_SUCH_KEY);
+}

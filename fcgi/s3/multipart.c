@@ -5,10 +5,12 @@
  *
  * A part is a content of its own, made as an object's is; complete joins them in the metadata
  * without moving anything.  An upload id is 32 hex digits; the ETag of a part is its MD5, that of the object the
- * MD5 of the parts' MD5s and "-N", as everywhere.
+ * MD5 of the parts' MD5s and "-N", as everywhere.  The object keeps the upload's id (s3.upload), so
+ * that complete can be repeated by who did not get its answer.
  */
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "fcgi/s3/handlers.h"
 #include "fcgi/s3/ingest.h"
@@ -286,16 +288,27 @@ static int match_parts(struct complete *c, const struct sx_xml_node *root, struc
     return c->named ? sx_s3_fail(e, SX_S3_INVALID_PART) : 0;
 }
 
-static void complete_items(struct complete *c)
+/* The ETag of the parts: the MD5 of their MD5s. */
+static void parts_etag(const struct sx_buf *md5s, char etag[SX_S3_ETAG_TEXT])
 {
     uint8_t md5[SX_SUM_MAX];
-    char hex[2 * SX_MD5_SIZE + 1], etag[SX_S3_ETAG_TEXT], n[16];
+    char hex[2 * SX_MD5_SIZE + 1];
 
-    sx_sum_of(SX_SUM_MD5, c->md5s.data, c->md5s.len, md5);
-    snprintf(etag, sizeof etag, "%s-%u", sx_hex(hex, md5, SX_MD5_SIZE), c->n);
+    sx_sum_of(SX_SUM_MD5, md5s->data, md5s->len, md5);
+    snprintf(etag, SX_S3_ETAG_TEXT, "%s-%zu", sx_hex(hex, md5, SX_MD5_SIZE),
+             md5s->len / SX_MD5_SIZE);
+}
+
+static void complete_items(struct complete *c)
+{
+    char etag[SX_S3_ETAG_TEXT], id[2 * SX_UPLOAD_ID + 1], n[16];
+
+    parts_etag(&c->md5s, etag);
     snprintf(n, sizeof n, "%u", c->n);
+    sx_hex(id, c->u.id, sizeof c->u.id);
     json_object_set_new(c->items, "s3.etag", json_string(etag));
     json_object_set_new(c->items, "s3.parts", json_string(n));
+    json_object_set_new(c->items, "s3.upload", json_string(id));
 }
 
 static int commit(struct complete *c, struct sx_buf *result, struct sx_err *e)
@@ -321,26 +334,63 @@ static int commit(struct complete *c, struct sx_buf *result, struct sx_err *e)
     return sx_s3_conflict(&c->w, e);
 }
 
-static int reply(struct complete *c, const struct sx_buf *result, struct sx_err *e)
+static int reply(struct sx_s3 *s, const json_t *items, const struct sx_file *f)
 {
     SX_AUTO(sx_buf) struct sx_buf out = SX_BUF_INIT, location = SX_BUF_INIT;
     char etag[SX_S3_ETAG_TEXT + 2];
-    struct sx_file f;
 
-    if (sx_file_result_decode(result->data, result->len, &f, e) != 0)
-        return -1;
-    snprintf(etag, sizeof etag, "\"%s\"", sx_s3_item(c->items, "s3.etag"));
-    sx_s3_location(c->s, &location);
+    snprintf(etag, sizeof etag, "\"%s\"", sx_s3_item(items, "s3.etag"));
+    sx_s3_location(s, &location);
     sx_xml_begin(&out);
     sx_xml_root(&out, "CompleteMultipartUploadResult");
     sx_xml_elem(&out, "Location", sx_buf_cstr(&location));
-    sx_xml_elem(&out, "Bucket", c->s->v.name);
-    sx_xml_elem(&out, "Key", c->s->t.key);
+    sx_xml_elem(&out, "Bucket", s->v.name);
+    sx_xml_elem(&out, "Key", s->t.key);
     sx_xml_elem(&out, "ETag", etag);
-    sx_s3_sum_elems(&out, c->items);
+    sx_s3_sum_elems(&out, items);
     sx_xml_close(&out, "CompleteMultipartUploadResult");
-    sx_s3_version_field(c->s, &c->s->v, &f);
-    return sx_s3_reply(c->s, 200, SX_S3_XML, &out);
+    sx_s3_version_field(s, &s->v, f);
+    return sx_s3_reply(s, 200, SX_S3_XML, &out);
+}
+
+/* ---- complete, once more ---- */
+
+/* Whether the list names the parts that the object with this ETag was made of. */
+static bool names_same(const struct sx_xml_node *root, const char *want)
+{
+    SX_AUTO(sx_buf) struct sx_buf md5s = SX_BUF_INIT;
+    char etag[SX_S3_ETAG_TEXT];
+    uint8_t md5[SX_MD5_SIZE];
+
+    for (const struct sx_xml_node *p = sx_xml_child(root, "Part"); p; p = sx_xml_next(p)) {
+        if (read_etag(sx_xml_get(p, "ETag"), md5) != 0)
+            return false;
+        sx_buf_add(&md5s, md5, sizeof md5);
+    }
+    parts_etag(&md5s, etag);
+    return want && strcmp(etag, want) == 0;
+}
+
+/* The upload is gone.  If the newest version was made of it and of these parts, the answer got lost
+ * on its way, and is given again. */
+static int answer_again(struct sx_s3 *s, struct sx_err *e)
+{
+    const char *id = sx_s3_arg(s, "uploadId"), *made_of;
+    struct sx_file_row row = SX_FILE_ROW_INIT;
+    SX_AUTO_XML struct sx_xml *doc = NULL;
+    SX_AUTO_JSON json_t *items = NULL;
+    int r = -1;
+
+    if (sx_query_file(s->db, s->v.id, s->t.key, 0, &row, NULL) == 0) {
+        items = sx_s3_items(&row.f);
+        made_of = sx_s3_item(items, "s3.upload");
+        if (made_of && strcasecmp(made_of, id) == 0 &&
+            sx_s3_body_xml(s, "CompleteMultipartUpload", &doc, e) == 0 &&
+            names_same(sx_xml_top(doc), sx_s3_item(items, "s3.etag")))
+            r = reply(s, items, &row.f);
+    }
+    sx_file_row_fini(&row);
+    return r == 0 ? 0 : sx_s3_fail(e, SX_S3_NO_SUCH_UPLOAD);
 }
 
 int sx_s3_complete_upload(struct sx_s3 *s, struct sx_err *e)
@@ -348,9 +398,10 @@ int sx_s3_complete_upload(struct sx_s3 *s, struct sx_err *e)
     __attribute__((cleanup(complete_fini))) struct complete c = { .s = s, .items = json_object() };
     SX_AUTO(sx_buf) struct sx_buf result = SX_BUF_INIT;
     SX_AUTO_XML struct sx_xml *doc = NULL;
+    struct sx_file f;
 
     if (sx_s3_upload_find(s, &c.u, e) != 0)
-        return -1;
+        return e->code == SX_S3_NO_SUCH_UPLOAD && sx_s3_arg(s, "uploadId") ? answer_again(s, e) : -1;
     c.began = sx_meta_items_json(c.u.meta.data, c.u.meta.len);
     sx_s3_sum_join_init(&c.sums, c.began);
     if (sx_s3_body_xml(s, "CompleteMultipartUpload", &doc, e) != 0 ||
@@ -358,5 +409,7 @@ int sx_s3_complete_upload(struct sx_s3 *s, struct sx_err *e)
         sx_s3_sum_join_end(&c.sums, s, c.items, e) != 0)
         return -1;
     complete_items(&c);
-    return commit(&c, &result, e) != 0 ? -1 : reply(&c, &result, e);
+    if (commit(&c, &result, e) != 0 || sx_file_result_decode(result.data, result.len, &f, e) != 0)
+        return -1;
+    return reply(s, c.items, &f);
 }

@@ -32,9 +32,11 @@ int sx_s3_upload_items(struct sx_s3 *s, const struct sx_s3_write *w, json_t *ite
                        struct sx_err *e) SX_MUST_CHECK;
 void sx_s3_sum_announce(struct sx_s3 *s, const json_t *items); /* their lines in the answer */
 void sx_s3_upload_hold(const json_t *began, uint8_t *hold, uint64_t *retain_ms);
-/* Which sums of a part have to be computed; the part's item, from the body that was just read; its line. */
+/* Which sums of a part have to be computed; the part's item, from
+ * the body that was just read, or from the sums of a copy; its line. */
 unsigned sx_s3_part_sums(const json_t *began);
 void sx_s3_part_sum_item(struct sx_s3 *s, const json_t *began, json_t *items);
+void sx_s3_copy_sum_item(const struct sx_sums *sums, const json_t *began, json_t *items);
 void sx_s3_part_sum_field(struct sx_s3 *s, const json_t *items);
 void sx_s3_part_sum_elem(struct sx_buf *out, const json_t *items);
 

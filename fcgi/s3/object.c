@@ -60,6 +60,17 @@ int sx_s3_mode_parse(const char *mode, uint8_t *hold, struct sx_err *e)
     return 0;
 }
 
+bool sx_s3_may_bypass(struct sx_s3 *s, const char *key)
+{
+    const char *wanted = sx_s3_header(s, "x-amz-bypass-governance-retention");
+    unsigned need = s->need;
+    bool may = wanted && strcmp(wanted, "true") == 0 &&
+               sx_s3_allowed(s, "s3:BypassGovernanceRetention", key, SX_RIGHT_OWNER, NULL) == 0;
+
+    s->need = need;
+    return may;
+}
+
 static int read_hold(struct sx_s3 *s, struct sx_s3_write *w, struct sx_err *e)
 {
     const char *mode = sx_s3_header(s, "x-amz-object-lock-mode");
@@ -85,10 +96,6 @@ static int read_encryption(struct sx_s3 *s, struct sx_err *e)
 {
     const char *sse = sx_s3_header(s, "x-amz-server-side-encryption");
 
-    if (sx_s3_header(s, "x-amz-server-side-encryption-customer-algorithm") ||
-        sx_s3_header(s, "x-amz-copy-source-server-side-encryption-customer-algorithm"))
-        return sx_err_set(e, SX_S3_NOT_IMPLEMENTED,
-                          "Encryption with a key of the customer (SSE-C) is not implemented");
     if (!sse || strcmp(sse, "AES256") == 0)
         return 0;
     if (strncmp(sse, "aws:kms", 7) == 0)

@@ -39,6 +39,14 @@ int sx_s3_source_find(struct sx_s3 *s, struct sx_s3_copy_source *from, struct sx
 int sx_s3_source_conditions(struct sx_s3 *s, const char *etag, const struct sx_file *f,
                             struct sx_err *e) SX_MUST_CHECK;
 
+/* How many parts the object was uploaded in; 0: in one piece. */
+uint32_t sx_s3_parts(const json_t *items);
+/* Where the parts first … first + n - 1 begin; the size of the object for those behind the last. */
+int sx_s3_part_offsets(struct sx_s3 *s, const struct sx_file *f, uint32_t first, uint64_t *offsets,
+                       size_t n, struct sx_err *e) SX_MUST_CHECK;
+
+/* Whether governance need not be heeded for the key: the request says so, and he may. */
+bool sx_s3_may_bypass(struct sx_s3 *s, const char *key);
 /* GOVERNANCE, COMPLIANCE: SX_HOLD_…  SX_S3_INVALID_ARGUMENT. */
 int sx_s3_mode_parse(const char *mode, uint8_t *hold, struct sx_err *e) SX_MUST_CHECK;
 

@@ -33,18 +33,6 @@ static int read_result(struct sx_s3 *s, const struct sx_buf *result, struct dele
     return c.bad ? sx_err_set(e, SX_EBUG, "result of a deletion is malformed") : 0;
 }
 
-/* What governance would keep may go if the caller says so and may. */
-static bool may_bypass(struct sx_s3 *s, const char *key)
-{
-    const char *wanted = sx_s3_header(s, "x-amz-bypass-governance-retention");
-    unsigned need = s->need;
-    bool may = wanted && strcmp(wanted, "true") == 0 &&
-               sx_s3_allowed(s, "s3:BypassGovernanceRetention", key, SX_RIGHT_OWNER, NULL) == 0;
-
-    s->need = need;
-    return may;
-}
-
 static int delete_key(struct sx_s3 *s, const char *key, const char *version,
                       const struct sx_s3_write *w, struct deleted *d, struct sx_err *e)
 {
@@ -54,7 +42,7 @@ static int delete_key(struct sx_s3 *s, const char *key, const char *version,
 
     *d = (struct deleted){ .made_marker = false };
     c.flags = (uint8_t)((w->flags & SX_PUT_IF_REV ? SX_DELETE_IF_REV : 0) |
-                        (may_bypass(s, key) ? SX_DELETE_BYPASS : 0));
+                        (sx_s3_may_bypass(s, key) ? SX_DELETE_BYPASS : 0));
     if (version && strcmp(version, "null") == 0)
         c.flags |= SX_DELETE_NULL;
     else if (version && sx_s3_rev_parse(version, &c.rev, e) != 0)

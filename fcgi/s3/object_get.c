@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * GetObject and HeadObject: conditions, ranges, headers that the query overrides.
+ * GetObject and HeadObject: conditions, ranges, parts, headers that the query overrides.
  */
 #include <string.h>
 
 #include "fcgi/s3/cond.h"
 #include "fcgi/s3/egress.h"
 #include "fcgi/s3/handlers.h"
-#include "fcgi/s3/object.h"
+#include "fcgi/s3/multipart.h"
 #include "fcgi/s3/range.h"
 #include "libsx/base/date.h"
 #include "libsx/base/mem.h"
@@ -28,17 +28,6 @@ static void get_fini(struct get *g)
     sx_egress_free(g->egress);
 }
 
-/* A marker is no object: 404, or 405 where it was asked for by its id; the headers say which. */
-static int refuse_marker(struct get *g, struct sx_err *e)
-{
-    char version[SX_S3_VERSION_TEXT];
-
-    sx_s3_version(&g->row.f, version);
-    sx_s3_field(g->s, "x-amz-delete-marker: true\r\nx-amz-version-id: %s\r\n", version);
-    return sx_s3_fail(e, sx_s3_arg(g->s, "versionId") ? SX_S3_METHOD_NOT_ALLOWED
-                                                      : SX_S3_NO_SUCH_KEY);
-}
-
 static int check_conditions(struct get *g, struct sx_err *e)
 {
     const struct sx_s3_entity now = { g->etag, g->row.f.created_ms };
@@ -56,11 +45,35 @@ static int check_conditions(struct get *g, struct sx_err *e)
     return sx_s3_fail(e, SX_S3_PRECONDITION_FAILED);
 }
 
+/* ?partNumber=: one part of those that the object was uploaded in; any other object is its part 1. */
+static int read_part(struct get *g, const char *range, struct sx_err *e)
+{
+    uint32_t number, all = sx_s3_parts(g->items);
+    uint64_t offsets[2];
+
+    if (range)
+        return sx_err_set(e, SX_S3_INVALID_REQUEST,
+                          "Cannot specify both Range header and partNumber query parameter");
+    if (sx_s3_part_number(g->s, &number, e) != 0)
+        return -1;
+    if (number > (all ? all : 1))
+        return sx_s3_fail(e, SX_S3_INVALID_PART_NUMBER);
+    if (sx_s3_part_offsets(g->s, &g->row.f, number, offsets, 2, e) != 0)
+        return -1;
+    if (all)
+        sx_s3_field(g->s, "x-amz-mp-parts-count: %u\r\n", all);
+    g->range = (struct sx_s3_range){ offsets[1] > offsets[0] ? SX_S3_RANGE_PART : SX_S3_RANGE_WHOLE,
+                                     offsets[0], offsets[1] - offsets[0] };
+    return 0;
+}
+
 static int read_range(struct get *g, struct sx_err *e)
 {
     const struct sx_s3_entity now = { g->etag, g->row.f.created_ms };
     const char *range = sx_s3_header(g->s, "range");
 
+    if (sx_s3_arg(g->s, "partNumber"))
+        return read_part(g, range, e);
     if (!sx_s3_cond_if_range(sx_s3_header(g->s, "if-range"), &now))
         range = NULL;
     sx_s3_range_parse(range, g->row.f.size, &g->range);
@@ -75,10 +88,8 @@ static int find(struct get *g, struct sx_err *e)
 {
     struct sx_s3 *s = g->s;
 
-    if (sx_s3_find(s, &s->v, s->t.key, sx_s3_arg(s, "versionId"), &g->row, e) != 0)
+    if (sx_s3_find_object(s, &g->row, e) != 0)
         return -1;
-    if (g->row.f.marker)
-        return refuse_marker(g, e);
     g->items = sx_s3_items(&g->row.f);
     sx_s3_etag(&g->row.f, g->items, g->etag);
     if (check_conditions(g, e) != 0 || read_range(g, e) != 0)

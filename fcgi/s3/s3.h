@@ -80,6 +80,9 @@ int sx_s3_submit(struct sx_s3 *s, const struct sx_buf *command, struct sx_buf *r
  * SX_S3_NO_SUCH_KEY, SX_S3_NO_SUCH_VERSION. */
 int sx_s3_find(struct sx_s3 *s, const struct sx_volume *v, const char *key, const char *id,
                struct sx_file_row *row, struct sx_err *e) SX_MUST_CHECK;
+/* The object of the request, of its ?versionId=.  A marker is none: 404, or SX_S3_METHOD_NOT_ALLOWED
+ * where it was asked for by its id; the fields say which it is. */
+int sx_s3_find_object(struct sx_s3 *s, struct sx_file_row *row, struct sx_err *e) SX_MUST_CHECK;
 /* The address of what the request names: http(s)://host/bucket/key */
 void sx_s3_location(const struct sx_s3 *s, struct sx_buf *out);
 /* How a version is called outside: 16 hex digits, or "null".  The reverse gives SX_S3_INVALID_ARGUMENT for
@@ -101,5 +104,7 @@ int sx_s3_reply(struct sx_s3 *s, int status, const char *type, const struct sx_b
 #define SX_S3_XML "application/xml"
 /* Only the head, of an answer whose body follows with sx_reply_write(). */
 void sx_s3_reply_head(struct sx_s3 *s, int status, uint64_t length);
+/* The same for a body whose length is not known. */
+void sx_s3_reply_head_open(struct sx_s3 *s, int status, const char *type);
 
 #endif

@@ -163,6 +163,15 @@ void sx_s3_part_sum_item(struct sx_s3 *s, const json_t *began, json_t *items)
         set_item(items, alg, sx_payload_sums(s->payload)->value[alg], 0, NULL);
 }
 
+void sx_s3_copy_sum_item(const struct sx_sums *sums, const json_t *began, json_t *items)
+{
+    struct words w;
+    enum sx_sum_alg alg = split(began, &w) ? sx_sum_by_name(w.w[0]) : SX_SUM_NONE;
+
+    if (alg != SX_SUM_NONE)
+        set_item(items, alg, sums->value[alg], 0, NULL);
+}
+
 void sx_s3_part_sum_field(struct sx_s3 *s, const json_t *items)
 {
     struct words w;

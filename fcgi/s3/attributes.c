@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * GetObjectAttributes, and where the parts of an object that was uploaded in parts begin.
+ *
+ * The object has its parts' contents one behind the other; the parts are numbered from 1, whatever
+ * numbers they were uploaded with.  Only the last one can be empty; it is no content, so it is known
+ * from the number of parts alone.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "fcgi/s3/handlers.h"
+#include "fcgi/s3/object.h"
+#include "libsx/base/date.h"
+#include "libsx/base/mem.h"
+
+#define PARTS_MAX 1000u /* in one answer */
+
+/* ---- parts ---- */
+
+uint32_t sx_s3_parts(const json_t *items)
+{
+    const char *n = sx_s3_item(items, "s3.parts");
+
+    return n ? (uint32_t)strtoul(n, NULL, 10) : 0;
+}
+
+int sx_s3_part_offsets(struct sx_s3 *s, const struct sx_file *f, uint32_t first, uint64_t *offsets,
+                       size_t n, struct sx_err *e)
+{
+    size_t found;
+
+    for (size_t i = 0; i < n; i++)
+        offsets[i] = first + i == 1 ? 0 : f->size;
+    return sx_query_joints(s->db, f, first - 1, offsets, n, &found, e);
+}
+
+/* ---- attributes ---- */
+
+enum attribute { ETAG = 1, CHECKSUM = 2, OBJECT_PARTS = 4, STORAGE_CLASS = 8, OBJECT_SIZE = 16 };
+
+struct attributes {
+    struct sx_s3 *s;
+    unsigned wanted; /* bits of enum attribute */
+    uint64_t max, after;
+    struct sx_file_row row;
+    json_t *items;
+};
+
+static void attributes_fini(struct attributes *a)
+{
+    sx_file_row_fini(&a->row);
+    json_decref(a->items);
+}
+
+static unsigned attribute_bit(const char *name, size_t n)
+{
+    static const struct {
+        const char *name;
+        enum attribute bit;
+    } names[] = { { "ETag", ETAG }, { "Checksum", CHECKSUM }, { "ObjectParts", OBJECT_PARTS },
+                  { "StorageClass", STORAGE_CLASS }, { "ObjectSize", OBJECT_SIZE } };
+
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strlen(names[i].name) == n && memcmp(names[i].name, name, n) == 0)
+            return names[i].bit;
+    return 0;
+}
+
+/* Names with commas between them. */
+static int add_wanted(struct attributes *a, const char *list, struct sx_err *e)
+{
+    while (*list) {
+        size_t n;
+        unsigned bit;
+
+        list += strspn(list, ", \t");
+        n = strcspn(list, ", \t");
+        bit = attribute_bit(list, n);
+        if (n && !bit)
+            return sx_err_set(e, SX_S3_INVALID_ARGUMENT, "Invalid attribute name specified: %.*s",
+                              (int)(n < 64 ? n : 64), list);
+        a->wanted |= bit;
+        list += n;
+    }
+    return 0;
+}
+
+/* A header that is a number, as the query has them. */
+static int header_number(struct sx_s3 *s, const char *name, uint64_t dflt, uint64_t *v,
+                         struct sx_err *e)
+{
+    const char *text = sx_s3_header(s, name);
+
+    *v = dflt;
+    if (!text)
+        return 0;
+    if (!*text || strlen(text) > 9 || text[strspn(text, "0123456789")])
+        return sx_err_set(e, SX_S3_INVALID_ARGUMENT, "%s: '%.32s' is not a number from 0 to 999999999",
+                          name, text);
+    *v = strtoull(text, NULL, 10);
+    return 0;
+}
+
+static int read_request(struct attributes *a, struct sx_err *e)
+{
+    const struct sx_header *h = a->s->r->headers;
+
+    for (size_t i = 0; i < a->s->r->n_headers; i++)
+        if (strcmp(h[i].name, "x-amz-object-attributes") == 0 && add_wanted(a, h[i].value, e) != 0)
+            return -1;
+    if (!a->wanted)
+        return sx_err_set(e, SX_S3_INVALID_REQUEST,
+                          "The x-amz-object-attributes header specifying the attributes to be retrieved"
+                          " is either missing or empty");
+    if (header_number(a->s, "x-amz-max-parts", PARTS_MAX, &a->max, e) != 0 ||
+        header_number(a->s, "x-amz-part-number-marker", 0, &a->after, e) != 0)
+        return -1;
+    if (a->max > PARTS_MAX)
+        a->max = PARTS_MAX;
+    return 0;
+}
+
+/* One page of parts, behind number a->after. */
+static int parts_elem(const struct attributes *a, struct sx_buf *out, struct sx_err *e)
+{
+    uint32_t all = sx_s3_parts(a->items), first;
+    uint64_t offsets[PARTS_MAX + 1], n;
+
+    if (!all)
+        return 0;
+    first = a->after < all ? (uint32_t)a->after + 1 : all + 1;
+    n = all + 1 - first < a->max ? all + 1 - first : a->max;
+    if (sx_s3_part_offsets(a->s, &a->row.f, first, offsets, n + 1, e) != 0)
+        return -1;
+    sx_xml_open(out, "ObjectParts");
+    sx_xml_elem_u64(out, "PartsCount", all);
+    sx_xml_elem_u64(out, "PartNumberMarker", a->after);
+    sx_xml_elem_u64(out, "NextPartNumberMarker", n ? first + n - 1 : a->after);
+    sx_xml_elem_u64(out, "MaxParts", a->max);
+    sx_xml_elem_bool(out, "IsTruncated", first + n <= all);
+    for (uint64_t i = 0; i < n; i++) {
+        sx_xml_open(out, "Part");
+        sx_xml_elem_u64(out, "PartNumber", first + i);
+        sx_xml_elem_u64(out, "Size", offsets[i + 1] - offsets[i]);
+        sx_xml_close(out, "Part");
+    }
+    sx_xml_close(out, "ObjectParts");
+    return 0;
+}
+
+static int document(const struct attributes *a, struct sx_buf *out, struct sx_err *e)
+{
+    const char *class = sx_s3_item(a->items, "s3.class");
+    char etag[SX_S3_ETAG_TEXT];
+
+    sx_s3_etag(&a->row.f, a->items, etag);
+    sx_xml_begin(out);
+    sx_xml_root(out, "GetObjectAttributesResponse");
+    if (a->wanted & ETAG)
+        sx_xml_elem(out, "ETag", etag);
+    if (a->wanted & CHECKSUM && sx_s3_item(a->items, "s3.sum")) {
+        sx_xml_open(out, "Checksum");
+        sx_s3_sum_elems(out, a->items);
+        sx_xml_close(out, "Checksum");
+    }
+    if (a->wanted & OBJECT_PARTS && parts_elem(a, out, e) != 0)
+        return -1;
+    if (a->wanted & STORAGE_CLASS)
+        sx_xml_elem(out, "StorageClass", class ? class : "STANDARD");
+    if (a->wanted & OBJECT_SIZE)
+        sx_xml_elem_u64(out, "ObjectSize", a->row.f.size);
+    sx_xml_close(out, "GetObjectAttributesResponse");
+    return 0;
+}
+
+int sx_s3_get_attributes(struct sx_s3 *s, struct sx_err *e)
+{
+    __attribute__((cleanup(attributes_fini))) struct attributes a = { .s = s,
+                                                                      .row = SX_FILE_ROW_INIT };
+    SX_AUTO(sx_buf) struct sx_buf out = SX_BUF_INIT;
+    char date[SX_HTTP_DATE_TEXT];
+
+    if (read_request(&a, e) != 0 || sx_s3_find_object(s, &a.row, e) != 0)
+        return -1;
+    a.items = sx_s3_items(&a.row.f);
+    if (document(&a, &out, e) != 0)
+        return -1;
+    sx_s3_field(s, "Last-Modified: %s\r\n", sx_http_date(date, a.row.f.created_ms));
+    sx_s3_version_field(s, &s->v, &a.row.f);
+    return sx_s3_reply(s, 200, SX_S3_XML, &out);
+}

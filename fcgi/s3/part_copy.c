@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * UploadPartCopy: the bytes of the source stream through the encoder as if they were sent, since the
+ * part needs their MD5 and checksum; what is stored already is not stored again.
+ *
+ * While that takes long the answer begins and blanks keep it alive, as AWS does.  What fails then
+ * ends the connection, and the client repeats the part.
+ */
+#include <string.h>
+
+#include "fcgi/s3/egress.h"
+#include "fcgi/s3/handlers.h"
+#include "fcgi/s3/multipart.h"
+#include "libsx/base/clock.h"
+#include "libsx/base/mem.h"
+#include "libsx/base/text.h"
+
+#define COPY_SIZE_MAX (5ull << 30)
+#define ALIVE_MS 10000u /* between two blanks; nginx gives up an answer after 60 s */
+
+struct part_copy {
+    struct sx_s3 *s;
+    struct sx_s3_copy_source from;
+    struct sx_volume v; /* the source's */
+    struct sx_file_row row;
+    json_t *items; /* the source's */
+    struct sx_s3_range range;
+    struct sx_mupload u;
+    json_t *began;
+    struct sx_egress *egress;
+    struct sx_s3_part part;
+    struct sx_sums sums;
+    uint64_t alive_ms; /* when something was sent last */
+    struct sx_buf out;
+};
+
+static void part_copy_fini(struct part_copy *c)
+{
+    sx_s3_copy_source_fini(&c->from);
+    sx_file_row_fini(&c->row);
+    json_decref(c->items);
+    sx_mupload_fini(&c->u);
+    json_decref(c->began);
+    sx_egress_free(c->egress);
+    sx_s3_part_fini(&c->part);
+    sx_sums_fini(&c->sums);
+    sx_buf_fini(&c->out);
+}
+
+static int read_range(struct part_copy *c, struct sx_err *e)
+{
+    const char *range = sx_s3_header(c->s, "x-amz-copy-source-range");
+
+    c->range = (struct sx_s3_range){ SX_S3_RANGE_WHOLE, 0, c->row.f.size };
+    if (range && sx_s3_copy_range_parse(range, c->row.f.size, &c->range, e) != 0)
+        return -1;
+    if (c->range.count > COPY_SIZE_MAX)
+        return sx_err_set(e, SX_S3_INVALID_REQUEST,
+                          "The specified copy source is larger than the maximum allowable size for a"
+                          " copy source: %llu", COPY_SIZE_MAX);
+    return 0;
+}
+
+static int find_source(struct part_copy *c, struct sx_err *e)
+{
+    char etag[SX_S3_ETAG_TEXT];
+
+    if (sx_s3_source_find(c->s, &c->from, &c->v, &c->row, e) != 0)
+        return -1;
+    c->items = sx_s3_items(&c->row.f);
+    sx_s3_etag(&c->row.f, c->items, etag);
+    if (sx_s3_source_conditions(c->s, etag, &c->row.f, e) != 0 || read_range(c, e) != 0)
+        return -1;
+    return sx_egress_open(c->s->r->app, c->s->db, &c->row.f, c->range.first, c->range.count,
+                          &c->egress, e);
+}
+
+/* The head of the answer, and what an XML document begins with; then blanks. */
+static void keep_alive(struct part_copy *c)
+{
+    if (sx_mono_ms() - c->alive_ms < ALIVE_MS)
+        return;
+    if (c->s->r->status == 0) {
+        sx_xml_begin(&c->out);
+        sx_s3_reply_head_open(c->s, 200, SX_S3_XML);
+        sx_reply_write(c->s->r, c->out.data, c->out.len);
+    }
+    sx_reply_write(c->s->r, " ", 1);
+    sx_reply_flush(c->s->r);
+    c->alive_ms = sx_mono_ms();
+}
+
+static int stream(struct part_copy *c, struct sx_err *e)
+{
+    const uint8_t *p = NULL;
+    size_t n = 0;
+
+    c->alive_ms = sx_mono_ms();
+    do {
+        if (sx_egress_next(c->egress, &p, &n, e) != 0 ||
+            sx_ingest_add(c->part.ingest, p, n, e) != 0)
+            return -1;
+        sx_sums_add(&c->sums, p, n);
+        keep_alive(c);
+    } while (n > 0);
+    sx_sums_end(&c->sums);
+    return sx_ingest_end(c->part.ingest, &c->part.content, e);
+}
+
+static int reply(struct part_copy *c)
+{
+    char etag[2 * SX_MD5_SIZE + 3] = "\"";
+    bool open = c->s->r->status != 0;
+
+    sx_hex(etag + 1, c->part.content.md5, SX_MD5_SIZE);
+    strcat(etag, "\"");
+    sx_buf_reset(&c->out);
+    if (!open)
+        sx_xml_begin(&c->out);
+    sx_xml_root(&c->out, "CopyPartResult");
+    sx_xml_elem_time(&c->out, "LastModified", sx_wall_ms());
+    sx_xml_elem(&c->out, "ETag", etag);
+    sx_s3_part_sum_elem(&c->out, c->part.items);
+    sx_xml_close(&c->out, "CopyPartResult");
+    if (!open)
+        return sx_s3_reply(c->s, 200, SX_S3_XML, &c->out);
+    sx_reply_write(c->s->r, c->out.data, c->out.len);
+    return 0;
+}
+
+/* Told before the answer may begin. */
+static void source_version_field(struct part_copy *c)
+{
+    char version[SX_S3_VERSION_TEXT];
+
+    if (!c->v.versioning)
+        return;
+    sx_s3_version(&c->row.f, version);
+    sx_s3_field(c->s, "x-amz-copy-source-version-id: %s\r\n", version);
+}
+
+int sx_s3_upload_part_copy(struct sx_s3 *s, struct sx_err *e)
+{
+    __attribute__((cleanup(part_copy_fini))) struct part_copy c = { .s = s,
+                                                                    .row = SX_FILE_ROW_INIT,
+                                                                    .u = { .meta = SX_BUF_INIT },
+                                                                    .out = SX_BUF_INIT };
+    uint32_t number;
+
+    c.part.items = json_object();
+    if (sx_s3_part_number(s, &number, e) != 0 || sx_s3_upload_find(s, &c.u, e) != 0 ||
+        find_source(&c, e) != 0)
+        return -1;
+    c.began = sx_meta_items_json(c.u.meta.data, c.u.meta.len);
+    c.part.ingest = sx_ingest_new(s->r->app, sx_s3_user(s), &s->v, s->t.key, false);
+    sx_sums_init(&c.sums, sx_s3_part_sums(c.began));
+    source_version_field(&c);
+    if (stream(&c, e) != 0)
+        return -1;
+    sx_s3_copy_sum_item(&c.sums, c.began, c.part.items);
+    return sx_s3_part_commit(s, &c.u, number, &c.part, e) != 0 ? -1 : reply(&c);
+}

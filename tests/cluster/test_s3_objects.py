@@ -1,0 +1,261 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""S3, what objects can do beside being put and got, with boto3: object lock, attributes, parts of reads, copies into parts,
+completing an upload twice."""
+import base64
+import datetime
+import hashlib
+import os
+import sys
+import warnings
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+from cluster import Cluster, say, skip  # noqa: E402
+
+try:
+    import boto3
+    from botocore.client import Config
+    from botocore.exceptions import ClientError
+except ImportError:
+    skip("boto3 is not installed")
+
+MIB = 1 << 20
+LOCKED = {"Bucket": "locked", "Key": "k"}
+
+
+def connect(c):
+    return boto3.client("s3", endpoint_url=f"https://{c.nodes[0].address}:{c.nodes[0].port}", region_name="us-east-1",
+                        aws_access_key_id=c.key["access_key"], aws_secret_access_key=c.key["secret_key"],
+                        verify=f"{c.nodes[0].dir}/tls/ca.pem",
+                        config=Config(s3={"addressing_style": "path"}, retries={"max_attempts": 1}))
+
+
+def refused(call, code, status):
+    try:
+        call()
+    except ClientError as e:
+        got = e.response["Error"]["Code"], e.response["ResponseMetadata"]["HTTPStatusCode"]
+        assert got == (code, status), (got, code, status)
+        return e.response
+    raise AssertionError(f"{code} was expected")
+
+
+def read(s3, key, **more):
+    return s3.get_object(Bucket="bucket", Key=key, **more)["Body"].read()
+
+
+def until(**when):
+    return datetime.datetime.now(datetime.timezone.utc).replace(microsecond=0) + datetime.timedelta(**when)
+
+
+def raw(s3, method, **params):
+    """The same request with its body replaced: XML that boto3 would not write."""
+    body = params.pop("body")
+
+    def replace(request, **_):
+        request.data = body
+        request.headers["Content-MD5"] = base64.b64encode(hashlib.md5(body).digest()).decode()
+        for name in [n for n in request.headers.keys() if n.lower().startswith(("x-amz-checksum", "x-amz-sdk-checksum"))]:
+            del request.headers[name]
+    event = "before-sign.s3." + "".join(w.capitalize() for w in method.split("_"))
+    s3.meta.events.register(event, replace)
+    try:
+        return getattr(s3, method)(**params)
+    finally:
+        s3.meta.events.unregister(event, replace)
+
+
+# ---- object lock ----
+
+def lock_of_buckets(s3):
+    refused(lambda: s3.get_object_lock_configuration(Bucket="bucket"), "ObjectLockConfigurationNotFoundError", 404)
+    on = {"ObjectLockEnabled": "Enabled"}
+    refused(lambda: s3.put_object_lock_configuration(Bucket="bucket", ObjectLockConfiguration=on), "InvalidBucketState", 409)
+    s3.create_bucket(Bucket="late")
+    s3.put_bucket_versioning(Bucket="late", VersioningConfiguration={"Status": "Enabled"})
+    s3.put_object_lock_configuration(Bucket="late", ObjectLockConfiguration=on)
+    assert s3.get_object_lock_configuration(Bucket="late")["ObjectLockConfiguration"] == on
+    s3.create_bucket(Bucket="locked", ObjectLockEnabledForBucket=True)
+    for retention in ({"Mode": "GOVERNANCE", "Years": 2}, {"Mode": "COMPLIANCE", "Days": 730}):
+        config = {"ObjectLockEnabled": "Enabled", "Rule": {"DefaultRetention": retention}}
+        s3.put_object_lock_configuration(Bucket="late", ObjectLockConfiguration=config)
+        assert s3.get_object_lock_configuration(Bucket="late")["ObjectLockConfiguration"] == config
+    for bad, code in (({"Mode": "GOVERNANCE", "Days": 0}, "InvalidRetentionPeriod"),
+                      ({"Mode": "GOVERNANCE", "Years": 101}, "InvalidRetentionPeriod"),
+                      ({"Mode": "GOVERNANCE", "Years": 1, "Days": 1}, "MalformedXML"),
+                      ({"Mode": "governance", "Days": 1}, "MalformedXML"), ({"Days": 1}, "MalformedXML")):
+        config = {"ObjectLockEnabled": "Enabled", "Rule": {"DefaultRetention": bad}}
+        refused(lambda: s3.put_object_lock_configuration(Bucket="late", ObjectLockConfiguration=config), code, 400)
+    v = s3.put_object(Bucket="late", Key="x", Body=b"x")["VersionId"]
+    r = s3.get_object_retention(Bucket="late", Key="x", VersionId=v)["Retention"]
+    assert r["Mode"] == "COMPLIANCE" and until(days=729) < r["RetainUntilDate"] < until(days=731), r
+    refused(lambda: s3.put_bucket_versioning(Bucket="late", VersioningConfiguration={"Status": "Suspended"}),
+            "InvalidBucketState", 409)
+
+
+def retention(s3):
+    put = {"Mode": "GOVERNANCE", "RetainUntilDate": until(days=2)}
+    refused(lambda: s3.get_object_retention(Bucket="bucket", Key="multi"), "InvalidRequest", 400)
+    refused(lambda: s3.put_object_retention(Bucket="bucket", Key="multi", Retention=put), "InvalidRequest", 400)
+    refused(lambda: s3.get_object_retention(**LOCKED), "NoSuchKey", 404)
+    v = s3.put_object(Body=b"1", **LOCKED)["VersionId"]
+    refused(lambda: s3.get_object_retention(**LOCKED), "NoSuchObjectLockConfiguration", 404)
+    refused(lambda: s3.get_object_retention(VersionId="0000000000000001", **LOCKED), "NoSuchVersion", 404)
+    refused(lambda: s3.put_object_retention(Retention={"Mode": "x", "RetainUntilDate": until(days=1)}, **LOCKED), "MalformedXML", 400)
+    refused(lambda: s3.put_object_retention(Retention={"Mode": "GOVERNANCE"}, **LOCKED), "MalformedXML", 400)
+    refused(lambda: s3.put_object_retention(Retention={"Mode": "GOVERNANCE", "RetainUntilDate": until(days=-1)}, **LOCKED),
+            "InvalidArgument", 400)
+    s3.put_object_retention(Retention=put, **LOCKED)
+    assert s3.get_object_retention(**LOCKED)["Retention"] == put
+    r = s3.head_object(**LOCKED)
+    assert (r["ObjectLockMode"], r["ObjectLockRetainUntilDate"]) == ("GOVERNANCE", put["RetainUntilDate"]), r
+    refused(lambda: s3.delete_object(VersionId=v, **LOCKED), "AccessDenied", 403)
+    shorter = {"Mode": "GOVERNANCE", "RetainUntilDate": until(days=1)}
+    refused(lambda: s3.put_object_retention(Retention=shorter, **LOCKED), "AccessDenied", 403)
+    s3.put_object_retention(Retention=shorter, BypassGovernanceRetention=True, **LOCKED)
+    assert s3.get_object_retention(**LOCKED)["Retention"] == shorter
+    bare = f"<Retention><Mode>GOVERNANCE</Mode><RetainUntilDate>{until(days=3):%Y-%m-%dT%H:%M:%SZ}</RetainUntilDate></Retention>"
+    raw(s3, "put_object_retention", Retention=put, body=bare.encode(), **LOCKED)
+    assert s3.get_object_retention(**LOCKED)["Retention"]["RetainUntilDate"] > until(days=2)
+    s3.put_object_retention(Retention={}, BypassGovernanceRetention=True, **LOCKED)
+    refused(lambda: s3.get_object_retention(**LOCKED), "NoSuchObjectLockConfiguration", 404)
+    s3.put_object_retention(Retention={"Mode": "COMPLIANCE", "RetainUntilDate": until(days=1)}, **LOCKED)
+    for less in (shorter, {}, {"Mode": "GOVERNANCE", "RetainUntilDate": until(days=9)}):
+        refused(lambda: s3.put_object_retention(Retention=less, BypassGovernanceRetention=True, **LOCKED), "AccessDenied", 403)
+    refused(lambda: s3.delete_object(VersionId=v, BypassGovernanceRetention=True, **LOCKED), "AccessDenied", 403)
+
+
+def legal_hold(s3):
+    one = {"Bucket": "locked", "Key": "hold"}
+    refused(lambda: s3.get_object_legal_hold(Bucket="bucket", Key="multi"), "InvalidRequest", 400)
+    refused(lambda: s3.put_object_legal_hold(Bucket="bucket", Key="multi", LegalHold={"Status": "ON"}), "InvalidRequest", 400)
+    v = s3.put_object(Body=b"1", **one)["VersionId"]
+    assert s3.get_object_legal_hold(**one)["LegalHold"] == {"Status": "OFF"}
+    refused(lambda: s3.put_object_legal_hold(LegalHold={"Status": "on"}, **one), "MalformedXML", 400)
+    s3.put_object_legal_hold(LegalHold={"Status": "ON"}, **one)
+    assert s3.get_object_legal_hold(**one)["LegalHold"] == {"Status": "ON"}
+    assert s3.head_object(**one)["ObjectLockLegalHoldStatus"] == "ON"
+    refused(lambda: s3.delete_object(VersionId=v, BypassGovernanceRetention=True, **one), "AccessDenied", 403)
+    marker = s3.delete_object(**one)["VersionId"]
+    refused(lambda: s3.get_object_legal_hold(**one), "NoSuchKey", 404)
+    refused(lambda: s3.get_object_legal_hold(VersionId=marker, **one), "MethodNotAllowed", 405)
+    s3.put_object_legal_hold(LegalHold={"Status": "OFF"}, VersionId=v, **one)
+    s3.delete_object(VersionId=v, **one)
+
+
+# ---- uploads ----
+
+def upload(s3, key, pieces, **more):
+    of = {"Bucket": "bucket", "Key": key, "UploadId": s3.create_multipart_upload(Bucket="bucket", Key=key, **more)["UploadId"]}
+    named = [{"PartNumber": n, "ETag": s3.upload_part(PartNumber=n, Body=piece, **of)["ETag"]} for n, piece in pieces]
+    return of, named
+
+
+def complete_twice(s3, data):
+    of, named = upload(s3, "multi", [(2, data[:5 * MIB]), (4, data[5 * MIB:11 * MIB]), (9, data[11 * MIB:])])
+    first = s3.complete_multipart_upload(MultipartUpload={"Parts": named}, **of)
+    again = s3.complete_multipart_upload(MultipartUpload={"Parts": named}, **of)
+    keep = ("Location", "Bucket", "Key", "ETag")
+    assert {k: first[k] for k in keep} == {k: again[k] for k in keep}, (first, again)
+    refused(lambda: s3.complete_multipart_upload(MultipartUpload={"Parts": named[:2]}, **of), "NoSuchUpload", 404)
+    s3.copy_object(Bucket="bucket", Key="copied", CopySource="bucket/multi")
+    refused(lambda: s3.complete_multipart_upload(MultipartUpload={"Parts": named}, **{**of, "Key": "copied"}), "NoSuchUpload", 404)
+    of, named = upload(s3, "multi", [(1, b"new")])
+    refused(lambda: s3.complete_multipart_upload(MultipartUpload={"Parts": [{"PartNumber": 1}]}, **of), "InvalidPart", 400)
+    s3.abort_multipart_upload(**of)
+
+
+def parts_of_reads(s3, data):
+    bounds = [0, 5 * MIB, 11 * MIB, len(data)]
+    for n in (1, 2, 3):
+        r = s3.get_object(Bucket="bucket", Key="multi", PartNumber=n)
+        assert r["Body"].read() == data[bounds[n - 1]:bounds[n]], n
+        assert r["PartsCount"] == 3 and r["ResponseMetadata"]["HTTPStatusCode"] == 206
+        assert r["ContentRange"] == f"bytes {bounds[n - 1]}-{bounds[n] - 1}/{len(data)}", r
+        r = s3.head_object(Bucket="bucket", Key="multi", PartNumber=n)
+        assert r["ContentLength"] == bounds[n] - bounds[n - 1] and r["PartsCount"] == 3
+    refused(lambda: read(s3, "multi", PartNumber=4), "InvalidPartNumber", 416)
+    refused(lambda: read(s3, "multi", PartNumber=0), "InvalidArgument", 400)
+    refused(lambda: read(s3, "multi", PartNumber=1, Range="bytes=0-1"), "InvalidRequest", 400)
+    s3.put_object(Bucket="bucket", Key="one", Body=b"one")
+    r = s3.get_object(Bucket="bucket", Key="one", PartNumber=1)
+    assert r["Body"].read() == b"one" and "PartsCount" not in r and r["ContentRange"] == "bytes 0-2/3"
+    refused(lambda: read(s3, "one", PartNumber=2), "InvalidPartNumber", 416)
+    of, named = upload(s3, "empty-end", [(1, data[:5 * MIB]), (2, b"")])
+    s3.complete_multipart_upload(MultipartUpload={"Parts": named}, **of)
+    assert read(s3, "empty-end", PartNumber=1) == data[:5 * MIB] and read(s3, "empty-end", PartNumber=2) == b""
+    assert s3.head_object(Bucket="bucket", Key="empty-end", PartNumber=2)["PartsCount"] == 2
+
+
+def attributes(s3, data):
+    every = ["ETag", "Checksum", "ObjectParts", "StorageClass", "ObjectSize"]
+    r = s3.get_object_attributes(Bucket="bucket", Key="multi", ObjectAttributes=every)
+    assert r["ETag"] == s3.head_object(Bucket="bucket", Key="multi")["ETag"].strip('"') and r["StorageClass"] == "STANDARD"
+    assert r["ObjectSize"] == len(data) and r["ObjectParts"]["TotalPartsCount"] == 3, r
+    sizes = [(p["PartNumber"], p["Size"]) for p in r["ObjectParts"]["Parts"]]
+    assert sizes == [(1, 5 * MIB), (2, 6 * MIB), (3, len(data) - 11 * MIB)] and not r["ObjectParts"]["IsTruncated"], r
+    r = s3.get_object_attributes(Bucket="bucket", Key="multi", ObjectAttributes=["ObjectParts"], MaxParts=1, PartNumberMarker=1)
+    assert [p["PartNumber"] for p in r["ObjectParts"]["Parts"]] == [2] and r["ObjectParts"]["IsTruncated"], r
+    assert int(r["ObjectParts"]["NextPartNumberMarker"]) == 2 and "ETag" not in r
+    s3.put_object(Bucket="bucket", Key="sum", Body=b"hello", ChecksumAlgorithm="SHA256")
+    r = s3.get_object_attributes(Bucket="bucket", Key="sum", ObjectAttributes=every)
+    assert r["Checksum"]["ChecksumSHA256"] == base64.b64encode(hashlib.sha256(b"hello").digest()).decode(), r
+    assert "ObjectParts" not in r
+    refused(lambda: s3.get_object_attributes(Bucket="bucket", Key="sum", ObjectAttributes=["Colour"]), "InvalidArgument", 400)
+    refused(lambda: s3.get_object_attributes(Bucket="bucket", Key="none", ObjectAttributes=["ETag"]), "NoSuchKey", 404)
+
+
+def part_copies(s3, data):
+    of, _ = upload(s3, "made", [], ChecksumAlgorithm="SHA256")
+    copy = {"CopySource": "bucket/multi", **of}
+    etag = s3.head_object(Bucket="bucket", Key="multi")["ETag"]
+    first, last = 3 * MIB + 7, 9 * MIB + 1
+    r = s3.upload_part_copy(PartNumber=1, CopySourceRange=f"bytes={first}-{last}", CopySourceIfMatch=etag, **copy)["CopyPartResult"]
+    piece = data[first:last + 1]
+    assert r["ETag"] == '"' + hashlib.md5(piece).hexdigest() + '"', r
+    assert r["ChecksumSHA256"] == base64.b64encode(hashlib.sha256(piece).digest()).decode(), r
+    whole = s3.upload_part_copy(PartNumber=2, **copy)["CopyPartResult"]
+    assert whole["ETag"] == '"' + hashlib.md5(data).hexdigest() + '"', whole
+    refused(lambda: s3.upload_part_copy(PartNumber=3, CopySourceIfNoneMatch=etag, **copy), "PreconditionFailed", 412)
+    for bad in (f"bytes=0-{len(data)}", "bytes=5-", "bytes=-5", "0-5"):
+        refused(lambda: s3.upload_part_copy(PartNumber=3, CopySourceRange=bad, **copy), "InvalidArgument", 400)
+    refused(lambda: s3.upload_part_copy(PartNumber=3, **{**copy, "CopySource": "bucket/none"}), "NoSuchKey", 404)
+    refused(lambda: s3.upload_part_copy(PartNumber=3, **{**copy, "UploadId": "0" * 32}), "NoSuchUpload", 404)
+    named = [{"PartNumber": n, "ETag": p["ETag"], "ChecksumSHA256": p["ChecksumSHA256"]} for n, p in ((1, r), (2, whole))]
+    s3.complete_multipart_upload(MultipartUpload={"Parts": named}, **of)
+    assert read(s3, "made") == piece + data
+    assert read(s3, "made", PartNumber=2) == data
+
+
+def refusals(c, s3):
+    refused(lambda: s3.get_object_torrent(Bucket="bucket", Key="multi"), "NotImplemented", 501)
+    refused(lambda: s3.restore_object(Bucket="bucket", Key="multi", RestoreRequest={"Days": 1}), "NotImplemented", 501)
+    key = os.urandom(32)
+    for call in (lambda: read(s3, "multi", SSECustomerAlgorithm="AES256", SSECustomerKey=key),
+                 lambda: s3.put_object(Bucket="bucket", Key="x", Body=b"x", SSECustomerAlgorithm="AES256", SSECustomerKey=key)):
+        refused(call, "NotImplemented", 501)
+    owner = s3.list_buckets()["Owner"]["ID"]
+    s3.head_object(Bucket="bucket", Key="multi", ExpectedBucketOwner=owner)
+    refused(lambda: read(s3, "multi", ExpectedBucketOwner="123456789012"), "AccessDenied", 403)
+
+
+def main():
+    warnings.simplefilter("ignore")
+    with Cluster("s3-objects") as c:
+        s3 = connect(c)
+        s3.create_bucket(Bucket="bucket")
+        data = os.urandom(13 * MIB)
+        complete_twice(s3, data)
+        parts_of_reads(s3, data)
+        attributes(s3, data)
+        say("parts")
+        part_copies(s3, data)
+        say("copies into parts")
+        lock_of_buckets(s3)
+        retention(s3)
+        legal_hold(s3)
+        say("object lock")
+        refusals(c, s3)
+        c.check_logs()
+
+
+main()
