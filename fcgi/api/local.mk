@@ -27,10 +27,11 @@ TESTS += $(sx_api_tests)
 tests_unit_test_api_SOURCES = tests/unit/test_api.c
 tests_unit_test_api_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_api_LDADD = $(sx_daemon_libs) $(CMOCKA_LIBS)
-tests_unit_test_space_SOURCES = tests/unit/test_space.c tests/unit/store_util.h \
+tests_unit_test_space_SOURCES = tests/unit/test_space.c tests/unit/space_util.h tests/unit/store_util.h \
 	tests/unit/sm_util.c tests/unit/sm_util.h
 tests_unit_test_space_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
-tests_unit_test_space_LDADD = $(sx_daemon_libs) $(CMOCKA_LIBS)
+tests_unit_test_space_LDADD = libsxjobman.la libsxapi.la libsxmovers.la libsxstore.la libsxmeta.la \
+	libsxsm.la libsxconf.la libsxcore.la $(CMOCKA_LIBS)
 tests_unit_test_cluster_plan_SOURCES = tests/unit/test_cluster_plan.c
 tests_unit_test_cluster_plan_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_cluster_plan_LDADD = libsxapi.la libsxcore.la $(CMOCKA_LIBS)

@@ -3,8 +3,8 @@
  * When a node counts its space: part of the job manager's process, on every node.
  *
  * A census is made at the start, when asked for (sx_space_poke()), and when something has changed,
- * at most every SX_COUNT_MS and at most a part SX_COUNT_SHARE of the time; once in SX_COUNT_FULL_MS in
- * any case.  Between, the figures stay as they are, and their time moves on, as nothing has changed.
+ * at most every SX_COUNT_MS, and resting as long as it took; once in SX_COUNT_FULL_MS in any
+ * case.  Between, the figures stay as they are and their time moves on, as nothing has changed.
  */
 #ifndef SX_FCGI_JOBS_COUNT_H
 #define SX_FCGI_JOBS_COUNT_H
@@ -13,7 +13,7 @@
 #include "fcgi/meta/meta.h"
 
 #define SX_COUNT_MS 60000u
-#define SX_COUNT_SHARE 2           /* of the time; each look works only a part of that */
+#define SX_COUNT_SHARE 2           /* under way at most one part in so many of the time */
 #define SX_COUNT_FULL_MS 3600000u
 #define SX_COUNT_LOOK_MS 50u       /* of work in one look */
 #define SX_COUNT_ASKED_MS 200u     /* the same, when someone waits for it */

@@ -4,195 +4,10 @@
  * put together as the API does.  Known data whose right figures are written here; and random ones
  * against a recount that reads the tables in another way.
  */
-#include "tests/unit/store_util.h"
+#include "tests/unit/space_util.h"
 
-#include "fcgi/api/space.h"
-#include "fcgi/jobs/census.h"
-#include "tests/unit/sm_util.h"
-
-enum { NODES = 3, VOLUMES = 3, SEEDS = 150, LONG = 70 };
-
-#define LEN 1000u /* plain length of all blocks */
-#define PAYLOAD 80u
-#define PACK_MAX 8192u /* several packs */
-
-static const char *const volume_names[VOLUMES] = { "v0", "v1", "v2" };
-
-struct node {
-    char *dir;
-    struct sx_store *s;
-    uint32_t stored[SEEDS]; /* length of the record; 0: not here */
-};
-
-struct cluster {
-    struct world w;
-    struct node node[NODES];
-    unsigned number; /* of the node whose census is made */
-};
-
-static void cluster_open(struct cluster *c)
-{
-    const struct sx_store_options o = { .pack_max = PACK_MAX };
-
-    memset(c, 0, sizeof *c);
-    world_open(&c->w, NODES);
-    for (unsigned v = 0; v < VOLUMES; v++)
-        assert_int_equal(DO(&c->w, "admin", volume_create, .name = volume_names[v],
-                            .owner = "admin", .revisions = 3), SX_OK);
-    for (unsigned i = 0; i < NODES; i++) {
-        SX_AUTO_FREE char *run = NULL;
-
-        c->node[i].dir = util_dir();
-        run = sx_asprintf("%s/run", c->node[i].dir);
-        assert_int_equal(mkdir(run, 0700), 0);
-        SX_AUTO_FREE char *store = sx_asprintf("%s/store", c->node[i].dir);
-
-        c->node[i].s = util_open(store, &o);
-    }
-}
-
-static void cluster_close(struct cluster *c)
-{
-    for (unsigned i = 0; i < NODES; i++) {
-        sx_store_close(c->node[i].s);
-        util_remove(c->node[i].dir);
-    }
-    world_check(&c->w);
-    world_close(&c->w);
-}
-
-/* ---- blocks in stores ---- */
-
-static void store_one(struct node *n, uint64_t seed, uint32_t payload)
-{
-    SX_AUTO(sx_buf) struct sx_buf b = SX_BUF_INIT;
-    struct sx_err e = SX_ERR_INIT;
-    struct sx_id id = id_of(seed);
-    struct sx_record rec;
-    uint64_t lease;
-    size_t used, at = sx_record_begin(&b);
-
-    unit_fill(sx_buf_extend(&b, payload), payload, seed);
-    sx_record_end(&b, at, &id);
-    assert_done(sx_record_parse(b.data, b.len, &rec, &used, &e), &e);
-    assert_done(sx_store_put(n->s, &rec, 1, &lease, NULL, &e), &e);
-    if (!n->stored[seed])
-        n->stored[seed] = (uint32_t)b.len;
-}
-
-static void store_run(struct cluster *c, unsigned node, uint64_t from, unsigned n)
-{
-    for (uint64_t s = from; s < from + n; s++)
-        store_one(&c->node[node], s, PAYLOAD);
-}
-
-static void unstore(struct node *n, uint64_t seed)
-{
-    struct sx_err e = SX_ERR_INIT;
-    struct sx_id id = id_of(seed);
-    size_t deleted;
-
-    assert_done(sx_store_delete(n->s, &id, 1, UINT64_MAX, &deleted, &e), &e);
-    n->stored[seed] = 0;
-}
-
-/* ---- censuses ---- */
-
-static int db_of(void *ctx, unsigned group, sqlite3 **db, struct sx_err *e)
-{
-    struct cluster *c = ctx;
-
-    assert_int_equal(group, 0);
-    *db = world_db(&c->w);
-    return 0;
-}
-
-static unsigned first_owner(const struct sx_id *id)
-{
-    return sx_id_partition(id) % NODES;
-}
-
-static unsigned first_of(uint64_t seed)
-{
-    struct sx_id id = id_of(seed);
-
-    return first_owner(&id);
-}
-
-static bool first_here(void *ctx, const struct sx_id *id)
-{
-    return first_owner(id) == ((struct cluster *)ctx)->number;
-}
-
-static struct sx_space census(struct cluster *c, unsigned number)
-{
-    const struct sx_census_source from = {
-        .dir = c->node[number].dir, .store = c->node[number].s, .groups = 1, .db = db_of,
-        .first = first_here, .ctx = c,
-    };
-    struct sx_err e = SX_ERR_INIT;
-    struct sx_census *census;
-    struct sx_space s;
-    bool more = true;
-
-    c->number = number;
-    assert_done(sx_census_new(&from, &census, &e), &e);
-    while (more)
-        assert_done(sx_census_step(census, &more, &e), &e);
-    s = sx_census_take(census);
-    sx_census_free(census);
-    return s;
-}
-
-/* The sums agree with the packs: what lies in them, and what the files take. */
-static void check_packs(const struct node *n, const struct sx_space *s)
-{
-    SX_AUTO_FREE char *cmd = sx_asprintf("cat %s/store/packs/*.pack 2>/dev/null | wc -c", n->dir);
-    struct sx_store_stats st;
-    struct sx_err e = SX_ERR_INIT;
-    unsigned long long size;
-    FILE *f;
-
-    assert_done(sx_store_stats(n->s, &st, &e), &e);
-    assert_int_equal(s->all.physical + s->uploading + s->unreferenced + s->damaged, st.bytes);
-    assert_int_equal(st.bytes + s->dead + s->headers, s->packs);
-    f = popen(cmd, "r");
-    assert_non_null(f);
-    assert_int_equal(fscanf(f, "%llu", &size), 1);
-    pclose(f);
-    assert_int_equal(size, s->packs);
-}
-
-struct counts {
-    struct sx_space space[NODES];
-    json_t *json[NODES];
-    struct sx_space_counts c;
-};
-
-static void count_all(struct cluster *c, struct counts *k)
-{
-    for (unsigned i = 0; i < NODES; i++) {
-        k->space[i] = census(c, i);
-        k->space[i].as_of_ms = 1000 + i;
-        check_packs(&c->node[i], &k->space[i]);
-        k->json[i] = sx_space_json(&k->space[i]);
-    }
-    k->c = (struct sx_space_counts){ k->json, NODES, 0 };
-}
-
-static void counts_free(struct counts *k)
-{
-    for (unsigned i = 0; i < NODES; i++) {
-        sx_space_fini(&k->space[i]);
-        json_decref(k->json[i]);
-    }
-}
-
-static uint64_t get(const json_t *j, const char *name)
-{
-    assert_true(json_is_integer(json_object_get(j, name)));
-    return (uint64_t)json_integer_value(json_object_get(j, name));
-}
+#include "fcgi/jobs/count.h"
+#include "libsx/base/clock.h"
 
 /* ---- known data ---- */
 
@@ -431,6 +246,187 @@ static void all_reclaimed(void **state)
     assert_int_equal(sx_space_total(&k.c, "dead"), 0);
     EXPECT_FIGURES(&k, SX_SPACE_ALL, 0, 0, 0, 0, 0);
     counts_free(&k);
+    cluster_close(&c);
+}
+
+/* More of everything than one page takes. */
+static void many_pages(void **state)
+{
+    uint64_t inlined = 0, stored = 0;
+    struct cluster c;
+    struct sx_space s;
+    struct sx_err e = SX_ERR_INIT;
+
+    cluster_open(&c);
+    for (unsigned i = 0; i < MANY; i++) {
+        char path[16];
+
+        snprintf(path, sizeof path, "f%u", i);
+        for (unsigned revision = 0; revision < 2; revision++) {
+            uint64_t seed = 2 * i + revision;
+
+            assert_int_equal(put_inline(&c.w, "admin", volume_names[i % 2], path, seed, 100),
+                             SX_OK);
+            inlined += (uint64_t)snprintf(NULL, 0, "record of %llu", (unsigned long long)seed);
+        }
+        stored += SX_RECORD_HEADER + util_len(i, PAYLOAD);
+    }
+    assert_done(util_put(c.node[0].s, 0, MANY, PAYLOAD, NULL, NULL, &e), &e);
+    s = census(&c, 0);
+    assert_int_equal(s.all.logical, MANY * 200);
+    assert_int_equal(s.all.unique, MANY * 200);
+    assert_int_equal(s.all.inlined_plain, MANY * 200);
+    assert_int_equal(s.all.inlined, inlined);
+    assert_int_equal(s.n_volumes, 2);
+    assert_int_equal(s.volumes[0].sums.logical, MANY * 100);
+    assert_int_equal(s.volumes[1].sums.inlined + s.volumes[0].sums.inlined, inlined);
+    assert_int_equal(s.unreferenced, stored);
+    check_packs(&c.node[0], &s);
+    sx_space_fini(&s);
+    cluster_close(&c);
+}
+
+static void put_meanwhile(struct cluster *c)
+{
+    store_run(c, 0, 20, 10);
+    assert_int_equal(put(c, "v1", "new", 20, 10), SX_OK);
+    assert_int_equal(DO(&c->w, "admin", file_delete, .volume = "v0", .path = "old"), SX_OK);
+}
+
+/* What is committed while it counts is no garbage, and what is deleted is what it was. */
+static void counted_under_change(void **state)
+{
+    struct cluster c;
+    struct sx_space s;
+
+    cluster_open(&c);
+    assert_int_equal(put(&c, "v0", "kept", 0, 5), SX_OK);
+    assert_int_equal(put(&c, "v0", "old", 5, 5), SX_OK);
+    store_run(&c, 0, 0, 12);
+    s = census_with(&c, 0, put_meanwhile);
+    assert_int_equal(s.all.logical, 10 * LEN);
+    assert_int_equal(s.all.physical, 5 * R);
+    assert_int_equal(s.uploading, 10 * R);
+    assert_int_equal(s.unreferenced, 7 * R); /* the deleted file's, and two of nobody */
+    check_packs(&c.node[0], &s);
+    sx_space_fini(&s);
+    cluster_close(&c);
+}
+
+static uint64_t mark_of(struct cluster *c)
+{
+    struct sx_err e = SX_ERR_INIT;
+    uint64_t mark;
+
+    assert_done(sx_query_space_mark(world_db(&c->w), &mark, &e), &e);
+    return mark;
+}
+
+/* The mark moves with what users do, and stays when the cluster only tidies up. */
+static void mark_moves(void **state)
+{
+    struct cluster c;
+    uint64_t last, now;
+
+    cluster_open(&c);
+    last = mark_of(&c);
+#define MOVES(what)                                                                                \
+    do {                                                                                           \
+        what;                                                                                      \
+        now = mark_of(&c);                                                                         \
+        assert_int_not_equal(now, last);                                                           \
+        last = now;                                                                                \
+    } while (0)
+    MOVES(put(&c, "v0", "a", 0, 5));
+    MOVES(put(&c, "v0", "a", 5, 5));
+    MOVES(copy(&c, "v0", "a", "v0", "b"));
+    MOVES(copy(&c, "v0", "a", "v0", "b"));
+    MOVES(DO(&c.w, "admin", file_rename, .volume = "v0", .path = "b", .to_volume = "v1",
+             .to_path = "b"));
+    MOVES(upload_open(&c.w, 1, "v0", 25, 15));
+    MOVES(DO(&c.w, "admin", upload_abort, .upload = { 1 }));
+    MOVES(DO(&c.w, "admin", file_delete, .volume = "v0", .path = "a"));
+    DO(&c.w, "", expire, .limit = 100);
+    DO(&c.w, "", epoch_set, .epoch = 3);
+    assert_int_equal(mark_of(&c), last);
+    cluster_close(&c);
+}
+
+/* ---- the job manager's part ---- */
+
+static uint64_t as_of(const char *dir)
+{
+    SX_AUTO_JSON json_t *j = sx_space_read(dir);
+
+    return j ? get(j, "as_of_ms") : 0;
+}
+
+/* Looks until figures newer than `than` are there. */
+static json_t *look_until(struct sx_count *count, const char *dir, uint64_t than)
+{
+    for (unsigned i = 0; i < 1000 && as_of(dir) <= than; i++) {
+        sx_sleep_ms(1);
+        sx_count_look(count);
+    }
+    assert_true(as_of(dir) > than);
+    return sx_space_read(dir);
+}
+
+static uint64_t all_of(const json_t *j, const char *name)
+{
+    return get(json_object_get(j, "all"), name);
+}
+
+/* Counts at the start and when asked to, not without need, and not while the store does not open. */
+static void counts_when_due(void **state)
+{
+    struct sx_node_conf conf = { .node = 1 };
+    struct sx_count *count;
+    struct sx_meta *meta;
+    struct cluster c;
+    json_t *first, *second;
+    uint64_t began;
+
+    cluster_open(&c);
+    conf.dir = c.node[0].dir;
+    SX_AUTO_FREE char *folder = sx_asprintf("%s/meta", conf.dir);
+    SX_AUTO_FREE char *db = sx_asprintf("%s/group-0.db", folder);
+    SX_AUTO_FREE char *json = sx_asprintf("%s/node.json", conf.dir);
+
+    assert_int_equal(put(&c, "v0", "a", 0, 10), SX_OK);
+    store_run(&c, 0, 0, 12);
+    meta = sx_meta_new(conf.dir);
+    count = sx_count_new(&conf, meta);
+    sx_count_look(count); /* no store, no metadata */
+    assert_int_equal(as_of(conf.dir), 0);
+    sx_count_free(count);
+
+    assert_int_equal(mkdir(folder, 0700), 0);
+    assert_int_equal(symlink(c.w.path, db), 0);
+    FILE *f = fopen(json, "w");
+    assert_non_null(f);
+    fprintf(f, "%s", NODE_JSON);
+    fclose(f);
+    count = sx_count_new(&conf, meta);
+    first = look_until(count, conf.dir, 0);
+    assert_int_equal(all_of(first, "physical"), 10 * R);
+    assert_int_equal(get(first, "unreferenced"), 2 * R);
+    assert_int_equal(get(first, "map_version"), NODES);
+
+    assert_int_equal(put(&c, "v0", "b", 5, 7), SX_OK);
+    for (unsigned i = 0; i < 20; i++)
+        sx_count_look(count);
+    began = as_of(conf.dir);
+    assert_int_equal(began, get(first, "as_of_ms")); /* it is not due */
+    sx_space_poke(conf.dir);
+    second = look_until(count, conf.dir, began);
+    assert_int_equal(all_of(second, "physical"), 12 * R);
+    assert_int_equal(all_of(second, "logical"), 17 * LEN);
+    assert_int_equal(get(second, "unreferenced"), 0);
+    json_decref(first);
+    json_decref(second);
+    sx_count_free(count);
+    sx_meta_free(meta);
     cluster_close(&c);
 }
 
@@ -683,7 +679,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pure_sums),  cmocka_unit_test(known_data),
         cmocka_unit_test(joint_contents), cmocka_unit_test(incomplete),
-        cmocka_unit_test(all_reclaimed), cmocka_unit_test(random_data),
+        cmocka_unit_test(all_reclaimed), cmocka_unit_test(many_pages),
+        cmocka_unit_test(counted_under_change),
+        cmocka_unit_test(mark_moves), cmocka_unit_test(counts_when_due),
+        cmocka_unit_test(random_data),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
