@@ -121,13 +121,13 @@ int sx_s3_facts_read(const struct sx_header *headers, size_t n, json_t *o, struc
 
 /* ---- and back ---- */
 
-/* A value as a header can have it: no line ends. */
+/* A value as a header can have it: native clients may set items with any characters. */
 static void add_line(struct sx_buf *out, const char *name, const char *value)
 {
     sx_buf_str(out, name);
     sx_buf_str(out, ": ");
     for (; *value; value++)
-        sx_buf_u8(out, *value == '\r' || *value == '\n' ? ' ' : (uint8_t)*value);
+        sx_buf_u8(out, (uint8_t)*value < 0x20 || *value == 0x7f ? ' ' : (uint8_t)*value);
     sx_buf_str(out, "\r\n");
 }
 
@@ -180,7 +180,7 @@ void sx_s3_etag(const struct sx_file *f, const json_t *items, char out[SX_S3_ETA
     const char *own = sx_s3_item(items, "s3.etag");
     char hex[2 * SX_ETAG_SIZE + 1];
 
-    if (own && strlen(own) < SX_S3_ETAG_TEXT)
+    if (own && strlen(own) < SX_S3_ETAG_TEXT && own[strspn(own, "0123456789abcdef-")] == '\0')
         snprintf(out, SX_S3_ETAG_TEXT, "%s", own);
     else
         snprintf(out, SX_S3_ETAG_TEXT, "%s-1", sx_hex(hex, f->etag, SX_ETAG_SIZE));

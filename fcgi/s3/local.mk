@@ -38,7 +38,8 @@ sx_s3_tests = tests/unit/test_s3_checksum \
 	tests/unit/test_s3_payload \
 	tests/unit/test_s3_target \
 	tests/unit/test_s3_cond \
-	tests/unit/test_s3_matrix
+	tests/unit/test_s3_matrix \
+	tests/unit/test_s3_facts tests/unit/test_s3_policy
 check_PROGRAMS += $(sx_s3_tests)
 TESTS += $(sx_s3_tests)
 tests_unit_test_s3_checksum_SOURCES = tests/unit/test_s3_checksum.c
@@ -59,6 +60,12 @@ tests_unit_test_s3_cond_LDADD = libsxs3.la libsxcore.la $(CMOCKA_LIBS)
 tests_unit_test_s3_matrix_SOURCES = tests/unit/test_s3_matrix.c
 tests_unit_test_s3_matrix_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_s3_matrix_LDADD = libsxs3.la libsxcore.la $(CRYPTO_LIBS) $(CMOCKA_LIBS)
+tests_unit_test_s3_facts_SOURCES = tests/unit/test_s3_facts.c
+tests_unit_test_s3_facts_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_s3_facts_LDADD = $(sx_daemon_libs) $(CMOCKA_LIBS)
+tests_unit_test_s3_policy_SOURCES = tests/unit/test_s3_policy.c
+tests_unit_test_s3_policy_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_s3_policy_LDADD = $(sx_daemon_libs) $(CMOCKA_LIBS)
 endif
 
 sx_s3_fuzz_tests = tests/fuzz/fuzz_s3_payload \

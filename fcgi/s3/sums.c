@@ -16,6 +16,8 @@
 #define FULL "FULL_OBJECT"
 #define COMPOSITE "COMPOSITE"
 #define TEXT_MAX 80
+/* What stands in such an item; a native client could have put anything there. */
+#define WORDS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=-_ "
 
 /* The words of an item. */
 struct words {
@@ -29,7 +31,7 @@ static bool split(const json_t *items, struct words *s)
     char *save = NULL;
 
     s->w[0] = s->w[1] = s->w[2] = "";
-    if (!item || strlen(item) >= sizeof s->text)
+    if (!item || strlen(item) >= sizeof s->text || item[strspn(item, WORDS)])
         return false;
     memcpy(s->text, item, strlen(item) + 1);
     for (int i = 0; i < 3; i++) {
