@@ -6,10 +6,11 @@
  *                                      the owner, or nobody could take a wrong policy away)
  *   an Allow of the bucket's policy    allows
  *   the user's rights on the volume    allow
+ *   an ACL of the bucket or object     allows
  */
 #include <string.h>
 
-#include "fcgi/s3/s3.h"
+#include "fcgi/s3/config.h"
 #include "libsx/base/mem.h"
 
 static int load_policy(struct sx_s3 *s, struct sx_err *e)
@@ -19,7 +20,7 @@ static int load_policy(struct sx_s3 *s, struct sx_err *e)
 
     sx_s3_policy_free(s->policy);
     s->policy = NULL;
-    if (sx_query_config(s->db, s->v.id, "policy", &doc, &why) != 0) {
+    if (sx_query_config(s->db, s->v.id, SX_S3_DOC_POLICY, &doc, &why) != 0) {
         if (why.code == SX_ENOTFOUND)
             return 0;
         sx_err_copy(e, &why);
@@ -88,7 +89,15 @@ static bool is_policy_op(const char *action)
            strcmp(action, "s3:DeleteBucketPolicy") == 0;
 }
 
-static int decide(const struct sx_s3 *s, const struct sx_volume *v, const struct sx_s3_policy *policy,
+/* What a policy allows, unless RestrictPublicBuckets keeps a public one from those without a key. */
+static bool policy_allows(struct sx_s3 *s, const struct sx_volume *v,
+                          const struct sx_s3_policy *policy)
+{
+    return !s->anonymous || !sx_s3_policy_is_public(policy) ||
+           sx_s3_public_access(s, v->id, "RestrictPublicBuckets", NULL) == 0;
+}
+
+static int decide(struct sx_s3 *s, const struct sx_volume *v, const struct sx_s3_policy *policy,
                   struct sx_s3_question *q, unsigned need, struct sx_err *e)
 {
     enum sx_s3_ruling ruling = SX_S3_SILENT;
@@ -101,8 +110,9 @@ static int decide(const struct sx_s3 *s, const struct sx_volume *v, const struct
         ruling = sx_s3_policy_ask(policy, q);
     if (ruling == SX_S3_DENY && !(owner && is_policy_op(q->action)))
         return sx_s3_fail(e, SX_S3_ACCESS_DENIED);
-    if (ruling == SX_S3_ALLOW || (v->rights & need) == need)
-        return v->rights || ruling == SX_S3_ALLOW ? 0 : sx_s3_fail(e, SX_S3_ACCESS_DENIED);
+    if ((v->rights && (v->rights & need) == need) ||
+        (ruling == SX_S3_ALLOW && policy_allows(s, v, policy)) || sx_s3_acl_allows(s, v, q))
+        return 0;
     return sx_s3_fail(e, SX_S3_ACCESS_DENIED);
 }
 
@@ -125,7 +135,7 @@ int sx_s3_other_bucket(struct sx_s3 *s, const char *bucket, const char *action, 
 
     if (open_volume(s, bucket, v, e) != 0)
         return -1;
-    if (sx_query_config(s->db, v->id, "policy", &doc, NULL) == 0 &&
+    if (sx_query_config(s->db, v->id, SX_S3_DOC_POLICY, &doc, NULL) == 0 &&
         sx_s3_policy_parse(doc.data, doc.len, v->name, &policy, e) != 0)
         return -1;
     r = decide(s, v, policy, &q, need, e);

@@ -4,6 +4,7 @@
  */
 #include <string.h>
 
+#include "fcgi/s3/config.h"
 #include "fcgi/s3/handlers.h"
 #include "libsx/base/mem.h"
 #include "libsx/crypt/crypt.h"
@@ -85,24 +86,25 @@ static int create_lock(struct sx_s3 *s, struct sx_err *e)
 
     if (!lock || strcmp(lock, "true") != 0)
         return 0;
-    s->v.rights = SX_RIGHT_ALL; /* he has just made it */
     return modify(s, &c, e);
 }
 
 int sx_s3_create_bucket(struct sx_s3 *s, struct sx_err *e)
 {
-    SX_AUTO(sx_buf) struct sx_buf command = SX_BUF_INIT, result = SX_BUF_INIT;
+    SX_AUTO(sx_buf) struct sx_buf command = SX_BUF_INIT, result = SX_BUF_INIT, acl = SX_BUF_INIT;
     struct sx_cmd_volume_create c = { .name = s->t.bucket, .compression = SX_COMPRESSION_DEFAULT };
     uint8_t op[SX_OP_ID];
 
     if (sx_s3_bucket_name(s->t.bucket, e) != 0 || not_there(s, e) != 0 ||
-        read_location(s, e) != 0)
+        sx_s3_acl_of_bucket(s, &acl, e) != 0 || read_location(s, e) != 0)
         return -1;
     sx_random(op, sizeof op);
     sx_cmd_volume_create_encode(&command, op, s->r->user, &c);
     if (sx_s3_submit(s, &command, &result, e) != 0)
         return e->code == SX_EEXIST ? sx_s3_fail(e, SX_S3_BUCKET_ALREADY_EXISTS) : -1;
-    if (create_lock(s, e) != 0)
+    s->v.rights = SX_RIGHT_ALL; /* he has just made it */
+    if (create_lock(s, e) != 0 ||
+        (acl.len && sx_s3_config_set(s, SX_S3_DOC_ACL, acl.data, acl.len, e) != 0))
         return -1;
     sx_s3_field(s, "Location: /%s\r\n", s->t.bucket);
     return sx_s3_reply_empty(s, 200);

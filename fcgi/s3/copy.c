@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "fcgi/s3/cond.h"
+#include "fcgi/s3/config.h"
 #include "fcgi/s3/handlers.h"
 #include "fcgi/s3/object.h"
 #include "fcgi/s3/range.h"
@@ -106,6 +107,8 @@ static int new_items(struct copy *c, struct sx_err *e)
     json_object_del(c->meta, "s3.upload");
     if (sx_s3_item(c->items, "s3.acl"))
         c->replace = true;
+    if (sx_s3_acl_item(c->s, c->meta, e) != 0)
+        return -1;
     keep_content_items(c->items, c->meta);
     return 0;
 }

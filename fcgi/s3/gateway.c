@@ -9,6 +9,7 @@
 
 #include "fcgi/api/auth.h"
 #include "fcgi/api/route.h"
+#include "fcgi/s3/config.h"
 #include "fcgi/s3/handlers.h"
 #include "libsx/auth/sigkey.h"
 #include "libsx/base/clock.h"
@@ -120,10 +121,19 @@ static int sync_meta(struct sx_s3 *s, struct sx_err *e)
            sx_app_db(s->r->app, &s->db, e) != 0 ? -1 : 0;
 }
 
+/* What a browser asks before it sends a request, without anybody's key. */
+static bool is_preflight(const struct sx_s3 *s)
+{
+    return handlers[s->t.op].fn == sx_s3_preflight;
+}
+
 static int serve(struct sx_s3 *s, struct sx_err *e)
 {
-    if (find_target(s, e) != 0 || sync_meta(s, e) != 0 || authenticate(s, e) != 0 ||
-        authorise(s, e) != 0)
+    if (find_target(s, e) != 0 || sync_meta(s, e) != 0)
+        return -1;
+    if (is_preflight(s))
+        return sx_s3_preflight(s, e);
+    if (sx_s3_cors_fields(s, e) != 0 || authenticate(s, e) != 0 || authorise(s, e) != 0)
         return -1;
     return handlers[s->t.op].fn(s, e);
 }

@@ -39,7 +39,61 @@
     X(GET_OBJECT_RETENTION, get_retention, SX_RIGHT_READ)                                          \
     X(PUT_OBJECT_RETENTION, put_retention, SX_RIGHT_WRITE)                                         \
     X(GET_OBJECT_LEGAL_HOLD, get_legal_hold, SX_RIGHT_READ)                                        \
-    X(PUT_OBJECT_LEGAL_HOLD, put_legal_hold, SX_RIGHT_WRITE)
+    X(PUT_OBJECT_LEGAL_HOLD, put_legal_hold, SX_RIGHT_WRITE)                                       \
+    X(GET_BUCKET_CORS, get_document, SX_RIGHT_READ)                                                \
+    X(PUT_BUCKET_CORS, put_document, SX_RIGHT_OWNER)                                               \
+    X(DELETE_BUCKET_CORS, delete_document, SX_RIGHT_OWNER)                                         \
+    X(GET_BUCKET_LIFECYCLE, get_document, SX_RIGHT_READ)                                           \
+    X(PUT_BUCKET_LIFECYCLE, put_document, SX_RIGHT_OWNER)                                          \
+    X(DELETE_BUCKET_LIFECYCLE, delete_document, SX_RIGHT_OWNER)                                    \
+    X(GET_BUCKET_TAGGING, get_document, SX_RIGHT_READ)                                             \
+    X(PUT_BUCKET_TAGGING, put_document, SX_RIGHT_OWNER)                                            \
+    X(DELETE_BUCKET_TAGGING, delete_document, SX_RIGHT_OWNER)                                      \
+    X(GET_BUCKET_WEBSITE, get_document, SX_RIGHT_READ)                                             \
+    X(PUT_BUCKET_WEBSITE, put_document, SX_RIGHT_OWNER)                                            \
+    X(DELETE_BUCKET_WEBSITE, delete_document, SX_RIGHT_OWNER)                                      \
+    X(GET_BUCKET_OWNERSHIP_CONTROLS, get_document, SX_RIGHT_READ)                                  \
+    X(PUT_BUCKET_OWNERSHIP_CONTROLS, put_document, SX_RIGHT_OWNER)                                 \
+    X(DELETE_BUCKET_OWNERSHIP_CONTROLS, delete_document, SX_RIGHT_OWNER)                           \
+    X(GET_BUCKET_ENCRYPTION, get_document, SX_RIGHT_READ)                                          \
+    X(PUT_BUCKET_ENCRYPTION, put_document, SX_RIGHT_OWNER)                                         \
+    X(DELETE_BUCKET_ENCRYPTION, delete_document, SX_RIGHT_OWNER)                                   \
+    X(GET_BUCKET_REPLICATION, get_document, SX_RIGHT_READ)                                         \
+    X(PUT_BUCKET_REPLICATION, put_document, SX_RIGHT_OWNER)                                        \
+    X(DELETE_BUCKET_REPLICATION, delete_document, SX_RIGHT_OWNER)                                  \
+    X(GET_PUBLIC_ACCESS_BLOCK, get_document, SX_RIGHT_READ)                                        \
+    X(PUT_PUBLIC_ACCESS_BLOCK, put_document, SX_RIGHT_OWNER)                                       \
+    X(DELETE_PUBLIC_ACCESS_BLOCK, delete_document, SX_RIGHT_OWNER)                                 \
+    X(GET_BUCKET_NOTIFICATION, get_document, SX_RIGHT_READ)                                        \
+    X(PUT_BUCKET_NOTIFICATION, put_document, SX_RIGHT_OWNER)                                       \
+    X(GET_BUCKET_LOGGING, get_document, SX_RIGHT_READ)                                             \
+    X(PUT_BUCKET_LOGGING, put_document, SX_RIGHT_OWNER)                                            \
+    X(GET_BUCKET_REQUEST_PAYMENT, get_document, SX_RIGHT_READ)                                     \
+    X(PUT_BUCKET_REQUEST_PAYMENT, put_document, SX_RIGHT_OWNER)                                    \
+    X(GET_BUCKET_ACCELERATE, get_document, SX_RIGHT_READ)                                          \
+    X(PUT_BUCKET_ACCELERATE, put_document, SX_RIGHT_OWNER)                                         \
+    X(LIST_BUCKET_INVENTORY, get_document, SX_RIGHT_READ)                                          \
+    X(GET_BUCKET_INVENTORY, get_document, SX_RIGHT_READ)                                           \
+    X(LIST_BUCKET_ANALYTICS, get_document, SX_RIGHT_READ)                                          \
+    X(GET_BUCKET_ANALYTICS, get_document, SX_RIGHT_READ)                                           \
+    X(LIST_BUCKET_METRICS, get_document, SX_RIGHT_READ)                                            \
+    X(GET_BUCKET_METRICS, get_document, SX_RIGHT_READ)                                             \
+    X(LIST_BUCKET_INTELLIGENT_TIERING, get_document, SX_RIGHT_READ)                                \
+    X(GET_BUCKET_INTELLIGENT_TIERING, get_document, SX_RIGHT_READ)                                 \
+    X(GET_BUCKET_POLICY, get_policy, SX_RIGHT_OWNER)                                               \
+    X(PUT_BUCKET_POLICY, put_policy, SX_RIGHT_OWNER)                                               \
+    X(DELETE_BUCKET_POLICY, delete_policy, SX_RIGHT_OWNER)                                         \
+    X(GET_BUCKET_POLICY_STATUS, get_policy_status, SX_RIGHT_READ)                                  \
+    X(GET_BUCKET_ACL, get_bucket_acl, SX_RIGHT_READ)                                               \
+    X(PUT_BUCKET_ACL, put_bucket_acl, SX_RIGHT_OWNER)                                              \
+    X(GET_OBJECT_ACL, get_object_acl, SX_RIGHT_READ)                                               \
+    X(PUT_OBJECT_ACL, put_object_acl, SX_RIGHT_MANAGER | SX_RIGHT_WRITE)                           \
+    X(GET_OBJECT_TAGGING, get_tagging, SX_RIGHT_READ)                                              \
+    X(PUT_OBJECT_TAGGING, put_tagging, SX_RIGHT_WRITE)                                             \
+    X(DELETE_OBJECT_TAGGING, delete_tagging, SX_RIGHT_WRITE)                                       \
+    X(PREFLIGHT_SERVICE, preflight, 0)                                                             \
+    X(PREFLIGHT_BUCKET, preflight, 0)                                                              \
+    X(PREFLIGHT_OBJECT, preflight, 0)
 
 #define X(op, fn, need) sx_s3_handler sx_s3_##fn;
 SX_S3_HANDLERS(X)

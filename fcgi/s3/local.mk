@@ -14,7 +14,10 @@ libsxs3_la_SOURCES = \
 	fcgi/s3/hosts.h fcgi/s3/hosts.c \
 	fcgi/s3/cond.h fcgi/s3/cond.c \
 	fcgi/s3/range.h fcgi/s3/range.c \
-	fcgi/s3/postpolicy.h fcgi/s3/postpolicy.c
+	fcgi/s3/postpolicy.h fcgi/s3/postpolicy.c \
+	fcgi/s3/shape.h fcgi/s3/shape.c fcgi/s3/tags.h fcgi/s3/tags.c \
+	fcgi/s3/cors.h fcgi/s3/cors.c fcgi/s3/acl.h fcgi/s3/acl.c \
+	fcgi/s3/lifecycle.h fcgi/s3/lifecycle.c fcgi/s3/documents.h fcgi/s3/documents.c
 libsxs3_la_LIBADD = $(JANSSON_LIBS) $(LIBXML_LIBS) $(ISAL_LIBS) $(CRYPTO_LIBS)
 EXTRA_DIST += fcgi/s3/README.md
 
@@ -29,7 +32,9 @@ libsxgate_la_SOURCES = \
 	fcgi/s3/object.h fcgi/s3/object.c fcgi/s3/object_put.c fcgi/s3/object_get.c fcgi/s3/object_delete.c \
 	fcgi/s3/attributes.c fcgi/s3/lock.c fcgi/s3/copy.c fcgi/s3/list.c fcgi/s3/bucket.c \
 	fcgi/s3/multipart.h fcgi/s3/multipart.c fcgi/s3/multipart_list.c \
-	fcgi/s3/part_copy.c fcgi/s3/sums.c
+	fcgi/s3/part_copy.c fcgi/s3/sums.c \
+	fcgi/s3/config.h fcgi/s3/config.c fcgi/s3/bucket_policy.c fcgi/s3/preflight.c fcgi/s3/acls.c \
+	fcgi/s3/annotate.h fcgi/s3/annotate.c fcgi/s3/tagging.c
 libsxgate_la_LIBADD = libsxs3.la $(FCGI_LIBS)
 
 if HAVE_CMOCKA
@@ -38,6 +43,7 @@ sx_s3_tests = tests/unit/test_s3_checksum \
 	tests/unit/test_s3_payload \
 	tests/unit/test_s3_target \
 	tests/unit/test_s3_cond \
+	tests/unit/test_s3_config \
 	tests/unit/test_s3_matrix \
 	tests/unit/test_s3_facts tests/unit/test_s3_policy
 check_PROGRAMS += $(sx_s3_tests)
@@ -57,6 +63,9 @@ tests_unit_test_s3_target_LDADD = libsxs3.la libsxcore.la $(CMOCKA_LIBS)
 tests_unit_test_s3_cond_SOURCES = tests/unit/test_s3_cond.c
 tests_unit_test_s3_cond_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_s3_cond_LDADD = libsxs3.la libsxcore.la $(CMOCKA_LIBS)
+tests_unit_test_s3_config_SOURCES = tests/unit/test_s3_config.c
+tests_unit_test_s3_config_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_s3_config_LDADD = libsxs3.la libsxcore.la $(CMOCKA_LIBS)
 tests_unit_test_s3_matrix_SOURCES = tests/unit/test_s3_matrix.c
 tests_unit_test_s3_matrix_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_s3_matrix_LDADD = libsxs3.la libsxcore.la $(CRYPTO_LIBS) $(CMOCKA_LIBS)

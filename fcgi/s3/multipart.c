@@ -12,6 +12,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "fcgi/s3/config.h"
 #include "fcgi/s3/handlers.h"
 #include "fcgi/s3/ingest.h"
 #include "fcgi/s3/multipart.h"
@@ -39,6 +40,7 @@ int sx_s3_create_upload(struct sx_s3 *s, struct sx_err *e)
 
     if (sx_s3_write_read(s, &w, e) != 0 ||
         sx_s3_facts_read(s->r->headers, s->r->n_headers, items, e) != 0 ||
+        sx_s3_acl_item(s, items, e) != 0 ||
         sx_s3_upload_items(s, &w, items, e) != 0 ||
         sx_meta_items_encode(items, &meta, e) != 0)
         return -1;

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "fcgi/s3/cond.h"
+#include "fcgi/s3/config.h"
 #include "fcgi/s3/handlers.h"
 #include "fcgi/s3/ingest.h"
 #include "fcgi/s3/object.h"
@@ -115,7 +116,8 @@ int sx_s3_put_object(struct sx_s3 *s, struct sx_err *e)
     __attribute__((cleanup(put_fini))) struct put p = { .s = s, .items = json_object() };
 
     if (sx_s3_write_read(s, &p.w, e) != 0 ||
-        sx_s3_facts_read(s->r->headers, s->r->n_headers, p.items, e) != 0)
+        sx_s3_facts_read(s->r->headers, s->r->n_headers, p.items, e) != 0 ||
+        sx_s3_acl_item(s, p.items, e) != 0)
         return -1;
     p.ingest = sx_ingest_new(s->r->app, sx_s3_user(s), &s->v, s->t.key, true);
     if (sx_s3_body_stream(s, 0, take, p.ingest, e) != 0 ||
