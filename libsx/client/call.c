@@ -15,7 +15,7 @@
 #define RETRY_DELAY_MAX_MS 1000u
 #define NODE_AVOID_MS 10000u
 #define NODE_FAULTS_MAX 3u /* up to 80 s */
-#define FAULTS_PER_NODE 2u /* attempts a node at what may be the server's own mistake */
+#define FAULTS_PER_NODE 2u /* as many is_fault() are taken for the node's own, on average */
 
 void sx_call_init(struct sx_call *c, const char *method, char *path)
 {
@@ -66,22 +66,43 @@ bool sx_node_well(const struct sx_cluster *k, size_t i)
     return k->nodes[i].avoid_until <= sx_mono_ms();
 }
 
-/* The first well node from `from` on, in a circle; if none is, the one whose failure is the longest
- * ago, never the one that has just failed. */
-static size_t choose_node(const struct sx_cluster *k, size_t from)
+static bool was_tried(const struct sx_call *c, size_t node)
 {
-    uint64_t now = sx_mono_ms();
-    size_t best = from % k->n_nodes;
+    return c->tried[node / 64] >> node % 64 & 1;
+}
+
+/* Of those that the call has not tried, the first well node from `from` on, in a circle; if none is,
+ * the one whose failure is the longest ago.  n_nodes: all were tried. */
+static size_t choose_node(const struct sx_call *c, size_t from)
+{
+    const struct sx_cluster *k = c->cluster;
+    size_t best = k->n_nodes;
 
     for (size_t i = 0; i < k->n_nodes; i++) {
         size_t n = (from + i) % k->n_nodes;
 
-        if (k->nodes[n].avoid_until <= now)
+        if (was_tried(c, n))
+            continue;
+        if (sx_node_well(k, n))
             return n;
-        if (k->nodes[n].failed_ms < k->nodes[best].failed_ms)
+        if (best == k->n_nodes || k->nodes[n].failed_ms < k->nodes[best].failed_ms)
             best = n;
     }
     return best;
+}
+
+/* All nodes have their turn before one has it again, those that are avoided, too: the others may
+ * have answered with an error only because they are damaged. */
+static size_t next_node(struct sx_call *c)
+{
+    size_t next;
+
+    c->tried[c->at / 64] |= 1ull << c->at % 64;
+    next = choose_node(c, c->at + 1);
+    if (next < c->cluster->n_nodes)
+        return next;
+    memset(c->tried, 0, sizeof c->tried);
+    return choose_node(c, c->at + 1);
 }
 
 static bool node_silent(const struct sx_call *c)
@@ -102,22 +123,20 @@ static void note_silence(struct sx_client_node *n, uint64_t now)
 
 /* ---- Repeating ---------------------------------------------------------------------------- */
 
+/* What may be wrong with the one node, or with what is asked for: then it does not pass. */
+static bool is_fault(int code)
+{
+    return code == SX_EBUG || code == SX_EIO || code == SX_ECORRUPT || code == SX_ENOBLOCK ||
+           code == SX_ENOMEM;
+}
+
 static bool may_repeat(const struct sx_call *c, uint64_t now)
 {
     if (c->once || c->err.code == SX_ELEASE || sx_err_retry(c->err.code) == SX_RETRY_NO)
         return false;
     if (c->failed_ms && now - c->failed_ms >= RETRY_TIME_MS)
         return false;
-    switch (c->err.code) {
-    case SX_EBUG:
-    case SX_EIO:
-    case SX_ECORRUPT:
-    case SX_ENOBLOCK:
-    case SX_ENOMEM:
-        return c->attempts < FAULTS_PER_NODE * c->cluster->n_nodes;
-    default:
-        return true;
-    }
+    return !is_fault(c->err.code) || c->faults < FAULTS_PER_NODE * c->cluster->n_nodes;
 }
 
 /* At once if another node seems well, else after a delay that grows. */
@@ -128,7 +147,7 @@ static unsigned repeat_delay(const struct sx_call *c, unsigned retry_after_s)
     unsigned delay = RETRY_DELAY_MIN_MS << shift;
 
     if (sx_err_retry(c->err.code) == SX_RETRY_OTHER && c->attempts < k->n_nodes &&
-        k->nodes[c->at].avoid_until <= sx_mono_ms())
+        sx_node_well(k, c->at))
         return 0;
     if (c->err.code == SX_ETOOMANY && retry_after_s)
         return retry_after_s * 1000 < RETRY_TIME_MS ? retry_after_s * 1000 : RETRY_TIME_MS;
@@ -148,6 +167,8 @@ static void repeat_later(struct sx_call *c, unsigned retry_after_s)
 
     if (node_silent(c))
         note_silence(&k->nodes[c->at], now);
+    if (is_fault(c->err.code))
+        c->faults++;
     if (!may_repeat(c, now)) {
         finish(c);
         return;
@@ -155,7 +176,7 @@ static void repeat_later(struct sx_call *c, unsigned retry_after_s)
     if (!c->failed_ms)
         c->failed_ms = now;
     if (sx_err_retry(c->err.code) == SX_RETRY_OTHER)
-        c->at = choose_node(k, c->at + 1);
+        c->at = next_node(c);
     c->due_ms = now + repeat_delay(c, retry_after_s);
     c->next_waiting = k->waiting;
     k->waiting = c;
@@ -212,7 +233,7 @@ void sx_call_start(struct sx_cluster *k, struct sx_call *c)
 {
     c->cluster = k;
     k->calls++;
-    c->at = choose_node(k, c->node >= 0 ? (size_t)c->node : k->turn++);
+    c->at = choose_node(c, c->node >= 0 ? (size_t)c->node : k->turn++);
     attempt(c);
 }
 

@@ -9,8 +9,9 @@
  *
  * A node that did not answer is avoided for NODE_AVOID_MS, and twice as long each further time in
  * a row; when all are avoided, the one whose failure is the longest ago is tried, so that a node
- * that is back is found at once.  What the server refuses for good is not repeated.
- * LeaseExpired is not repeated here either: the upload knows what to do.
+ * that is back is found at once.  A call comes to every node, avoided or not, before it comes to
+ * one again: that one node is damaged is no reason to give up.  What the server refuses for good
+ * is not repeated.  LeaseExpired is not repeated here either: the upload knows what to do.
  */
 #ifndef SX_CLIENT_CALL_H
 #define SX_CLIENT_CALL_H
@@ -85,6 +86,8 @@ struct sx_call {
     char op[33];
     size_t at;             /* node of the present attempt */
     unsigned attempts;
+    unsigned faults;       /* attempts that ended with a fault of the server */
+    uint64_t tried[SX_NODES_MAX / 64]; /* bits: nodes of the present round that gave no answer */
     uint64_t failed_ms;    /* monotonic time of the first failure, 0: none yet */
     uint64_t due_ms;
 };

@@ -88,6 +88,7 @@ struct down_file {
     uint64_t listed_bytes; /* the sum of the lengths so far */
     uint64_t todo;         /* first entry that may be NEW or NEED */
     bool all_listed;
+    bool alone;            /* was asked for by itself, not only as one of many */
     bool paging;           /* `call` fetches a page */
     uint64_t refresh;      /* first entry whose ticket is too old; UINT64_MAX: none */
     struct sx_sha *sha;

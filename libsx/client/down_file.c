@@ -206,6 +206,15 @@ static int take_answer(struct down_file *f, const void *p, size_t n, uint64_t *n
     return -1;
 }
 
+/* One of many that the node did not give: alone, it is asked of the other nodes, too. */
+static bool ask_alone(struct down_file *f, const struct sx_err *why)
+{
+    if (f->alone || f->sha || f->d->x.stop || sx_err_retry(why->code) == SX_RETRY_NO)
+        return false;
+    down_file_fetch(f);
+    return true;
+}
+
 bool down_file_page(struct down_file *f, const void *p, size_t n)
 {
     struct sx_err e = SX_ERR_INIT;
@@ -213,7 +222,8 @@ bool down_file_page(struct down_file *f, const void *p, size_t n)
     uint64_t n_records = 0;
 
     if (take_answer(f, p, n, &n_records, &e)) {
-        down_file_fail(f, &e);
+        if (!ask_alone(f, &e))
+            down_file_fail(f, &e);
         return false;
     }
     f->d->x.stats->moved += f->records_len;
@@ -255,6 +265,7 @@ static void page_start(struct down_file *f, uint64_t from)
     f->call.answer_max = SX_MESSAGE_ANSWER_MAX;
     f->call.done = page_done;
     f->call.arg = f;
+    f->alone = true;
     f->paging = true;
     sx_call_start(f->d->x.k, &f->call);
 }

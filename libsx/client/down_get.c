@@ -4,7 +4,7 @@
  * written by a worker one after the other.  See down.h.
  *
  * A file that does not come whole (it has grown, or a block of it could not be read there) goes on
- * alone, block by block.
+ * alone, block by block; one that the node could not give at all is asked for alone.
  */
 #include <string.h>
 

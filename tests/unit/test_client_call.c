@@ -160,6 +160,38 @@ static void note_end(void *arg, struct sx_call *c)
     *(int *)arg = c->err.code;
 }
 
+/* Node 1 says that it is damaged, node 0 is avoided: it is asked all the same before the call is
+ * given up, however often the call was repeated before (when there was no leader, say). */
+static void test_damaged_node(void **state)
+{
+    SX_AUTO(sx_buf) struct sx_buf out = SX_BUF_INIT;
+    struct sx_client client = { .dir = NULL };
+
+    for (unsigned attempts = 0; attempts <= 10; attempts += 10) {
+        struct sx_cluster *k = two_nodes(&client);
+        uint64_t now = sx_mono_ms();
+        struct sx_call c;
+        int code = SX_OK;
+
+        k->nodes[0].avoid_until = now + 60000;
+        k->nodes[0].failed_ms = now - 1;
+        sx_call_init(&c, "GET", sx_strdup("/corrupt"));
+        c.answer = &out;
+        c.node = 1;
+        c.done = note_end;
+        c.arg = &code;
+        c.attempts = attempts;
+        sx_call_start(k, &c);
+        while (code == SX_OK && k->nodes[0].failed_ms < now)
+            sx_cluster_run(k, 50);
+        assert_int_equal(code, SX_OK);
+        sx_cluster_stop(k);
+        assert_int_equal(code, SX_ECANCELED);
+        sx_call_fini(&c);
+        sx_cluster_free(k);
+    }
+}
+
 /* What cannot succeed goes on for a while, with pauses, until it is stopped. */
 static void test_stop(void **state)
 {
@@ -254,6 +286,7 @@ int main(void)
         cmocka_unit_test(test_next_node),
         cmocka_unit_test(test_all_avoided),
         cmocka_unit_test(test_final_errors),
+        cmocka_unit_test(test_damaged_node),
         cmocka_unit_test(test_stop),
         cmocka_unit_test(test_work),
     };

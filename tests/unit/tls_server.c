@@ -149,6 +149,7 @@ static bool answer(SSL *ssl, struct sx_buf *head, struct sx_buf *body)
     static const char missing[] =
         "{\"error\":{\"code\":\"NoSuchVolume\",\"message\":\"volume 'v' does not exist\","
                                   "\"request\":\"r-1\"}}";
+    static const char corrupt[] = "{\"error\":{\"code\":\"Corrupt\",\"message\":\"page 7\"}}";
     const char *path = strchr(sx_buf_cstr(head), ' ') + 1;
 
     if (strncmp(path, "/zero/", 6) == 0) {
@@ -160,6 +161,8 @@ static bool answer(SSL *ssl, struct sx_buf *head, struct sx_buf *body)
         return send_answer(ssl, "200 OK", "", head->data, head->len);
     if (strncmp(path, "/missing", 8) == 0)
         return send_answer(ssl, "404 Not Found", "", missing, strlen(missing));
+    if (strncmp(path, "/corrupt", 8) == 0)
+        return send_answer(ssl, "500 Corrupt", "", corrupt, strlen(corrupt));
     if (strncmp(path, "/busy", 5) == 0)
         return send_answer(ssl, "503 Busy", "Retry-After: 7\r\n", "<html>", 6);
     if (strncmp(path, "/stall", 6) == 0) {

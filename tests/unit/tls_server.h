@@ -7,6 +7,7 @@
  *   /zero/N  200, N zero bytes                  /missing  404 with our JSON error
  *   /busy    503 as from a proxy, Retry-After 7 /stall    reads the request, never answers
  *   /drop    closes without an answer           /once     200, then closes silently
+ *   /corrupt 500 with our JSON error
  */
 #ifndef SX_TESTS_UNIT_TLS_SERVER_H
 #define SX_TESTS_UNIT_TLS_SERVER_H
