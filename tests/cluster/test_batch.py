@@ -2,6 +2,7 @@
 """Many files in one request, up and down: each has its own fate, a repeated request has one effect, and what passes is repeated as a
 whole.  Then uploads of small files whose client, or whose servers, are killed under way.  About 20 s."""
 import filecmp
+import contextlib
 import os
 import random
 import signal
@@ -171,11 +172,16 @@ def make_tree(top):
             f.write(rnd.randbytes(rnd.choice([0, 10, 3000, 9000, 20000])))
 
 
+def kill_workers(c):
+    for pid in c.nodes[0].pids("worker"):
+        with contextlib.suppress(ProcessLookupError):  # the last kill may have met it while it was starting
+            os.kill(pid, signal.SIGKILL)
+
+
 def copied(c, tree):
     out = f"{c.dir}/out"
     client = subprocess.Popen(["sxcp", "-q", "-r", "@t/vv/tree/", f"{out}/"], env=c.env)
-    for pid in c.nodes[0].pids("worker"):
-        os.kill(pid, signal.SIGKILL)
+    kill_workers(c)
     assert client.wait(timeout=60) == 0
     subprocess.run(["diff", "-r", tree, out], check=True)
     assert not [n for _, _, names in os.walk(out) for n in names if n.endswith(".part")]
@@ -196,8 +202,7 @@ def interrupted(c):
     c.background.append(client)
     for _ in range(3):
         time.sleep(0.7)
-        for pid in c.nodes[0].pids("worker"):
-            os.kill(pid, signal.SIGKILL)
+        kill_workers(c)
     assert client.wait(timeout=60) == 0
     copied(c, tree)
     assert len(c.tool("sxls", "-r", "@t/vv/tree/").out.splitlines()) == SMALL_FILES
