@@ -55,9 +55,10 @@ static json_t *space_json(const struct sx_volume_space *s)
 
 static json_t *volume_json(const struct sx_volume_info *v)
 {
-    json_t *j = json_pack("{s:s,s:s,s:i,s:i,s:s,s:I,s:I,s:I,s:I,s:o}", "volume", v->name, "owner",
+    json_t *j = json_pack("{s:s,s:s,s:i,s:i,s:s,s:s,s:I,s:I,s:I,s:I,s:o}", "volume", v->name, "owner",
                           v->owner, "replica", (int)v->replica, "revisions", (int)v->revisions,
-                          "compression", v->compression, "quota", (json_int_t)v->quota, "used",
+                          "compression", v->compression, "versioning", v->versioning,
+                          "quota", (json_int_t)v->quota, "used",
                           (json_int_t)v->used, "files", (json_int_t)v->files, "created_ms",
                           (json_int_t)v->created_ms, "rights", show_rights_json(v->rights));
 
@@ -110,9 +111,9 @@ int show_volume_details(void *arg, const struct sx_volume_info *v)
     if (c->quiet)
         return 0;
     printf("volume:       %s\nowner:        %s\nreplica:      %u\nrevisions:    %u\n"
-           "compression:  %s\nquota:        %s\nused:         %s in %" PRIu64 " files\n"
+           "compression:  %s\nversioning:   %s\nquota:        %s\nused:         %s in %" PRIu64 " files\n"
            "created:      %s UTC\nyour rights:  %s\n",
-           v->name, v->owner, v->replica, v->revisions, v->compression,
+           v->name, v->owner, v->replica, v->revisions, v->compression, v->versioning,
            v->quota ? sx_size_text(quota, v->quota) : "none", sx_size_text(used, v->used), v->files,
            sx_time_text(made, v->created_ms, false), show_rights(rights, v->rights));
     if (v->space)

@@ -14,7 +14,7 @@
 #define REPLICA_MAX 256
 #define REVISIONS_MAX 64
 
-enum { OPT_COMPRESSION = 256, OPT_NAME };
+enum { OPT_COMPRESSION = 256, OPT_VERSIONING, OPT_NAME };
 
 struct options {
     struct sx_volume_change change;
@@ -41,6 +41,9 @@ static int take_option(void *arg, int id, const char *value, struct sx_err *e)
     case OPT_COMPRESSION:
         o->change.compression = value;
         return 0;
+    case OPT_VERSIONING:
+        o->change.versioning = value;
+        return 0;
     case OPT_NAME:
         o->change.name = value;
         return 0;
@@ -56,6 +59,8 @@ static const struct cli_option options[] = {
     { 's', "quota", "SIZE", "most bytes of all revisions, like 10G; 0 for no limit" },
     { 'm', "revisions", "N", "revisions kept of each file, 1 to 64" },
     { OPT_COMPRESSION, "compression", "CODEC", "none, lz4, zstd or zlib" },
+    { OPT_VERSIONING, "versioning", "HOW",
+      "modify: enabled (every revision is kept, deleting only marks) or suspended" },
     { OPT_NAME, "name", "NAME", "modify: a new name" },
     { 'r', "recursive", NULL, "remove: with all files in it" },
     { 0 }
@@ -63,8 +68,8 @@ static const struct cli_option options[] = {
 
 static int create(struct cli *c, struct options *o, struct cli_place *p, struct sx_err *e)
 {
-    if (o->change.name)
-        return sx_err_set(e, SX_EUSAGE, "--name is for modify");
+    if (o->change.name || o->change.versioning)
+        return sx_err_set(e, SX_EUSAGE, "--name and --versioning are for modify");
     return sx_volume_create(p->cluster, p->uri.volume, &o->change, show_volume_details, c, e);
 }
 
@@ -72,8 +77,8 @@ static int modify(struct cli *c, struct options *o, struct cli_place *p, struct 
 {
     if (!o->any)
         return sx_err_set(e, SX_EUSAGE,
-                          "nothing to change: use --owner, --quota, --revisions, --compression or "
-                          "--name");
+                          "nothing to change: use --owner, --quota, --revisions, --compression, "
+                          "--versioning or --name");
     if (o->change.replica)
         return sx_err_set(e, SX_EUNSUPPORTED, "the replica count is set when a volume is created");
     return sx_volume_modify(p->cluster, p->uri.volume, &o->change, show_volume_details, c, e);

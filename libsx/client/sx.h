@@ -184,6 +184,7 @@ struct sx_volume_info {
     const char *name;
     const char *owner;
     const char *compression; /* "none", "zstd", "zlib", "lz4" */
+    const char *versioning;  /* "off", "enabled", "suspended" */
     unsigned replica;
     unsigned revisions;
     unsigned rights; /* of the asking user */
@@ -200,7 +201,8 @@ typedef int sx_volume_fn(void *arg, const struct sx_volume_info *v);
 struct sx_volume_change {
     const char *owner;
     const char *compression;
-    const char *name;   /* a new name; not at creation */
+    const char *versioning; /* "enabled", "suspended"; not at creation */
+    const char *name;       /* a new name; not at creation */
     unsigned replica;   /* at creation only */
     unsigned revisions;
     bool has_quota;

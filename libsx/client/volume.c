@@ -78,6 +78,7 @@ static int read_volume(const json_t *j, struct sx_volume_info *v, struct sx_err 
 
     if (sx_json_need_str(j, "name", &v->name, e) || sx_json_str(j, "owner", "", &v->owner, e) ||
         sx_json_str(j, "compression", "zstd", &v->compression, e) ||
+        sx_json_str(j, "versioning", "off", &v->versioning, e) ||
         sx_json_u64(j, "replica", 1, UINT32_MAX, &replica, e) ||
         sx_json_u64(j, "revisions", 1, UINT32_MAX, &revisions, e) ||
         sx_json_u64(j, "quota", 0, INT64_MAX, &v->quota, e) ||
@@ -183,8 +184,8 @@ void sx_volume_change_init(struct sx_volume_change *c)
 
 static json_t *change_json(const struct sx_volume_change *c)
 {
-    json_t *j = json_pack("{s:s*,s:s*,s:s*}", "owner", c->owner, "compression", c->compression,
-                          "name", c->name);
+    json_t *j = json_pack("{s:s*,s:s*,s:s*,s:s*}", "owner", c->owner, "compression", c->compression,
+                          "versioning", c->versioning, "name", c->name);
 
     if (c->replica)
         json_object_set_new(j, "replica", json_integer(c->replica));

@@ -115,6 +115,15 @@ fails 1 "nodes" sxvol create --replica 2 @t/two
 fails 1 "not a number" sxvol create --replica 0 @t/two
 fails 1 "compression" sxvol create --compression rar @t/two
 fails 1 "nothing to change" sxvol modify @t/vol
+sxvol create -q @t/kept
+sxvol modify -q --versioning enabled @t/kept
+sxvol info @t/kept | grep -q '^versioning: *enabled$'
+echo one >"$T/kept" && sxcp -q "$T/kept" @t/kept/f && sxrm -q @t/kept/f
+fails 1 "does not exist" sxcat @t/kept/f
+fails 1 "holds old revisions" sxvol remove @t/kept
+fails 1 "it can be enabled or suspended" sxvol modify --versioning off @t/kept
+fails 1 "none of off, enabled, suspended" sxvol modify --versioning perhaps @t/kept
+sxvol remove -q -r @t/kept
 fails 1 "does not exist" sxvol remove @t/none
 ok "C02 volumes: limits, duplicates, rights, bad names"
 
