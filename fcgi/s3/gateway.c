@@ -42,13 +42,14 @@ static int find_target(struct sx_s3 *s, struct sx_err *e)
     return 0;
 }
 
-static int verify(struct sx_s3 *s, const struct sx_sig_request *q, const char *secret,
-                  struct sx_err *e)
+static int verify(struct sx_s3 *s, const struct sx_sig_request *q, const char *policy,
+                  const char *secret, struct sx_err *e)
 {
     static struct sx_sigkeys *keys; /* this process's */
     struct sx_sig_check k = { .secret = secret,
                               .now_ms = sx_wall_ms(),
                               .service = "s3",
+                              .policy = policy,
                               .vhost_bucket = s->t.vhost ? s->t.bucket : NULL };
 
     if (!keys)
@@ -60,28 +61,39 @@ static int verify(struct sx_s3 *s, const struct sx_sig_request *q, const char *s
     return -1;
 }
 
+int sx_s3_claim_verify(struct sx_s3 *s, const struct sx_sig_request *q, const char *policy,
+                       struct sx_err *e)
+{
+    SX_AUTO(sx_buf) struct sx_buf secret = SX_BUF_INIT;
+    int r;
+
+    s->anonymous = s->claim.kind == SX_SIG_ANONYMOUS;
+    if (s->anonymous)
+        return 0;
+    if (sx_auth_secret(s->r, s->claim.access_key, &secret, e) != 0)
+        return e->code == SX_ENOKEY ? sx_s3_fail(e, SX_S3_INVALID_ACCESS_KEY) : -1;
+    r = verify(s, q, policy, sx_buf_cstr(&secret), e);
+    sx_wipe(secret.data, secret.len);
+    return r;
+}
+
 static int authenticate(struct sx_s3 *s, struct sx_err *e)
 {
     const struct sx_sig_request q = { .method = s->r->method, .path = s->r->path,
                                       .query = s->r->raw_query, .headers = s->r->headers,
                                       .n_headers = s->r->n_headers, .plus_is_space = true };
-    SX_AUTO(sx_buf) struct sx_buf secret = SX_BUF_INIT;
-    int r;
 
+    if (s->t.op == SX_S3_OP_POST_OBJECT) {
+        s->anonymous = true; /* until its form was read */
+        return 0;
+    }
     if (sx_sig_read(&q, &s->claim, e) != 0) {
         sx_s3_err_signature(&s->claim, e);
         return -1;
     }
     if (sx_s3_header(s, "x-amz-security-token") || sx_s3_arg(s, "X-Amz-Security-Token"))
         return sx_s3_fail(e, SX_S3_INVALID_TOKEN); /* there are no temporary credentials */
-    s->anonymous = s->claim.kind == SX_SIG_ANONYMOUS;
-    if (s->anonymous)
-        return 0;
-    if (sx_auth_secret(s->r, s->claim.access_key, &secret, e) != 0)
-        return e->code == SX_ENOKEY ? sx_s3_fail(e, SX_S3_INVALID_ACCESS_KEY) : -1;
-    r = verify(s, &q, sx_buf_cstr(&secret), e);
-    sx_wipe(secret.data, secret.len);
-    return r;
+    return sx_s3_claim_verify(s, &q, NULL, e);
 }
 
 /* x-amz-expected-bucket-owner: a name here, as ListBuckets tells it. */
@@ -111,6 +123,8 @@ static int authorise(struct sx_s3 *s, struct sx_err *e)
         return s->anonymous ? sx_s3_fail(e, SX_S3_ACCESS_DENIED) : 0;
     if (sx_s3_bucket_open(s, e) != 0 || check_owner(s, e) != 0 || refuse_customer_keys(s, e) != 0)
         return -1;
+    if (s->t.op == SX_S3_OP_POST_OBJECT)
+        return 0; /* by who its form says he is */
     return sx_s3_allowed(s, sx_s3_op_action(s->t.op, version), s->t.key, handlers[s->t.op].need, e);
 }
 

@@ -32,6 +32,7 @@
     X(ABORT_MULTIPART_UPLOAD, abort_upload, SX_RIGHT_WRITE)                                        \
     X(LIST_PARTS, list_parts, SX_RIGHT_WRITE)                                                      \
     X(LIST_MULTIPART_UPLOADS, list_uploads, SX_RIGHT_READ)                                         \
+    X(POST_OBJECT, post_object, SX_RIGHT_WRITE)                                                     \
     X(UPLOAD_PART_COPY, upload_part_copy, SX_RIGHT_WRITE)                                          \
     X(GET_OBJECT_ATTRIBUTES, get_attributes, SX_RIGHT_READ)                                        \
     X(GET_OBJECT_LOCK_CONFIGURATION, get_lock_config, SX_RIGHT_READ)                               \

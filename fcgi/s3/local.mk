@@ -15,6 +15,7 @@ libsxs3_la_SOURCES = \
 	fcgi/s3/cond.h fcgi/s3/cond.c \
 	fcgi/s3/range.h fcgi/s3/range.c \
 	fcgi/s3/postpolicy.h fcgi/s3/postpolicy.c \
+	fcgi/s3/form.h fcgi/s3/form.c \
 	fcgi/s3/shape.h fcgi/s3/shape.c fcgi/s3/tags.h fcgi/s3/tags.c \
 	fcgi/s3/cors.h fcgi/s3/cors.c fcgi/s3/acl.h fcgi/s3/acl.c \
 	fcgi/s3/lifecycle.h fcgi/s3/lifecycle.c fcgi/s3/documents.h fcgi/s3/documents.c
@@ -29,7 +30,8 @@ libsxgate_la_SOURCES = \
 	fcgi/s3/policy.h fcgi/s3/policy.c fcgi/s3/condition.h fcgi/s3/condition.c \
 	fcgi/s3/facts.h fcgi/s3/facts.c \
 	fcgi/s3/digest.h fcgi/s3/digest.c fcgi/s3/ingest.h fcgi/s3/ingest.c fcgi/s3/egress.h fcgi/s3/egress.c \
-	fcgi/s3/object.h fcgi/s3/object.c fcgi/s3/object_put.c fcgi/s3/object_get.c fcgi/s3/object_delete.c \
+	fcgi/s3/object.h fcgi/s3/object.c fcgi/s3/object_get.c fcgi/s3/object_delete.c \
+	fcgi/s3/object_put.h fcgi/s3/object_put.c fcgi/s3/object_post.c \
 	fcgi/s3/attributes.c fcgi/s3/lock.c fcgi/s3/copy.c fcgi/s3/list.c fcgi/s3/bucket.c \
 	fcgi/s3/multipart.h fcgi/s3/multipart.c fcgi/s3/multipart_list.c \
 	fcgi/s3/part_copy.c fcgi/s3/sums.c \
@@ -43,6 +45,7 @@ sx_s3_tests = tests/unit/test_s3_checksum \
 	tests/unit/test_s3_payload \
 	tests/unit/test_s3_target \
 	tests/unit/test_s3_cond \
+	tests/unit/test_s3_form \
 	tests/unit/test_s3_config \
 	tests/unit/test_s3_matrix \
 	tests/unit/test_s3_facts tests/unit/test_s3_policy
@@ -66,6 +69,9 @@ tests_unit_test_s3_cond_LDADD = libsxs3.la libsxcore.la $(CMOCKA_LIBS)
 tests_unit_test_s3_config_SOURCES = tests/unit/test_s3_config.c
 tests_unit_test_s3_config_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_s3_config_LDADD = libsxs3.la libsxcore.la $(CMOCKA_LIBS)
+tests_unit_test_s3_form_SOURCES = tests/unit/test_s3_form.c
+tests_unit_test_s3_form_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_s3_form_LDADD = libsxs3.la libsxcore.la $(CMOCKA_LIBS)
 tests_unit_test_s3_matrix_SOURCES = tests/unit/test_s3_matrix.c
 tests_unit_test_s3_matrix_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_s3_matrix_LDADD = libsxs3.la libsxcore.la $(CRYPTO_LIBS) $(CMOCKA_LIBS)
@@ -81,6 +87,7 @@ sx_s3_fuzz_tests = tests/fuzz/fuzz_s3_payload \
 	tests/fuzz/fuzz_s3_sig \
 	tests/fuzz/fuzz_s3_xml \
 	tests/fuzz/fuzz_s3_target \
+	tests/fuzz/fuzz_s3_form \
 	tests/fuzz/fuzz_s3_policy
 check_PROGRAMS += $(sx_s3_fuzz_tests)
 TESTS += $(sx_s3_fuzz_tests)
@@ -94,3 +101,5 @@ tests_fuzz_fuzz_s3_target_SOURCES = tests/fuzz/fuzz_s3_target.c tests/fuzz/drive
 tests_fuzz_fuzz_s3_target_LDADD = libsxs3.la libsxcore.la
 tests_fuzz_fuzz_s3_policy_SOURCES = tests/fuzz/fuzz_s3_policy.c tests/fuzz/driver.c tests/fuzz/fuzz.h
 tests_fuzz_fuzz_s3_policy_LDADD = libsxs3.la libsxcore.la
+tests_fuzz_fuzz_s3_form_SOURCES = tests/fuzz/fuzz_s3_form.c tests/fuzz/driver.c tests/fuzz/fuzz.h
+tests_fuzz_fuzz_s3_form_LDADD = libsxs3.la libsxcore.la

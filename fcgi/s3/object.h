@@ -27,6 +27,8 @@ int sx_s3_conflict(const struct sx_s3_write *w, struct sx_err *e);
 
 /* The item s3.sum of the body that was just read: the client's algorithm, or CRC64NVME. */
 void sx_s3_sum_item(struct sx_s3 *s, json_t *items);
+/* The same from a value. */
+void sx_s3_sum_set(json_t *items, enum sx_sum_alg alg, const uint8_t value[SX_SUM_MAX]);
 /* x-amz-checksum-… and -type lines of an object. */
 void sx_s3_sum_fields(struct sx_s3 *s, const json_t *items);
 /* <ChecksumCRC32> and so on of an object, and <ChecksumType>. */

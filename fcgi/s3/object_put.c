@@ -6,11 +6,9 @@
  */
 #include <string.h>
 
-#include "fcgi/s3/cond.h"
 #include "fcgi/s3/config.h"
 #include "fcgi/s3/handlers.h"
-#include "fcgi/s3/ingest.h"
-#include "fcgi/s3/object.h"
+#include "fcgi/s3/object_put.h"
 #include "libsx/base/clock.h"
 #include "libsx/base/mem.h"
 #include "libsx/base/text.h"
@@ -18,16 +16,7 @@
 
 #define LEASE_REPEATS 3
 
-struct put {
-    struct sx_s3 *s;
-    struct sx_ingest *ingest;
-    struct sx_ingest_content content;
-    struct sx_buf meta, command, result;
-    json_t *items;
-    struct sx_s3_write w;
-};
-
-static void put_fini(struct put *p)
+void sx_s3_put_fini(struct sx_s3_put *p)
 {
     sx_ingest_free(p->ingest);
     json_decref(p->items);
@@ -36,12 +25,7 @@ static void put_fini(struct put *p)
     sx_buf_fini(&p->result);
 }
 
-static int take(void *ctx, const void *p, size_t n, struct sx_err *e)
-{
-    return sx_ingest_add(ctx, p, n, e);
-}
-
-static int encode(struct put *p, struct sx_err *e)
+static int encode(struct sx_s3_put *p, struct sx_err *e)
 {
     const struct sx_ingest_content *c = &p->content;
     struct sx_cmd_file_put cmd = { .volume = p->s->v.name,
@@ -73,7 +57,7 @@ static int encode(struct put *p, struct sx_err *e)
 }
 
 /* Leases that expired while the body came slowly are taken anew. */
-static int commit(struct put *p, struct sx_err *e)
+static int commit(struct sx_s3_put *p, struct sx_err *e)
 {
     for (unsigned i = 0;; i++) {
         if (encode(p, e) != 0)
@@ -90,39 +74,52 @@ static int commit(struct put *p, struct sx_err *e)
     return 0;
 }
 
-/* Items that only the whole body tells. */
-static void body_items(struct put *p)
+int sx_s3_put_begin(struct sx_s3_put *p, struct sx_s3 *s, struct sx_err *e)
+{
+    p->s = s;
+    p->items = json_object();
+    if (sx_s3_write_read(s, &p->w, e) != 0 ||
+        sx_s3_facts_read(s->r->headers, s->r->n_headers, p->items, e) != 0 ||
+        sx_s3_acl_item(s, p->items, e) != 0)
+        return -1;
+    p->ingest = sx_ingest_new(s->r->app, sx_s3_user(s), &s->v, s->t.key, true);
+    return 0;
+}
+
+int sx_s3_put_end(struct sx_s3_put *p, struct sx_err *e)
 {
     char hex[2 * SX_MD5_SIZE + 1];
 
+    if (sx_ingest_end(p->ingest, &p->content, e) != 0)
+        return -1;
     json_object_set_new(p->items, "s3.etag", json_string(sx_hex(hex, p->content.md5, SX_MD5_SIZE)));
-    sx_s3_sum_item(p->s, p->items);
+    return 0;
 }
 
-static int reply(struct put *p, struct sx_err *e)
+int sx_s3_put_commit(struct sx_s3_put *p, struct sx_err *e)
 {
-    struct sx_file f;
-
-    if (sx_file_result_decode(p->result.data, p->result.len, &f, e) != 0)
+    if (commit(p, e) != 0 || sx_file_result_decode(p->result.data, p->result.len, &p->f, e) != 0)
         return -1;
     sx_s3_field(p->s, "ETag: \"%s\"\r\n", sx_s3_item(p->items, "s3.etag"));
     sx_s3_sum_fields(p->s, p->items);
-    sx_s3_version_field(p->s, &p->s->v, &f);
-    return sx_s3_reply_empty(p->s, 200);
+    sx_s3_version_field(p->s, &p->s->v, &p->f);
+    return 0;
+}
+
+/* ---- PutObject ---- */
+
+static int take(void *ctx, const void *p, size_t n, struct sx_err *e)
+{
+    return sx_ingest_add(ctx, p, n, e);
 }
 
 int sx_s3_put_object(struct sx_s3 *s, struct sx_err *e)
 {
-    __attribute__((cleanup(put_fini))) struct put p = { .s = s, .items = json_object() };
+    __attribute__((cleanup(sx_s3_put_fini))) struct sx_s3_put p = { .s = NULL };
 
-    if (sx_s3_write_read(s, &p.w, e) != 0 ||
-        sx_s3_facts_read(s->r->headers, s->r->n_headers, p.items, e) != 0 ||
-        sx_s3_acl_item(s, p.items, e) != 0)
+    if (sx_s3_put_begin(&p, s, e) != 0 || sx_s3_body_stream(s, 0, take, p.ingest, e) != 0 ||
+        sx_s3_put_end(&p, e) != 0)
         return -1;
-    p.ingest = sx_ingest_new(s->r->app, sx_s3_user(s), &s->v, s->t.key, true);
-    if (sx_s3_body_stream(s, 0, take, p.ingest, e) != 0 ||
-        sx_ingest_end(p.ingest, &p.content, e) != 0)
-        return -1;
-    body_items(&p);
-    return commit(&p, e) != 0 ? -1 : reply(&p, e);
+    sx_s3_sum_item(s, p.items);
+    return sx_s3_put_commit(&p, e) != 0 ? -1 : sx_s3_reply_empty(s, 200);
 }

@@ -59,6 +59,10 @@ typedef int sx_s3_sink(void *ctx, const void *p, size_t n, struct sx_err *e);
 int sx_s3_body_stream(struct sx_s3 *s, unsigned sums, sx_s3_sink *fn, void *ctx,
                       struct sx_err *e) SX_MUST_CHECK;
 
+/* Who has signed: s->claim, which was read, is his.  `policy` is that of a form, else NULL. */
+int sx_s3_claim_verify(struct sx_s3 *s, const struct sx_sig_request *q, const char *policy,
+                       struct sx_err *e) SX_MUST_CHECK;
+
 /* ---- rights ---- */
 
 /* The bucket of the request, with the rights of who asks, and its policy.  SX_S3_NO_SUCH_BUCKET. */

@@ -64,6 +64,11 @@ void sx_s3_sum_item(struct sx_s3 *s, json_t *items)
         set_item(items, alg, sx_payload_sums(s->payload)->value[alg], 0, FULL);
 }
 
+void sx_s3_sum_set(json_t *items, enum sx_sum_alg alg, const uint8_t value[SX_SUM_MAX])
+{
+    set_item(items, alg, value, 0, FULL);
+}
+
 void sx_s3_sum_fields(struct sx_s3 *s, const json_t *items)
 {
     struct words w;

@@ -1,10 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """S3, what objects can do beside being put and got, with boto3: object lock, attributes, parts of reads, copies into parts,
-completing an upload twice."""
+completing an upload twice, forms of browsers."""
 import base64
 import datetime
 import hashlib
+import hmac
+import http.client
+import json
 import os
+import re
+import ssl
 import sys
 import warnings
 
@@ -22,11 +27,11 @@ MIB = 1 << 20
 LOCKED = {"Bucket": "locked", "Key": "k"}
 
 
-def connect(c):
+def connect(c, **config):
     return boto3.client("s3", endpoint_url=f"https://{c.nodes[0].address}:{c.nodes[0].port}", region_name="us-east-1",
                         aws_access_key_id=c.key["access_key"], aws_secret_access_key=c.key["secret_key"],
                         verify=f"{c.nodes[0].dir}/tls/ca.pem",
-                        config=Config(s3={"addressing_style": "path"}, retries={"max_attempts": 1}))
+                        config=Config(s3={"addressing_style": "path"}, retries={"max_attempts": 1}, **config))
 
 
 def refused(call, code, status):
@@ -226,6 +231,75 @@ def part_copies(s3, data):
     assert read(s3, "made", PartNumber=2) == data
 
 
+# ---- forms ----
+
+def post(c, fields, file, name="dir/up.txt", path="/bucket"):
+    """Sends a form; status, headers in lower case, body."""
+    line = "--xyz\r\nContent-Disposition: form-data; name="
+    body = "".join(f'{line}"{k}"\r\n\r\n{v}\r\n' for k, v in fields.items()).encode()
+    if file is not None:
+        body += f'{line}"file"; filename="{name}"\r\nContent-Type: text/x-part\r\n\r\n'.encode() + file + b"\r\n--xyz\r\n"
+    node = c.nodes[0]
+    conn = http.client.HTTPSConnection(node.address, node.port, context=ssl.create_default_context(cafile=f"{node.dir}/tls/ca.pem"))
+    conn.request("POST", path, body, {"Content-Type": "multipart/form-data; boundary=xyz"})
+    r = conn.getresponse()
+    answer = r.status, {k.lower(): v for k, v in r.getheaders()}, r.read().decode()
+    conn.close()
+    return answer
+
+
+def form_refused(answer, status, code):
+    assert (answer[0], re.search("<Code>(.*)</Code>", answer[2]).group(1)) == (status, code), answer
+
+
+def forms(c, s3):
+    conditions = [["starts-with", "$key", "up/"], {"success_action_status": "201"}, ["content-length-range", 3, 8 * MIB],
+                  ["starts-with", "$Content-Type", "text/"], {"x-amz-meta-colour": "blue"}]
+    more = {"success_action_status": "201", "Content-Type": "text/plain", "x-amz-meta-colour": "blue"}
+    signer = connect(c, signature_version="s3v4")
+    made = signer.generate_presigned_post("bucket", "up/${filename}", Fields=dict(more), Conditions=conditions)["fields"]
+    file = os.urandom(3 * MIB) + b"\r\n--xy"
+    status, headers, body = post(c, made, file)
+    etag = f'"{hashlib.md5(file).hexdigest()}"'
+    assert status == 201 and headers["etag"] == etag and headers["location"].endswith("/bucket/up/up.txt"), (status, headers, body)
+    assert "<Key>up/up.txt</Key>" in body and f"<ETag>{etag.replace(chr(34), '&quot;')}</ETag>" in body, body
+    r = s3.get_object(Bucket="bucket", Key="up/up.txt")
+    assert r["Body"].read() == file and r["ContentType"] == "text/plain" and r["Metadata"] == {"colour": "blue"}, r
+    form_refused(post(c, made, b"12"), 400, "EntityTooSmall")
+    form_refused(post(c, made, bytes(8 * MIB + 1)), 400, "EntityTooLarge")
+    form_refused(post(c, {**made, "key": "other/x"}, file), 403, "AccessDenied")
+    form_refused(post(c, {**made, "x-amz-meta-other": "x"}, file), 403, "AccessDenied")
+    form_refused(post(c, {**made, "x-amz-signature": "0" * 64}, file), 403, "SignatureDoesNotMatch")
+    form_refused(post(c, {k: v for k, v in made.items() if k != "key"}, file), 400, "UserKeyMustBeSpecified")
+    form_refused(post(c, made, None), 400, "MalformedPOSTRequest")
+    form_refused(post(c, {"key": "x"}, file), 403, "AccessDenied")
+    form_refused(post(c, {**made, "a": "x" * 100000}, file), 400, "MaxPostPreDataLengthExceeded")
+    forms_v2(c, s3)
+
+
+def forms_v2(c, s3):
+    conditions = [{"bucket": "bucket"}, {"key": "v2"}, ["starts-with", "$success_action_redirect", ""],
+                  ["starts-with", "$x-amz-checksum-sha256", ""], ["starts-with", "$tagging", ""]]
+    policy = base64.b64encode(json.dumps({"expiration": until(hours=1).strftime("%Y-%m-%dT%H:%M:%SZ"), "conditions": conditions}).encode())
+    mac = hmac.new(c.key["secret_key"].encode(), policy, hashlib.sha1).digest()
+    fields = {"key": "v2", "AWSAccessKeyId": c.key["access_key"], "policy": policy.decode(), "signature": base64.b64encode(mac).decode(),
+              "success_action_redirect": "https://example.com/done?x=1"}
+    sha = base64.b64encode(hashlib.sha256(b"abc").digest()).decode()
+    tags = "<Tagging><TagSet><Tag><Key>a b</Key><Value>&amp;</Value></Tag></TagSet></Tagging>"
+    status, headers, _ = post(c, {**fields, "x-amz-checksum-sha256": sha, "tagging": tags}, b"abc")
+    etag = hashlib.md5(b"abc").hexdigest()
+    assert (status, headers["location"]) == (303, f"https://example.com/done?x=1&bucket=bucket&key=v2&etag=%22{etag}%22"), headers
+    assert read(s3, "v2") == b"abc"
+    assert s3.get_object_tagging(Bucket="bucket", Key="v2")["TagSet"] == [{"Key": "a b", "Value": "&"}]
+    form_refused(post(c, {**fields, "tagging": "<Tagging>"}, b"abd"), 400, "MalformedXML")
+    form_refused(post(c, {**fields, "x-amz-checksum-sha256": sha}, b"abd"), 400, "BadDigest")
+    assert read(s3, "v2") == b"abc"
+    form_refused(post(c, {**fields, "success_action_redirect": "", "signature": "AAAAAAAAAAAAAAAAAAAAAAAAAAA="}, b"abc"),
+                 403, "SignatureDoesNotMatch")
+    status, headers, _ = post(c, {**fields, "success_action_redirect": "gopher://x"}, b"abc")
+    assert status == 204 and headers["location"].endswith("/bucket/v2"), headers
+
+
 def refusals(c, s3):
     refused(lambda: s3.get_object_torrent(Bucket="bucket", Key="multi"), "NotImplemented", 501)
     refused(lambda: s3.restore_object(Bucket="bucket", Key="multi", RestoreRequest={"Days": 1}), "NotImplemented", 501)
@@ -254,6 +328,8 @@ def main():
         retention(s3)
         legal_hold(s3)
         say("object lock")
+        forms(c, s3)
+        say("forms")
         refusals(c, s3)
         c.check_logs()
 
