@@ -21,7 +21,8 @@ static const char *const members[] = { "cluster", "name",      "node",    "addre
                                        "port",    "peer_port", "zone",    "capacity",
                                        "workers", "reserved_workers", "user", "log_level",
                                        "lease_s", "collect_interval_s",
-                                       "scrub_period_days", "scrub_rate" };
+                                       "scrub_period_days", "scrub_rate",
+                                       "s3_port", "s3_domains", "s3_external" };
 static const char *const levels[] = { "error", "warn", "info", "debug" };
 
 #define COUNT(a) (sizeof(a) / sizeof *(a))
@@ -126,12 +127,13 @@ static int numbers(struct sx_node_conf *c, const json_t *j, struct sx_err *e)
 {
     long cpus = sysconf(_SC_NPROCESSORS_ONLN);
     uint64_t workers = cpus > 0 ? 2 * (uint64_t)cpus : 2;
-    uint64_t port, peer_port, reserved, lease, collect, scrub;
+    uint64_t port, peer_port, s3_port, reserved, lease, collect, scrub;
 
     if (workers > SX_WORKERS_MAX)
         workers = SX_WORKERS_MAX;
     if (number(j, "port", 0, 1, UINT16_MAX, &port, e) ||
         number(j, "peer_port", 0, 1, UINT16_MAX, &peer_port, e) ||
+        number(j, "s3_port", 0, 0, UINT16_MAX, &s3_port, e) ||
         sx_json_need_u64(j, "capacity", INT64_MAX, &c->capacity, e) ||
         number(j, "workers", workers, 1, SX_WORKERS_MAX, &workers, e) ||
         number(j, "reserved_workers", (workers + 1) / 2, 1, SX_WORKERS_MAX, &reserved, e) ||
@@ -142,6 +144,9 @@ static int numbers(struct sx_node_conf *c, const json_t *j, struct sx_err *e)
         return -1;
     if (port == peer_port)
         return sx_err_set(e, SX_EINVAL, "'port' and 'peer_port' must differ");
+    if (s3_port && (s3_port == port || s3_port == peer_port))
+        return sx_err_set(e, SX_EINVAL, "'s3_port' must differ from 'port' and 'peer_port'");
+    c->s3_port = (uint16_t)s3_port;
     c->port = (uint16_t)port;
     c->peer_port = (uint16_t)peer_port;
     c->workers = (unsigned)workers;
@@ -150,6 +155,51 @@ static int numbers(struct sx_node_conf *c, const json_t *j, struct sx_err *e)
     c->collect_interval_s = (unsigned)collect;
     c->scrub_period_days = (unsigned)scrub;
     return 0;
+}
+
+/* Letters, digits, '-' and '.', as DNS names have them, in lower case since hosts are compared so; with
+ * `port` also ":port". */
+static bool host_valid(const char *s, bool port)
+{
+    size_t n = strspn(s, "abcdefghijklmnopqrstuvwxyz0123456789-.");
+
+    if (n == 0 || n > SX_CONF_ADDRESS_MAX || s[0] == '.' || s[n - 1] == '.')
+        return false;
+    if (port && s[n] == ':' && strspn(s + n + 1, "0123456789") == strlen(s + n + 1))
+        return strlen(s + n + 1) >= 1 && strlen(s + n + 1) <= 5;
+    return s[n] == '\0';
+}
+
+static int s3_domains(struct sx_node_conf *c, const json_t *j, struct sx_err *e)
+{
+    const json_t *list = json_object_get(j, "s3_domains");
+    size_t n = json_array_size(list);
+
+    if (!list)
+        return 0;
+    if (!json_is_array(list) || n > SX_S3_DOMAINS_MAX)
+        return sx_err_set(e, SX_EINVAL, "'s3_domains' must be a list of at most %u names",
+                          SX_S3_DOMAINS_MAX);
+    c->s3_domains = sx_calloc(n + 1, sizeof *c->s3_domains);
+    for (size_t i = 0; i < n; i++) {
+        const char *name = json_string_value(json_array_get(list, i));
+
+        if (!name || !host_valid(name, false))
+            return sx_err_set(e, SX_EINVAL, "'s3_domains': each must be a DNS name in lower case");
+        c->s3_domains[i] = sx_strdup(name);
+    }
+    return 0;
+}
+
+static int s3(struct sx_node_conf *c, const json_t *j, struct sx_err *e)
+{
+    if (s3_domains(c, j, e) != 0 ||
+        text(j, "s3_external", c->s3_external, 0, sizeof c->s3_external - 1, e) != 0)
+        return -1;
+    if (!c->s3_external[0] || host_valid(c->s3_external, true))
+        return 0;
+    return sx_err_set(e, SX_EINVAL,
+                      "'s3_external' must be a DNS name in lower case, and perhaps a :port");
 }
 
 static int level(struct sx_node_conf *c, const json_t *j, struct sx_err *e)
@@ -171,8 +221,11 @@ int sx_node_conf_from_json(struct sx_node_conf *c, const char *dir, const json_t
 {
     struct sx_node_conf n = { 0 };
 
-    if (known_members(j, e) || identity(&n, j, e) || numbers(&n, j, e) || level(&n, j, e))
+    if (known_members(j, e) || identity(&n, j, e) || numbers(&n, j, e) || level(&n, j, e) ||
+        s3(&n, j, e)) {
+        sx_node_conf_fini(&n);
         return -1;
+    }
     n.dir = sx_strdup(dir);
     *c = n;
     return 0;
@@ -200,7 +253,11 @@ json_t *sx_node_conf_to_json(const struct sx_node_conf *c)
     unsigned lease = c->lease_s ? c->lease_s : SX_LEASE_S;
     unsigned collect = c->collect_interval_s ? c->collect_interval_s : SX_COLLECT_INTERVAL_S;
 
-    return json_pack("{s:s, s:s, s:s, s:s, s:i, s:i, s:s, s:I, s:i, s:i, s:s, s:s, s:i, s:i, s:i, s:I}", "cluster",
+    json_t *j, *domains = json_array();
+
+    for (char **d = c->s3_domains; d && *d; d++)
+        json_array_append_new(domains, json_string(*d));
+    j = json_pack("{s:s, s:s, s:s, s:s, s:i, s:i, s:s, s:I, s:i, s:i, s:s, s:s, s:i, s:i, s:i, s:I}", "cluster",
                      c->cluster, "name", c->name, "node", c->node_hex, "address", c->address,
                      "port", (int)c->port, "peer_port", (int)c->peer_port, "zone", c->zone,
                      "capacity", (json_int_t)c->capacity, "workers", (int)c->workers,
@@ -208,10 +265,18 @@ json_t *sx_node_conf_to_json(const struct sx_node_conf *c)
                      levels[c->log_level], "lease_s", (int)lease, "collect_interval_s",
                      (int)collect, "scrub_period_days", (int)c->scrub_period_days, "scrub_rate",
                      (json_int_t)c->scrub_rate);
+    json_object_set_new(j, "s3_port", json_integer(c->s3_port));
+    json_object_set_new(j, "s3_domains", domains);
+    json_object_set_new(j, "s3_external", json_string(c->s3_external));
+    return j;
 }
 
 void sx_node_conf_fini(struct sx_node_conf *c)
 {
+    for (char **d = c->s3_domains; d && *d; d++)
+        free(*d);
+    free(c->s3_domains);
+    c->s3_domains = NULL;
     free(c->dir);
     c->dir = NULL;
 }

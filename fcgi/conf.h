@@ -23,6 +23,7 @@
 #define SX_SCRUB_PERIOD_DAYS 14u   /* default of scrub_period_days */
 #define SX_SCRUB_PERIOD_MAX 3650u
 #define SX_PERIOD_MAX_S 86400u     /* largest value of both */
+#define SX_S3_DOMAINS_MAX 8u       /* names of s3_domains */
 #define SX_NODE_HEX 16      /* a node's id as text: 16 lower-case hex digits */
 
 struct sx_node_conf {
@@ -44,11 +45,14 @@ struct sx_node_conf {
     unsigned collect_interval_s;           /* between two sweeps of the collector over all blocks */
     unsigned scrub_period_days;            /* each block is read and verified that often; 0: never */
     uint64_t scrub_rate;                   /* at most so many bytes a second; 0: no limit */
+    uint16_t s3_port;                      /* plain HTTP for S3 alone; 0: none */
+    char **s3_domains;                     /* BUCKET.NAME is a bucket's host; ended by NULL, or NULL */
+    char s3_external[SX_CONF_ADDRESS_MAX + 7]; /* "name[:port]" that clients of a proxy sign; or "" */
 };
 
 /* Reads DIR/node.json.  `zone`, `user`, `log_level`, `workers`, `reserved_workers`, `lease_s`,
- * `collect_interval_s`, `scrub_period_days` and `scrub_rate` may be missing (empty, empty, "info", twice the
- * processors, half of that, 30, 60, 14, 0).
+ * `collect_interval_s`, `scrub_period_days`, `scrub_rate` and those of S3 may be missing (empty,
+ * empty, "info", twice the processors, half of that, 30, 60, 14, 0, none).
  * SX_ECONFIG names the file and the member. */
 int sx_node_conf_load(struct sx_node_conf *c, const char *dir, struct sx_err *e) SX_MUST_CHECK;
 /* The same from a parsed object; `dir` is copied. */

@@ -17,7 +17,8 @@ static bool is_native(const char *path)
 
 static void serve_client(struct sx_req *r)
 {
-    if (is_native(r->path))
+    /* What came by s3_port is of S3, whatever its path. */
+    if (is_native(r->path) && !sx_req_param(r, "SX_S3_ONLY"))
         sx_route_serve(r);
     else
         sx_s3_serve(r);

@@ -24,6 +24,9 @@
 #define TEMPLATE_MAX (256 * 1024)
 #define OUTPUT_MAX 4096      /* of nginx's words that are read */
 #define NGINX_WORKERS_MAX 16
+/* Between the two stands what is left out of the file where there is no s3_port. */
+#define IF_S3_PORT "@IF_S3_PORT@"
+#define END_S3_PORT "@END_S3_PORT@"
 #define HTTP2_ON_SINCE 1025001 /* nginx 1.25.1 has a directive of its own for HTTP/2 */
 
 const char *sx_httpd_nginx(void)
@@ -132,16 +135,17 @@ static unsigned processors(void)
 
 /* An IP address is listened on as it is.  A name may have, on this machine, an address that others cannot reach
  * (Debian's 127.0.1.1), so a node with a name listens on all addresses. */
-static void add_listen(struct sx_buf *out, const struct sx_node_conf *c, const char *options)
+static void add_listen(struct sx_buf *out, const struct sx_node_conf *c, unsigned port,
+                       const char *options)
 {
     struct in6_addr a;
 
     if (inet_pton(AF_INET, c->address, &a) == 1)
-        sx_buf_printf(out, "%s:%u %s", c->address, c->port, options);
+        sx_buf_printf(out, "%s:%u %s", c->address, port, options);
     else if (inet_pton(AF_INET6, c->address, &a) == 1)
-        sx_buf_printf(out, "[%s]:%u %s ipv6only=on", c->address, c->port, options);
+        sx_buf_printf(out, "[%s]:%u %s ipv6only=on", c->address, port, options);
     else
-        sx_buf_printf(out, "%u %s", c->port, options);
+        sx_buf_printf(out, "%u %s", port, options);
 }
 
 /* The account of nginx's workers; nginx would take a group of the user's name by itself. */
@@ -167,7 +171,13 @@ static int fill(struct sx_buf *out, const struct sx_node_conf *c, unsigned versi
     else if (n == 13 && memcmp(name, "NGINX_WORKERS", n) == 0)
         sx_buf_printf(out, "%u", processors());
     else if (n == 6 && memcmp(name, "LISTEN", n) == 0)
-        add_listen(out, c, directive ? "ssl" : "ssl http2");
+        add_listen(out, c, c->port, directive ? "ssl" : "ssl http2");
+    else if (n == 9 && memcmp(name, "S3_LISTEN", n) == 0)
+        add_listen(out, c, c->s3_port, "");
+    else if (n == 7 && memcmp(name, "S3_PORT", n) == 0)
+        sx_buf_printf(out, "%u", c->s3_port);
+    else if (n == 11 && memcmp(name, "END_S3_PORT", n) == 0)
+        return 0;
     else if (n == 5 && memcmp(name, "HTTP2", n) == 0)
         sx_buf_str(out, directive ? "http2 on;" : "");
     else
@@ -185,7 +195,10 @@ static int expand(struct sx_buf *out, const struct sx_node_conf *c, unsigned ver
         end = strchr(at + 1, '@');
         if (!end)
             break;
-        if (fill(out, c, version, at + 1, (size_t)(end - at - 1)) == 0) {
+        if (strncmp(at, IF_S3_PORT, strlen(IF_S3_PORT)) == 0) {
+            text = c->s3_port ? end + 1 : strstr(end, END_S3_PORT);
+            sx_assert(text); /* of our own template */
+        } else if (fill(out, c, version, at + 1, (size_t)(end - at - 1)) == 0) {
             text = end + 1;
         } else if (strspn(at + 1, "ABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789") == (size_t)(end - at - 1)) {
             return sx_err_set(e, SX_ECONFIG, "%s: unknown name %.*s", sx_httpd_template(),

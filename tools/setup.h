@@ -24,6 +24,7 @@ struct setup_plan {
     const char *token;   /* join */
     const char *address;
     unsigned port, peer_port;
+    unsigned s3_port;    /* 0: none */
     const char *dir;
     uint64_t size;
     const char *zone;

@@ -179,12 +179,16 @@ int setup_plan_complete(struct setup_plan *p, struct sx_err *e)
     if (p->port > 65535 || p->peer_port > 65535 || p->port == p->peer_port)
         return sx_err_set(e, SX_EINVAL, "ports %u and %u: two different ones up to 65535 are needed", p->port,
                           p->peer_port);
+    if (p->s3_port && (p->s3_port == p->port || p->s3_port == p->peer_port))
+        return sx_err_set(e, SX_EINVAL, "the S3 port %u is already the node's other port; give another one",
+                          p->s3_port);
     if (strlen(p->address) > SX_CONF_ADDRESS_MAX || strlen(p->zone) > SX_CONF_ZONE_MAX)
         return sx_err_set(e, SX_ENAMETOOLONG, "the address or the zone is too long");
     if (check_name(p->name, e) != 0 || check_user(p->user, e) != 0 || check_dir(p->dir, e) != 0 ||
         check_space(p, e) != 0)
         return -1;
-    if (sx_httpd_port_free(p->address, p->port, e) != 0)
+    if (sx_httpd_port_free(p->address, p->port, e) != 0 ||
+        (p->s3_port && sx_httpd_port_free(p->address, p->s3_port, e) != 0))
         return -1;
     return sx_httpd_port_free(p->address, p->peer_port, e);
 }
@@ -266,9 +270,9 @@ int setup_conf(const struct setup_plan *p, const char *cluster, const char *name
 {
     char hex[SX_NODE_HEX + 1];
     SX_AUTO_JSON json_t *j = json_pack(
-        "{s:s, s:s, s:s, s:s, s:i, s:i, s:s, s:I, s:i, s:i, s:s, s:s}", "cluster", cluster, "name", name, "node",
+        "{s:s, s:s, s:s, s:s, s:i, s:i, s:i, s:s, s:I, s:i, s:i, s:s, s:s}", "cluster", cluster, "name", name, "node",
         sx_node_id_text(hex, node), "address", p->address, "port", (int)p->port, "peer_port", (int)p->peer_port,
-        "zone", p->zone, "capacity", (json_int_t)p->size, "workers", (int)p->workers, "reserved_workers",
+        "s3_port", (int)p->s3_port, "zone", p->zone, "capacity", (json_int_t)p->size, "workers", (int)p->workers, "reserved_workers",
         (int)p->reserved_workers, "user", p->user, "log_level", p->log_level);
 
     if (!j)

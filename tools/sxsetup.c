@@ -33,6 +33,7 @@ static const char usage_text[] =
     "  --address ADDRESS       IP address or DNS name under which clients and nodes reach this node\n"
     "  --port PORT             HTTPS port (default: 8443)\n"
     "  --peer-port PORT        port of the links between nodes (default: one above --port)\n"
+    "  --s3-port PORT          also serves S3, and S3 alone, by plain HTTP on this port\n"
     "  --dir DIR               the node's directory (default: /var/lib/sx)\n"
     "  --size SIZE             space for blocks, such as 500G (default: 80 % of what is free)\n"
     "  --zone ZONE             nodes of one zone (rack, room) may fail together; copies go to different zones\n"
@@ -134,9 +135,9 @@ static int start_node(const char *dir, struct sx_err *e)
 static void print_json(const struct setup_plan *p, const struct setup_result *r)
 {
     const struct sx_node_conf *c = &r->conf;
-    SX_AUTO_JSON json_t *j = json_pack("{s:s, s:s, s:s, s:s, s:i, s:i, s:s, s:I, s:s, s:b, s:b, s:s?}", "cluster",
+    SX_AUTO_JSON json_t *j = json_pack("{s:s, s:s, s:s, s:s, s:i, s:i, s:i, s:s, s:I, s:s, s:b, s:b, s:s?}", "cluster",
                                        c->cluster, "name", c->name, "node", c->node_hex, "address", c->address,
-                                       "port", (int)c->port, "peer_port", (int)c->peer_port, "dir", p->full_dir,
+                                       "port", (int)c->port, "peer_port", (int)c->peer_port, "s3_port", (int)c->s3_port, "dir", p->full_dir,
                                        "capacity", (json_int_t)c->capacity, "fingerprint", r->fingerprint,
                                        "joined", p->token != NULL, "started", p->start, "key_file", r->key_file);
 
@@ -217,6 +218,7 @@ static int option(struct setup_plan *p, int c, const char *arg)
     case 'j': p->json = true; return 0;
     case 'p': return number(arg, NUMBER_MAX, &p->port) ? 0 : 1 + usage_error("--port takes 1 to 65535", arg);
     case 'P': return number(arg, NUMBER_MAX, &p->peer_port) ? 0 : 1 + usage_error("--peer-port takes 1 to 65535", arg);
+    case '3': return number(arg, NUMBER_MAX, &p->s3_port) ? 0 : 1 + usage_error("--s3-port takes 1 to 65535", arg);
     case 'w':
         return number(arg, SX_WORKERS_MAX, &p->workers) ? 0 : 1 + usage_error("--workers takes 1 to 256", arg);
     case 'r':
@@ -240,7 +242,8 @@ int main(int argc, char **argv)
     static const struct option longs[] = {
         { "name", required_argument, NULL, 'n' },      { "join", required_argument, NULL, 't' },
         { "address", required_argument, NULL, 'a' },   { "port", required_argument, NULL, 'p' },
-        { "peer-port", required_argument, NULL, 'P' }, { "dir", required_argument, NULL, 'd' },
+        { "peer-port", required_argument, NULL, 'P' }, { "s3-port", required_argument, NULL, '3' },
+        { "dir", required_argument, NULL, 'd' },
         { "size", required_argument, NULL, 's' },      { "zone", required_argument, NULL, 'z' },
         { "workers", required_argument, NULL, 'w' },   { "reserved-workers", required_argument, NULL, 'r' },
         { "user", required_argument, NULL, 'u' },      { "log-level", required_argument, NULL, 'l' },

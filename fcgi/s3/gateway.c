@@ -33,6 +33,7 @@ static int find_target(struct sx_s3 *s, struct sx_err *e)
                                      .host = sx_s3_header(s, "host"),
                                      .path = s->r->path,
                                      .query = s->r->raw_query,
+                                     .domains = (const char *const *)s->r->app->conf->s3_domains,
                                      .has_copy_source = sx_s3_header(s, "x-amz-copy-source") };
 
     if (sx_s3_target_parse(&q, &s->t, e) != 0)
@@ -46,10 +47,13 @@ static int verify(struct sx_s3 *s, const struct sx_sig_request *q, const char *p
                   const char *secret, struct sx_err *e)
 {
     static struct sx_sigkeys *keys; /* this process's */
+    const char *external = s->r->app->conf->s3_external;
+    const char *const hosts[] = { *external ? external : NULL, NULL };
     struct sx_sig_check k = { .secret = secret,
                               .now_ms = sx_wall_ms(),
                               .service = "s3",
                               .policy = policy,
+                              .hosts = hosts,
                               .vhost_bucket = s->t.vhost ? s->t.bucket : NULL };
 
     if (!keys)

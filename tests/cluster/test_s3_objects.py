@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """S3, what objects can do beside being put and got, with boto3: object lock, attributes, parts of reads, copies into parts,
-completing an upload twice, forms of browsers."""
+completing an upload twice, forms of browsers; names and ports under which S3 is reached."""
 import base64
 import datetime
 import hashlib
@@ -27,8 +27,8 @@ MIB = 1 << 20
 LOCKED = {"Bucket": "locked", "Key": "k"}
 
 
-def connect(c, **config):
-    return boto3.client("s3", endpoint_url=f"https://{c.nodes[0].address}:{c.nodes[0].port}", region_name="us-east-1",
+def connect(c, endpoint=None, **config):
+    return boto3.client("s3", endpoint_url=endpoint or f"https://{c.nodes[0].address}:{c.nodes[0].port}", region_name="us-east-1",
                         aws_access_key_id=c.key["access_key"], aws_secret_access_key=c.key["secret_key"],
                         verify=f"{c.nodes[0].dir}/tls/ca.pem",
                         config=Config(s3={"addressing_style": "path"}, retries={"max_attempts": 1}, **config))
@@ -312,9 +312,49 @@ def refusals(c, s3):
     refused(lambda: read(s3, "multi", ExpectedBucketOwner="123456789012"), "AccessDenied", 403)
 
 
+# ---- names and ports ----
+
+S3_PORT = 9000
+
+
+def plain(c, method, path, host=None):
+    conn = http.client.HTTPConnection(c.nodes[0].address, S3_PORT)
+    conn.request(method, path, headers={"Host": host} if host else {})
+    r = conn.getresponse()
+    answer = r.status, {k.lower(): v for k, v in r.getheaders()}, r.read().decode()
+    conn.close()
+    return answer
+
+
+def presigned(c, endpoint, style):
+    s3 = boto3.client("s3", endpoint_url=endpoint, region_name="us-east-1", aws_access_key_id=c.key["access_key"],
+                      aws_secret_access_key=c.key["secret_key"], config=Config(signature_version="s3v4", s3={"addressing_style": style}))
+    url = s3.generate_presigned_url("get_object", {"Bucket": "bucket", "Key": "one"})
+    return re.fullmatch("https?://([^/]*)(/.*)", url).groups()
+
+
+def names_and_ports(c):
+    s3 = connect(c, endpoint=f"http://{c.nodes[0].address}:{S3_PORT}")
+    s3.put_object(Bucket="bucket", Key="one", Body=b"one")
+    assert read(s3, "one") == b"one"
+    for path in ("/.sx/v1/status", "/.sx/../bucket/one", "/.node/v1/blocks", "/x/../.sx/v1/status", "/%2esx/v1/status"):
+        status, headers, body = plain(c, "GET", path)
+        assert status in (400, 403, 404) and headers["content-type"] == "application/xml" and "<Error>" in body, (path, status, body)
+    host, path = presigned(c, f"http://s3.test:{S3_PORT}", "virtual")
+    assert host == f"bucket.s3.test:{S3_PORT}", host
+    assert plain(c, "GET", path, host)[::2] == (200, "one")
+    form_refused(plain(c, "GET", path, f"bucket.other.test:{S3_PORT}"), 403, "SignatureDoesNotMatch")
+    host, path = presigned(c, "https://objects.test", "path")
+    assert plain(c, "GET", path)[::2] == (200, "one")
+    form_refused(plain(c, "GET", presigned(c, "https://other.test", "path")[1]), 403, "SignatureDoesNotMatch")
+    status, headers, body = plain(c, "GET", "/" + 20000 * "x")
+    assert status == 414 and "<Code>InvalidURI</Code>" in body and headers["content-type"] == "application/xml", (status, headers, body)
+
+
 def main():
     warnings.simplefilter("ignore")
-    with Cluster("s3-objects") as c:
+    with Cluster("s3-objects", options=["--s3-port", str(S3_PORT)],
+                 settings={"s3_domains": ["s3.test"], "s3_external": "objects.test"}) as c:
         s3 = connect(c)
         s3.create_bucket(Bucket="bucket")
         data = os.urandom(13 * MIB)
@@ -331,6 +371,7 @@ def main():
         forms(c, s3)
         say("forms")
         refusals(c, s3)
+        names_and_ports(c)
         c.check_logs()
 
 

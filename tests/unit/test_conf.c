@@ -11,7 +11,8 @@ static const char good[] =
     "{\"cluster\":\"00000000-1111-4222-8333-444444444444\",\"name\":\"c\",\"node\":\"00000000000000ff\","
     "\"address\":\"127.0.0.1\",\"port\":8443,\"peer_port\":8444,\"zone\":\"z\",\"capacity\":1000,"
     "\"workers\":3,\"reserved_workers\":2,\"user\":\"sx\",\"log_level\":\"warn\",\"lease_s\":1800,"
-    "\"collect_interval_s\":600,\"scrub_period_days\":7,\"scrub_rate\":1000000}";
+    "\"collect_interval_s\":600,\"scrub_period_days\":7,\"scrub_rate\":1000000,"
+    "\"s3_port\":9000,\"s3_domains\":[\"s3.example.com\",\"s3\"],\"s3_external\":\"s3.example.com:443\"}";
 
 static int parse(struct sx_node_conf *c, json_t *j, struct sx_err *e)
 {
@@ -32,6 +33,9 @@ static void read_back(void **state)
     assert_int_equal(c.capacity, 1000);
     assert_int_equal(c.log_level, SX_LOG_WARN);
     assert_string_equal(c.dir, "/dir");
+    assert_int_equal(c.s3_port, 9000);
+    assert_string_equal(c.s3_domains[1], "s3");
+    assert_null(c.s3_domains[2]);
     again = sx_node_conf_to_json(&c);
     assert_true(json_equal(j, again));
     sx_node_conf_fini(&c);
@@ -70,6 +74,17 @@ static void mistakes_are_named(void **state)
     refuse("scrub_period_days", json_integer(3651));
     refuse("scrub_rate", json_integer(-1));
     refuse("log_level", json_string("loud"));
+    refuse("s3_port", json_integer(8443));
+    refuse("s3_port", json_integer(8444));
+    refuse("s3_port", json_integer(65536));
+    refuse("s3_domains", json_string("s3.example.com"));
+    refuse("s3_domains", json_pack("[s,i]", "a", 1));
+    refuse("s3_domains", json_pack("[s]", ".a"));
+    refuse("s3_domains", json_pack("[s]", "A.example.com"));
+    refuse("s3_domains", json_pack("[sssssssss]", "a", "b", "c", "d", "e", "f", "g", "h", "i"));
+    refuse("s3_external", json_string("http://a"));
+    refuse("s3_external", json_string("a:"));
+    refuse("s3_external", json_string("a:123456"));
     refuse("colour", json_string("blue"));
 }
 
@@ -84,8 +99,14 @@ static void defaults(void **state)
     json_object_del(j, "log_level");
     json_object_del(j, "workers");
     json_object_del(j, "reserved_workers");
+    json_object_del(j, "s3_port");
+    json_object_del(j, "s3_domains");
+    json_object_del(j, "s3_external");
     assert_done(parse(&c, j, &e), &e);
     assert_string_equal(c.zone, "");
+    assert_int_equal(c.s3_port, 0);
+    assert_null(c.s3_domains);
+    assert_string_equal(c.s3_external, "");
     assert_int_equal(c.log_level, SX_LOG_INFO);
     assert_true(c.workers >= 2 && c.reserved_workers >= 1);
     sx_node_conf_fini(&c);
