@@ -26,8 +26,8 @@ static const char *const sql[SX_P_COUNT] = {
     [SX_P_LIST_OPEN] =
         "SELECT number, state, size, durable FROM pack WHERE state = 0 ORDER BY number LIMIT ?1",
     [SX_P_DURABLE] = "UPDATE pack SET durable = ?2 WHERE number = ?1",
-    [SX_P_FROM] = "SELECT number, state, size, durable FROM pack WHERE number >= ?1"
-                  " ORDER BY number LIMIT 1",
+    [SX_P_FROM] =
+        "SELECT number, state, size, durable FROM pack WHERE number >= ?1 ORDER BY number LIMIT 1",
     [SX_P_SUM] = "SELECT count(*), ifnull(sum(size), 0) FROM pack",
 };
 
