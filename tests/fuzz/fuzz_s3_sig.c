@@ -14,13 +14,13 @@
     "&X-Amz-Date=20251120T150000Z&X-Amz-Expires=60&X-Amz-SignedHeaders=host&X-Amz-Signature=" HASH
 
 static const char *const lines[] = {
-    "AWS4-HMAC-SHA256 Credential=SXA/20251120/sx/s3/aws4_request, "
-    "SignedHeaders=host;x-amz-content-sha256;x-amz-date;x-amz-meta-a, Signature=" HASH
-    "\n/b/a%20b?acl&x=a+b\n20251120T150000Z\n" HASH "\n a  b ",
+    ("AWS4-HMAC-SHA256 Credential=SXA/20251120/sx/s3/aws4_request, "
+     "SignedHeaders=host;x-amz-content-sha256;x-amz-date;x-amz-meta-a, Signature=" HASH
+     "\n/b/a%20b?acl&x=a+b\n20251120T150000Z\n" HASH "\n a  b "),
     "\n/b/k?" V4_QUERY "&versionId=1\n\n\n",
     "\n/b/k?" V4_QUERY "&X-Amz-Content-Sha256=" HASH "\n\nUNSIGNED-PAYLOAD\n1",
-    "AWS SXA:NpgCjnDzrM+WFzoENXmpNDUsSn8=\n/b/k?acl&uploadId=a%20b\nThu, 20 Nov 2025 15:00:00 GMT"
-    "\nSTREAMING-UNSIGNED-PAYLOAD-TRAILER\nx",
+    ("AWS SXA:NpgCjnDzrM+WFzoENXmpNDUsSn8=\n/b/k?acl&uploadId=a%20b\nThu, 20 Nov 2025 15:00:00 GMT"
+     "\nSTREAMING-UNSIGNED-PAYLOAD-TRAILER\nx"),
     "\n/b/k?AWSAccessKeyId=SXA&Signature=NpgCjnDzrM%2BWFzoENXmpNDUsSn8%3D&Expires=1763650860\n\n\n",
 };
 

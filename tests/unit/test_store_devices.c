@@ -475,8 +475,8 @@ static void bad_lists(void **state)
         "", "[]", "{}", "{\"version\": 2, \"generation\": 1, \"next\": 2, \"devices\": []}",
         "{\"version\": 1, \"generation\": 1, \"next\": 2}",
         "{\"version\": 1, \"generation\": 1, \"next\": 2, \"devices\": [{\"id\": 1}]}",
-        "{\"version\": 1, \"generation\": 1, \"next\": 2, \"devices\": [{\"id\": 1, \"path\": \"store\","
-        " \"size\": 0, \"state\": \"odd\"}]}",
+        ("{\"version\": 1, \"generation\": 1, \"next\": 2, \"devices\": [{\"id\": 1, \"path\": \"store\","
+         " \"size\": 0, \"state\": \"odd\"}]}"),
     };
     char *dir = new_node(1);
     SX_AUTO_FREE char *path = sx_asprintf("%s/devices.json", dir);
