@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "fcgi/jobs/count.h"
+#include "fcgi/jobs/lifecycle.h"
 #include "fcgi/meta/command.h"
 #include "fcgi/meta/meta.h"
 #include "fcgi/meta/query.h"
@@ -31,6 +32,7 @@ struct jobs {
     uint64_t expire_at_ms;
     uint64_t retry_at_ms; /* after a clean-up that failed */
     struct sx_buf command, result;
+    struct sx_lifecycle_walk *lifecycle;
 };
 
 /* True once it is time to end; waits for that at most `ms`. */
@@ -145,6 +147,7 @@ static void look(struct jobs *j)
     run_jobs(j);
     if ((sx_mono_ms() >= j->expire_at_ms || doomed(j)) && expire(j))
         j->expire_at_ms = sx_mono_ms() + SX_JOBS_EXPIRE_MS;
+    sx_lifecycle_walk_step(j->lifecycle);
 }
 
 int sx_jobs_main(const struct sx_node_conf *conf, int stop_fd)
@@ -163,11 +166,13 @@ int sx_jobs_main(const struct sx_node_conf *conf, int stop_fd)
     }
     j.meta = sx_meta_new(conf->dir);
     count = sx_count_new(conf, j.meta);
+    j.lifecycle = sx_lifecycle_walk_new(j.meta);
     j.expire_at_ms = sx_mono_ms() + SX_JOBS_EXPIRE_MS;
     while (!stop_wanted(&j, SX_JOBS_POLL_MS)) {
         look(&j);
         sx_count_look(count);
     }
+    sx_lifecycle_walk_free(j.lifecycle);
     sx_count_free(count);
     sx_meta_free(j.meta);
     sx_buf_fini(&j.command);

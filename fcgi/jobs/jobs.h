@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
  * The job manager: carries out the long work that users ask for (recursive delete and rename,
- * removal of a volume with its files), and has the metadata tidied up once a minute.  Every node
- * runs one; only that of the leader does these.  Each counts the space of its node (count.h).
+ * removal of a volume with its files) and lifecycle rules (lifecycle.h), and has the metadata tidied
+ * up once a minute.  Every node runs one; only that of the leader does these.  Each counts the space of its node (count.h).
  */
 #ifndef SX_FCGI_JOBS_JOBS_H
 #define SX_FCGI_JOBS_JOBS_H

@@ -204,6 +204,10 @@ int sx_query_revisions_json(sqlite3 *db, uint64_t volume, const char *path, json
 /* A document of a volume; SX_ENOTFOUND.  Replaces the content of `value`. */
 int sx_query_config(sqlite3 *db, uint64_t volume, const char *name, struct sx_buf *value,
                     struct sx_err *e) SX_MUST_CHECK;
+/* The document of that name of the volume with the lowest number above *volume, which is set: 1; 0
+ * if there is no more; -1. */
+int sx_query_config_next(sqlite3 *db, const char *name, uint64_t *volume, struct sx_buf *value,
+                         struct sx_err *e) SX_MUST_CHECK;
 
 /* ---- multipart uploads ---- */
 

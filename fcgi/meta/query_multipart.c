@@ -27,6 +27,25 @@ int sx_query_config(sqlite3 *db, uint64_t volume, const char *name, struct sx_bu
     return 0;
 }
 
+int sx_query_config_next(sqlite3 *db, const char *name, uint64_t *volume, struct sx_buf *value,
+                         struct sx_err *e)
+{
+    sqlite3_stmt *st;
+    struct sx_span s;
+    int rc = sx_mdb_get(db, &st, e,
+                       "SELECT volume, value FROM config WHERE name = ? AND volume > ?"
+                       " ORDER BY volume LIMIT 1", "ti", name, *volume);
+
+    if (rc != 1)
+        return rc;
+    *volume = sx_mdb_u64(st, 0);
+    s = sx_mdb_blob(st, 1);
+    sx_buf_reset(value);
+    sx_buf_add(value, s.p, s.n);
+    sqlite3_reset(st);
+    return 1;
+}
+
 #define UPLOAD_COLS "id, volume, path, user, created_ms"
 
 static void upload_take(sqlite3_stmt *st, struct sx_mupload *u)

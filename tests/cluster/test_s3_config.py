@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The configuration of buckets and objects over S3, with boto3: documents that are kept, those that are absent, policies,
 ACLs and public access, cross-origin requests, tags, lifecycle rules that are carried out."""
+import datetime
 import json
 import os
 import ssl
@@ -10,7 +11,7 @@ import urllib.request
 import warnings
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-from cluster import Cluster, say, skip  # noqa: E402
+from cluster import Cluster, say, skip, wait_for  # noqa: E402
 
 try:
     import boto3
@@ -255,6 +256,34 @@ def tagging(s3):
     assert s3.get_object_tagging(**of)["TagSet"] == []
 
 
+def lifecycle(c, s3):
+    """Rules with a date that has passed act at once; a held version stays."""
+    s3.create_bucket(Bucket="plain")
+    for key in ("old/a", "old/b", "new/a"):
+        s3.put_object(Bucket="plain", Key=key, Body=b"x")
+    s3.put_object(Bucket="plain", Key="new/tagged", Body=b"x", Tagging="keep=no")
+    past = datetime.datetime(2020, 1, 1, tzinfo=datetime.timezone.utc)
+
+    def rules(bucket, *filters, **actions):
+        s3.put_bucket_lifecycle_configuration(Bucket=bucket, LifecycleConfiguration={
+            "Rules": [dict(actions, ID=str(i), Status="Enabled", Filter=f) for i, f in enumerate(filters)]})
+    s3.create_bucket(Bucket="kept", ObjectLockEnabledForBucket=True)
+    s3.put_object(Bucket="kept", Key="free", Body=b"x")
+    held = s3.put_object(Bucket="kept", Key="held", Body=b"x", ObjectLockLegalHoldStatus="ON")["VersionId"]
+    gone = s3.put_object(Bucket="kept", Key="gone", Body=b"x")["VersionId"]
+    s3.delete_object(Bucket="kept", Key="gone")
+    s3.delete_object(Bucket="kept", Key="gone", VersionId=gone)
+    rules("plain", {"Prefix": "old/"}, {"Tag": {"Key": "keep", "Value": "no"}}, Expiration={"Date": past})
+    rules("kept", {"Prefix": ""}, Expiration={"Date": past})
+
+    def listed():
+        r = s3.list_object_versions(Bucket="kept")
+        return ([o["Key"] for o in s3.list_objects_v2(Bucket="plain").get("Contents", [])],
+                sorted(v["Key"] for v in r.get("Versions", [])), sorted(m["Key"] for m in r.get("DeleteMarkers", [])))
+    wait_for("what has expired to go", 20, lambda: listed() == (["new/a"], ["free", "held"], ["free", "held"]))
+    assert s3.get_object(Bucket="kept", Key="held", VersionId=held)["Body"].read() == b"x"
+
+
 def main():
     warnings.simplefilter("ignore")
     with Cluster("s3-config") as c:
@@ -273,6 +302,8 @@ def main():
         cors(s3, anybody)
         tagging(s3)
         say("cross-origin requests, tags")
+        lifecycle(c, s3)
+        say("lifecycle")
         c.check_logs()
 
 

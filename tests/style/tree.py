@@ -41,7 +41,7 @@ LAYERS = {
     "fcgi/cluster": ["libsx", "fcgi/conf.h", "fcgi/keys.h", "fcgi/ca.h", "fcgi/board.h", "fcgi/meta/meta.h",
                      "fcgi/meta/command.h", "fcgi/meta/query.h", "fcgi/store", "fcgi/jobs/queue.h"],
     "fcgi/jobs": ["libsx", "fcgi/conf.h", "fcgi/keys.h", "fcgi/board.h", "fcgi/title.h", "fcgi/meta/meta.h",
-                  "fcgi/meta/command.h", "fcgi/meta/query.h", "fcgi/store", "fcgi/cluster"],
+                  "fcgi/meta/command.h", "fcgi/meta/query.h", "fcgi/store", "fcgi/cluster", "fcgi/s3/lifecycle.h"],
     "fcgi/s3": ["libsx", "fcgi"],
     "fcgi/api": ["libsx", "fcgi"],
     "fcgi": ["libsx", "fcgi"],
