@@ -63,18 +63,6 @@ static int not_there(struct sx_s3 *s, struct sx_err *e)
                                                           : SX_S3_BUCKET_ALREADY_EXISTS);
 }
 
-static int modify(struct sx_s3 *s, const struct sx_cmd_volume_modify *c, struct sx_err *e)
-{
-    SX_AUTO(sx_buf) struct sx_buf command = SX_BUF_INIT, result = SX_BUF_INIT;
-    uint8_t op[SX_OP_ID];
-
-    sx_random(op, sizeof op);
-    sx_cmd_volume_modify_encode(&command, op, sx_s3_user(s), c);
-    if (sx_s3_submit(s, &command, &result, e) == 0)
-        return 0;
-    return e->code == SX_ECONFLICT ? sx_s3_fail(e, SX_S3_INVALID_BUCKET_STATE) : -1;
-}
-
 /* x-amz-bucket-object-lock-enabled: such a bucket keeps versions from the start. */
 static int create_lock(struct sx_s3 *s, struct sx_err *e)
 {
@@ -86,7 +74,7 @@ static int create_lock(struct sx_s3 *s, struct sx_err *e)
 
     if (!lock || strcmp(lock, "true") != 0)
         return 0;
-    return modify(s, &c, e);
+    return sx_s3_volume_modify(s, &c, e);
 }
 
 int sx_s3_create_bucket(struct sx_s3 *s, struct sx_err *e)
@@ -178,5 +166,5 @@ int sx_s3_put_versioning(struct sx_s3 *s, struct sx_err *e)
         c.versioning = SX_VERSIONING_SUSPENDED;
     else
         return sx_s3_fail(e, SX_S3_ILLEGAL_VERSIONING);
-    return modify(s, &c, e) != 0 ? -1 : sx_s3_reply_empty(s, 200);
+    return sx_s3_volume_modify(s, &c, e) != 0 ? -1 : sx_s3_reply_empty(s, 200);
 }

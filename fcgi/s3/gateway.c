@@ -11,6 +11,7 @@
 #include "fcgi/api/route.h"
 #include "fcgi/s3/config.h"
 #include "fcgi/s3/handlers.h"
+#include "fcgi/s3/object.h"
 #include "libsx/auth/sigkey.h"
 #include "libsx/base/clock.h"
 #include "libsx/base/log.h"
@@ -108,24 +109,13 @@ static int check_owner(const struct sx_s3 *s, struct sx_err *e)
     return owner && strcmp(owner, s->v.owner) != 0 ? sx_s3_fail(e, SX_S3_ACCESS_DENIED) : 0;
 }
 
-/* Asked for on a read or a write: neither would be what the customer means. */
-static int refuse_customer_keys(const struct sx_s3 *s, struct sx_err *e)
-{
-    if (!sx_s3_header(s, "x-amz-server-side-encryption-customer-algorithm") &&
-        !sx_s3_header(s, "x-amz-server-side-encryption-customer-key") &&
-        !sx_s3_header(s, "x-amz-copy-source-server-side-encryption-customer-algorithm"))
-        return 0;
-    return sx_err_set(e, SX_S3_NOT_IMPLEMENTED,
-                      "Encryption with a key of the customer (SSE-C) is not implemented");
-}
-
 static int authorise(struct sx_s3 *s, struct sx_err *e)
 {
     bool version = sx_s3_arg(s, "versionId") != NULL;
 
     if (!s->t.bucket || s->t.op == SX_S3_OP_CREATE_BUCKET)
         return s->anonymous ? sx_s3_fail(e, SX_S3_ACCESS_DENIED) : 0;
-    if (sx_s3_bucket_open(s, e) != 0 || check_owner(s, e) != 0 || refuse_customer_keys(s, e) != 0)
+    if (sx_s3_bucket_open(s, e) != 0 || check_owner(s, e) != 0 || sx_s3_no_customer_key(s, e) != 0)
         return -1;
     if (s->t.op == SX_S3_OP_POST_OBJECT)
         return 0; /* by who its form says he is */

@@ -99,22 +99,6 @@ static int read_default(const struct sx_xml_node *n, struct sx_cmd_volume_modify
     return 0;
 }
 
-static int submit_config(struct sx_s3 *s, const struct sx_cmd_volume_modify *c, struct sx_err *e)
-{
-    SX_AUTO(sx_buf) struct sx_buf command = SX_BUF_INIT, result = SX_BUF_INIT;
-    uint8_t op[SX_OP_ID];
-
-    sx_random(op, sizeof op);
-    sx_cmd_volume_modify_encode(&command, op, sx_s3_user(s), c);
-    if (sx_s3_submit(s, &command, &result, e) == 0)
-        return 0;
-    if (e->code != SX_ECONFLICT)
-        return -1;
-    return sx_err_set(e, SX_S3_INVALID_BUCKET_STATE,
-                      "Versioning must be 'Enabled' on the bucket to apply a Object Lock"
-                      " configuration");
-}
-
 int sx_s3_put_lock_config(struct sx_s3 *s, struct sx_err *e)
 {
     struct sx_cmd_volume_modify c = { .volume = s->v.name, .set = SX_SET_LOCK,
@@ -131,7 +115,12 @@ int sx_s3_put_lock_config(struct sx_s3 *s, struct sx_err *e)
     rule = sx_xml_child(sx_xml_top(doc), "Rule");
     if (rule && read_default(sx_xml_child(rule, "DefaultRetention"), &c, e) != 0)
         return -1;
-    return submit_config(s, &c, e) != 0 ? -1 : sx_s3_reply_empty(s, 200);
+    if (sx_s3_volume_modify(s, &c, e) == 0)
+        return sx_s3_reply_empty(s, 200);
+    return e->code != SX_S3_INVALID_BUCKET_STATE
+               ? -1 : sx_err_set(e, SX_S3_INVALID_BUCKET_STATE,
+                                 "Versioning must be 'Enabled' on the bucket to apply a Object Lock"
+                                 " configuration");
 }
 
 /* ---- versions ---- */

@@ -5,7 +5,9 @@
 #include <string.h>
 
 #include "fcgi/s3/s3.h"
+#include "libsx/base/mem.h"
 #include "libsx/base/text.h"
+#include "libsx/crypt/crypt.h"
 
 int sx_s3_submit(struct sx_s3 *s, const struct sx_buf *command, struct sx_buf *result,
                  struct sx_err *e)
@@ -15,6 +17,18 @@ int sx_s3_submit(struct sx_s3 *s, const struct sx_buf *command, struct sx_buf *r
     sx_buf_reset(result);
     return sx_meta_submit(s->r->app->meta, SX_META_GROUP_CLUSTER, command, result,
                           SX_META_TIMEOUT_MS, e);
+}
+
+int sx_s3_volume_modify(struct sx_s3 *s, const struct sx_cmd_volume_modify *c, struct sx_err *e)
+{
+    SX_AUTO(sx_buf) struct sx_buf command = SX_BUF_INIT, result = SX_BUF_INIT;
+    uint8_t op[SX_OP_ID];
+
+    sx_random(op, sizeof op);
+    sx_cmd_volume_modify_encode(&command, op, sx_s3_user(s), c);
+    if (sx_s3_submit(s, &command, &result, e) == 0)
+        return 0;
+    return e->code == SX_ECONFLICT ? sx_s3_fail(e, SX_S3_INVALID_BUCKET_STATE) : -1;
 }
 
 void sx_s3_location(const struct sx_s3 *s, struct sx_buf *out)

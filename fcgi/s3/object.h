@@ -25,6 +25,9 @@ int sx_s3_write_read(struct sx_s3 *s, struct sx_s3_write *w, struct sx_err *e) S
  * is called.  -1. */
 int sx_s3_conflict(const struct sx_s3_write *w, struct sx_err *e);
 
+/* SX_S3_NOT_IMPLEMENTED for SSE-C: on a read, too, it would not be what the customer means. */
+int sx_s3_no_customer_key(struct sx_s3 *s, struct sx_err *e) SX_MUST_CHECK;
+
 /* The item s3.sum of the body that was just read: the client's algorithm, or CRC64NVME. */
 void sx_s3_sum_item(struct sx_s3 *s, json_t *items);
 /* The same from a value. */

@@ -310,7 +310,7 @@ static int store(struct post *p, struct sx_err *e)
     }
     if (sx_s3_put_end(&p->put, e) != 0)
         return -1;
-    if (p->alg != SX_SUM_NONE)
+    if (p->alg != SX_SUM_NONE && p->alg != SX_SUM_MD5)
         sx_s3_sum_set(p->put.items, p->alg, p->sums.value[p->alg]);
     return sx_s3_put_commit(&p->put, e);
 }

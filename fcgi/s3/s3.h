@@ -80,6 +80,9 @@ int sx_s3_other_bucket(struct sx_s3 *s, const char *bucket, const char *action, 
 
 int sx_s3_submit(struct sx_s3 *s, const struct sx_buf *command, struct sx_buf *result,
                  struct sx_err *e) SX_MUST_CHECK;
+/* SX_S3_INVALID_BUCKET_STATE if versioning and lock do not go together. */
+int sx_s3_volume_modify(struct sx_s3 *s, const struct sx_cmd_volume_modify *c,
+                        struct sx_err *e) SX_MUST_CHECK;
 /* The version that ?versionId= (or `id`) names, else the newest; markers too.
  * SX_S3_NO_SUCH_KEY, SX_S3_NO_SUCH_VERSION. */
 int sx_s3_find(struct sx_s3 *s, const struct sx_volume *v, const char *key, const char *id,

@@ -279,7 +279,8 @@ def forms(c, s3):
 
 def forms_v2(c, s3):
     conditions = [{"bucket": "bucket"}, {"key": "v2"}, ["starts-with", "$success_action_redirect", ""],
-                  ["starts-with", "$x-amz-checksum-sha256", ""], ["starts-with", "$tagging", ""]]
+                  ["starts-with", "$x-amz-checksum-sha256", ""], ["starts-with", "$tagging", ""],
+                  ["starts-with", "$Content-MD5", ""], ["starts-with", "$x-amz-server-side-encryption-customer-algorithm", ""]]
     policy = base64.b64encode(json.dumps({"expiration": until(hours=1).strftime("%Y-%m-%dT%H:%M:%SZ"), "conditions": conditions}).encode())
     mac = hmac.new(c.key["secret_key"].encode(), policy, hashlib.sha1).digest()
     fields = {"key": "v2", "AWSAccessKeyId": c.key["access_key"], "policy": policy.decode(), "signature": base64.b64encode(mac).decode(),
@@ -292,6 +293,8 @@ def forms_v2(c, s3):
     assert read(s3, "v2") == b"abc"
     assert s3.get_object_tagging(Bucket="bucket", Key="v2")["TagSet"] == [{"Key": "a b", "Value": "&"}]
     form_refused(post(c, {**fields, "tagging": "<Tagging>"}, b"abd"), 400, "MalformedXML")
+    form_refused(post(c, {**fields, "x-amz-server-side-encryption-customer-algorithm": "AES256"}, b"abd"), 501, "NotImplemented")
+    form_refused(post(c, {**fields, "Content-MD5": base64.b64encode(bytes(16)).decode()}, b"abd"), 400, "BadDigest")
     form_refused(post(c, {**fields, "x-amz-checksum-sha256": sha}, b"abd"), 400, "BadDigest")
     assert read(s3, "v2") == b"abc"
     form_refused(post(c, {**fields, "success_action_redirect": "", "signature": "AAAAAAAAAAAAAAAAAAAAAAAAAAA="}, b"abc"),

@@ -152,6 +152,28 @@ static void test_complete(void **state)
     assert_false(world_referenced(&W, 10) || world_referenced(&W, 21) || world_referenced(&W, 50));
 }
 
+/* Where the parts begin, from any of them on. */
+static void test_joints(void **state)
+{
+    static const uint64_t want[] = { 0, 3 * LEN, 5 * LEN };
+    struct sx_file_row row = SX_FILE_ROW_INIT;
+    uint64_t got[4];
+    size_t n;
+
+    assert_int_equal(begin("f"), SX_OK);
+    for (uint16_t i = 0; i < 3; i++)
+        assert_int_equal(part(2u * i + 1, 10 * i, 3u - i, (uint8_t)i), SX_OK);
+    assert_int_equal(COMPLETE({ 1, 0 }, { 3, 1 }, { 5, 2 }), SX_OK);
+    assert_int_equal(sx_query_file(world_db(&W), world_volume(&W, "vol").id, "f", 0, &row, NULL), 0);
+    for (size_t from = 0; from < 5; from++)
+        for (size_t max = 1; max <= 4; max++) {
+            assert_int_equal(sx_query_joints(world_db(&W), &row.f, from, got, max, &n, NULL), 0);
+            assert_int_equal(n, from > 3 ? 0 : 3 - from < max ? 3 - from : max);
+            assert_memory_equal(got, want + (from < 3 ? from : 0), n * sizeof *got);
+        }
+    sx_file_row_fini(&row);
+}
+
 static void test_one_part(void **state)
 {
     static const uint64_t want[] = { 1, 2 };
@@ -328,7 +350,7 @@ static void test_queries(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(test_complete), T(test_one_part), T(test_empty), T(test_copy_and_expire),
+        T(test_complete), T(test_joints), T(test_one_part), T(test_empty), T(test_copy_and_expire),
         T(test_refusals), T(test_abort), T(test_idle), T(test_part_by_upload), T(test_queries),
     };
 
