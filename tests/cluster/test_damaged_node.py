@@ -6,7 +6,7 @@ import re
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-from cluster import Cluster, need, say  # noqa: E402
+from cluster import Cluster, need, say, wait_for  # noqa: E402
 from sxhttp import parse_message  # noqa: E402
 
 FILES, ROUNDS = 120, 6  # their rows fill several pages; one round of three would not meet a damaged node
@@ -46,9 +46,10 @@ def main():
             with open(f"{c.dir}/tree/{name}", "w") as f:
                 f.write(name)
         c.tool("sxcp", "-r", f"{c.dir}/tree/", "@t/vol/")
-        c.wait_replicated()
         for n in c.nodes:
-            n.stop()
+            wait_for("all rows on each node", 30, lambda n=n: fates(n, names) == [len(names[0])] * FILES)
+        for n in c.nodes:
+            n.stop()  # SQLite's logs go into the databases
         for n in c.nodes[1:]:
             damage(n, names[60].encode())
         for n in c.nodes:
