@@ -24,12 +24,20 @@ static void serve_client(struct sx_req *r)
         sx_s3_serve(r);
 }
 
+static void refuse_client(struct sx_req *r, const struct sx_err *e)
+{
+    if (!r->path || is_native(r->path))
+        sx_route_fail(r, e);
+    else
+        sx_s3_refuse(r, e);
+}
+
 int sx_serve_clients(const struct sx_child *child)
 {
-    return sx_worker_run(child, false, serve_client);
+    return sx_worker_run(child, false, serve_client, refuse_client);
 }
 
 int sx_serve_nodes(const struct sx_child *child)
 {
-    return sx_worker_run(child, true, sx_route_serve);
+    return sx_worker_run(child, true, sx_route_serve, sx_route_fail);
 }

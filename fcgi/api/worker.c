@@ -21,7 +21,6 @@
 
 #include "fcgi/api/reply.h"
 #include "fcgi/api/request.h"
-#include "fcgi/api/route.h"
 #include "libsx/base/log.h"
 #include "libsx/base/mem.h"
 
@@ -86,6 +85,11 @@ static bool wait_request(struct wait *w, const FCGX_Request *f)
     return !stopping;
 }
 
+struct how {
+    sx_serve_fn *serve;
+    sx_refuse_fn *refuse;
+};
+
 static void limit_socket(int fd)
 {
     struct timeval t = { SOCKET_TIMEOUT_S, 0 };
@@ -94,16 +98,16 @@ static void limit_socket(int fd)
     setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &t, sizeof t);
 }
 
-static void serve_one(struct sx_app *app, struct sx_req *r, FCGX_Request *f, sx_serve_fn *serve)
+static void serve_one(struct sx_app *app, struct sx_req *r, FCGX_Request *f, const struct how *how)
 {
     struct sx_err e = SX_ERR_INIT;
 
     atomic_store(&app->slot->state, SX_BOARD_BUSY);
     limit_socket(f->ipcFd);
     if (sx_req_begin(r, app, f, &e) != 0)
-        sx_route_fail(r, &e);
+        how->refuse(r, &e);
     else
-        serve(r);
+        how->serve(r);
     sx_assert(r->status != 0);
     /* The whole answer, and its end, leave before the rest of the body is read: nginx stops
      * sending a body once it has the head of the answer, and then waits for the end of the
@@ -118,7 +122,7 @@ static void serve_one(struct sx_app *app, struct sx_req *r, FCGX_Request *f, sx_
     atomic_store(&app->slot->state, SX_BOARD_IDLE);
 }
 
-static int serve_all(struct sx_app *app, struct wait *w, sx_serve_fn *serve)
+static int serve_all(struct sx_app *app, struct wait *w, const struct how *how)
 {
     struct sx_req r = { .header_mem = SX_BUF_INIT, .body = SX_BUF_INIT };
     FCGX_Request f;
@@ -129,15 +133,17 @@ static int serve_all(struct sx_app *app, struct wait *w, sx_serve_fn *serve)
     }
     while (wait_request(w, &f))
         if (FCGX_Accept_r(&f) == 0)
-            serve_one(app, &r, &f, serve);
+            serve_one(app, &r, &f, how);
     FCGX_Free(&f, 1);
     sx_buf_fini(&r.header_mem);
     sx_buf_fini(&r.body);
     return 0;
 }
 
-int sx_worker_run(const struct sx_child *child, bool reserved, sx_serve_fn *serve)
+int sx_worker_run(const struct sx_child *child, bool reserved, sx_serve_fn *serve,
+                  sx_refuse_fn *refuse)
 {
+    const struct how how = { serve, refuse };
     struct sx_err e = SX_ERR_INIT;
     struct sx_app app = { .reserved = reserved };
     struct wait w;
@@ -149,7 +155,7 @@ int sx_worker_run(const struct sx_child *child, bool reserved, sx_serve_fn *serv
         sx_error("start: %s", e.msg);
         return 1;
     }
-    status = serve_all(&app, &w, serve);
+    status = serve_all(&app, &w, &how);
     sx_app_fini(&app);
     close(w.epoll_fd);
     return status;

@@ -11,8 +11,11 @@
 
 /* Answers one request, whose head was read. */
 typedef void sx_serve_fn(struct sx_req *r);
+/* Answers one whose head is not valid: `r->path` may be NULL. */
+typedef void sx_refuse_fn(struct sx_req *r, const struct sx_err *e);
 
 /* `reserved`: for other nodes only (node.sock). */
-int sx_worker_run(const struct sx_child *child, bool reserved, sx_serve_fn *serve);
+int sx_worker_run(const struct sx_child *child, bool reserved, sx_serve_fn *serve,
+                  sx_refuse_fn *refuse);
 
 #endif

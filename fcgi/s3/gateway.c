@@ -182,20 +182,32 @@ static void cut(struct sx_s3 *s)
     shutdown(s->r->fcgx->ipcFd, SHUT_RDWR);
 }
 
+static void fail(struct sx_s3 *s, const struct sx_err *e)
+{
+    int status = sx_s3_err_http(e->code);
+
+    log_failure(s, e, status);
+    if (s->r->status == 0)
+        reply_error(s, e, status);
+    else
+        cut(s);
+}
+
+void sx_s3_refuse(struct sx_req *r, const struct sx_err *e)
+{
+    struct sx_s3 s = { .r = r };
+
+    fail(&s, e);
+    sx_buf_fini(&s.fields);
+}
+
 void sx_s3_serve(struct sx_req *r)
 {
     struct sx_s3 s = { .r = r };
     struct sx_err e = SX_ERR_INIT;
 
-    if (serve(&s, &e) != 0) {
-        int status = sx_s3_err_http(e.code);
-
-        log_failure(&s, &e, status);
-        if (r->status == 0)
-            reply_error(&s, &e, status);
-        else
-            cut(&s);
-    }
+    if (serve(&s, &e) != 0)
+        fail(&s, &e);
     sx_s3_target_fini(&s.t);
     sx_s3_policy_free(s.policy);
     sx_payload_free(s.payload);

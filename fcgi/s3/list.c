@@ -214,6 +214,8 @@ int sx_s3_list_v1(struct sx_s3 *s, struct sx_err *e)
     __attribute__((cleanup(listing_fini))) struct listing l = { .s = s, .owner = true };
     SX_AUTO(sx_buf) struct sx_buf out = SX_BUF_INIT;
 
+    if (sx_s3_arg(s, "list-type"))
+        return sx_err_set(e, SX_S3_INVALID_ARGUMENT, "list-type is not 2");
     l.after = text_arg(s, "marker");
     if (read_common(&l, e) != 0 || run(&l, e) != 0)
         return -1;
