@@ -9,7 +9,7 @@ AM_TESTS_ENVIRONMENT = SX_SRCDIR='$(abs_top_srcdir)' SX_BUILDDIR='$(abs_top_buil
 	export SX_SRCDIR SX_BUILDDIR SX_NGINX;
 
 sx_test_lib = tests/lib/cluster.py tests/lib/sxhttp.py tests/lib/cluster.sh tests/lib/load.py \
-	tests/lib/disk.py tests/lib/fault.py tests/lib/goals.py
+	tests/lib/disk.py tests/lib/fault.py tests/lib/goals.py tests/lib/s3.py
 sx_style_tests = tests/style/tree.py tests/style/headers.py tests/style/tools.py
 sx_cluster_tests = tests/cluster/test_single.py tests/cluster/test_batch.py tests/cluster/test_bad_input.py tests/cluster/test_gc.py \
 	tests/cluster/test_s3.py tests/cluster/test_s3_config.py tests/cluster/test_s3_objects.py tests/cluster/test_roles.py tests/cluster/test_repair.py tests/cluster/test_scrub.py \
@@ -18,8 +18,10 @@ sx_cluster_tests = tests/cluster/test_single.py tests/cluster/test_batch.py test
 sx_fault_tests = tests/fault/test_power.py tests/fault/test_kill.py tests/fault/test_fsync.py \
 	tests/fault/test_full.py tests/fault/test_reclaim.py tests/fault/test_damage.py \
 	tests/fault/test_hang.py tests/fault/test_order.py
-dist_check_SCRIPTS += $(sx_style_tests) $(sx_cluster_tests) $(sx_fault_tests)
-TESTS += $(sx_style_tests) $(sx_cluster_tests) $(sx_fault_tests)
+sx_s3_client_tests = tests/s3/test_hostile.py tests/s3/test_consistency.py tests/s3/test_s3cmd.py tests/s3/test_rclone.py \
+	tests/s3/test_restic.py tests/s3/test_libs3.py tests/s3/test_awscli.py tests/s3/test_duplicity.py tests/s3/test_s3fs.py
+dist_check_SCRIPTS += $(sx_style_tests) $(sx_cluster_tests) $(sx_s3_client_tests) $(sx_fault_tests)
+TESTS += $(sx_style_tests) $(sx_cluster_tests) $(sx_s3_client_tests) $(sx_fault_tests)
 EXTRA_DIST += $(sx_test_lib)
 
 # `check` is also the name of a target, so it cannot stand in EXTRA_DIST.
@@ -34,10 +36,16 @@ check-fault: all
 	python3 -B $(top_srcdir)/tests/lib/goals.py $(abs_top_builddir); \
 	exit $$status
 
+# The tests with S3 clients, larger than in `make check`: some minutes.  Clients that are not installed are skipped;
+# tools/install-deps --s3 installs all.
+.PHONY: check-s3
+check-s3: all
+	SX_S3_FULL=1 $(MAKE) $(AM_MAKEFLAGS) check TESTS='$(sx_s3_client_tests)'
+
 # The README of each folder.
 EXTRA_DIST += $(sx_readmes)
 sx_readmes = README CHANGES quickstart .ci/run \
-	docs/api.md docs/design.md docs/formats.md docs/glossary.md docs/operations.md docs/promises.md docs/s3.md docs/reliability.md \
+	docs/api.md docs/design.md docs/formats.md docs/glossary.md docs/operations.md docs/promises.md docs/s3.md docs/s3-clients.md docs/reliability.md \
 	tests/bench/sxbench.py tests/bench/README.md tests/bench/backup.py tests/bench/sweep.py tests/bench/tree.py \
 	tests/fault/README.md tests/sim/README.md \
 	fcgi/README.md fcgi/api/README.md fcgi/cluster/README.md fcgi/meta/README.md fcgi/meta/manager/README.md \

@@ -22,17 +22,17 @@ def mac(key, text):
     return hmac.new(key, text.encode(), hashlib.sha256).digest()
 
 
-def sign(method, path, query, headers, payload, access, secret, stamp):
+def sign(method, path, query, headers, payload, access, secret, stamp, region="sx", service="sx"):
     """The Authorization header; `headers` are all lower case and take part."""
     names = ";".join(sorted(headers))
     canonical = "\n".join(
         [method, urllib.parse.quote(urllib.parse.unquote_to_bytes(path), safe="/-._~"), "&".join(sorted(p if "=" in p else p + "=" for p in query.split("&") if p))]
         + [f"{n}:{' '.join(headers[n].split())}" for n in sorted(headers)]
         + ["", names, payload])
-    scope = f"{stamp[:8]}/sx/sx/aws4_request"
+    scope = f"{stamp[:8]}/{region}/{service}/aws4_request"
     text = "\n".join(["AWS4-HMAC-SHA256", stamp, scope, sha256(canonical.encode())])
     key = ("AWS4" + secret).encode()
-    for part in (stamp[:8], "sx", "sx", "aws4_request"):
+    for part in (stamp[:8], region, service, "aws4_request"):
         key = mac(key, part)
     signature = hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
     return f"AWS4-HMAC-SHA256 Credential={access}/{scope}, SignedHeaders={names}, Signature={signature}"
