@@ -157,8 +157,8 @@ static int numbers(struct sx_node_conf *c, const json_t *j, struct sx_err *e)
     return 0;
 }
 
-/* Letters, digits, '-' and '.', as DNS names have them, in lower case since hosts are compared so; with
- * `port` also ":port". */
+/* Letters, digits, '-' and '.', as DNS names have them, in lower case since hosts are compared so;
+ * with `port` also ":port". */
 static bool host_valid(const char *s, bool port)
 {
     size_t n = strspn(s, "abcdefghijklmnopqrstuvwxyz0123456789-.");

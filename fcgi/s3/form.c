@@ -159,7 +159,8 @@ static bool is_disposition(const char *line)
     return strncasecmp(line, name, strlen(name)) == 0;
 }
 
-/* The header, from its "\r\n" to the one that ends its last line: name and, for the file, its name in `value`. */
+/* The header, from its "\r\n" to the one that ends its last line: name and, for the file, its name in
+ * `value`. */
 static int read_head(struct sx_form *f, char *head, struct sx_err *e)
 {
     for (char *line = head; line; line = strstr(line + 2, "\r\n")) {

@@ -58,7 +58,7 @@ int sx_s3_get_lock_config(struct sx_s3 *s, struct sx_err *e)
     return sx_s3_reply(s, 200, SX_S3_XML, &out);
 }
 
-/* 1 and the number, 0 if it is not there; a number that is none of 1 … max is told as what it is. */
+/* 1 and the number; 0 if it is not there; -1 for what is none of 1 … max. */
 static int read_period(const struct sx_xml_node *n, const char *name, uint64_t max, uint64_t *v,
                        struct sx_err *e)
 {
@@ -76,7 +76,8 @@ static int read_period(const struct sx_xml_node *n, const char *name, uint64_t m
 }
 
 /* <DefaultRetention> into the command. */
-static int read_default(const struct sx_xml_node *n, struct sx_cmd_volume_modify *c, struct sx_err *e)
+static int read_default(const struct sx_xml_node *n, struct sx_cmd_volume_modify *c,
+                        struct sx_err *e)
 {
     const char *mode = n ? sx_xml_get(n, "Mode") : NULL;
     uint64_t days = 0, years = 0;

@@ -403,7 +403,8 @@ int sx_s3_complete_upload(struct sx_s3 *s, struct sx_err *e)
     struct sx_file f;
 
     if (sx_s3_upload_find(s, &c.u, e) != 0)
-        return e->code == SX_S3_NO_SUCH_UPLOAD && sx_s3_arg(s, "uploadId") ? answer_again(s, e) : -1;
+        return e->code == SX_S3_NO_SUCH_UPLOAD && sx_s3_arg(s, "uploadId") ? answer_again(s, e)
+                                                                            : -1;
     c.began = sx_meta_items_json(c.u.meta.data, c.u.meta.len);
     sx_s3_sum_join_init(&c.sums, c.began);
     if (sx_s3_body_xml(s, "CompleteMultipartUpload", &doc, e) != 0 ||
