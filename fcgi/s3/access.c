@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "fcgi/s3/config.h"
+#include "fcgi/s3/tags.h"
 #include "libsx/base/mem.h"
 
 static int load_policy(struct sx_s3 *s, struct sx_err *e)
@@ -83,6 +84,46 @@ static void gather_facts(const struct sx_s3 *s, struct sx_s3_question *q)
         add_fact(q, args[i][0], sx_s3_arg(s, args[i][1]));
 }
 
+/* Facts of tags, which `keep` holds. */
+static void add_tags(struct sx_s3_question *q, const char *prefix, const char *text, json_t *keep)
+{
+    SX_AUTO(sx_buf) struct sx_buf key = SX_BUF_INIT, value = SX_BUF_INIT;
+    SX_AUTO(sx_buf) struct sx_buf name = SX_BUF_INIT;
+
+    while (text && sx_s3_tags_next(&text, &key, &value)) {
+        json_t *pair;
+
+        sx_buf_reset(&name);
+        sx_buf_printf(&name, "%s%s", prefix, sx_buf_cstr(&key));
+        pair = json_pack("[s, s]", sx_buf_cstr(&name), sx_buf_cstr(&value));
+        if (!pair)
+            continue; /* no UTF-8: no policy can name it */
+        json_array_append_new(keep, pair);
+        add_fact(q, json_string_value(json_array_get(pair, 0)),
+                 json_string_value(json_array_get(pair, 1)));
+    }
+}
+
+/* The version of the request's own object is in its query; of a source the newest is asked. */
+static void gather_tags(struct sx_s3 *s, const struct sx_volume *v, struct sx_s3_question *q,
+                        json_t *keep)
+{
+    SX_AUTO(sx_file_row) struct sx_file_row row = SX_FILE_ROW_INIT;
+    const char *version = v == &s->v ? sx_s3_arg(s, "versionId") : NULL;
+    SX_AUTO_JSON json_t *items = NULL;
+    struct sx_err absent = SX_ERR_INIT;
+
+    if (!q->key)
+        return;
+    if (v == &s->v)
+        add_tags(q, "s3:RequestObjectTag/", s->tags ? s->tags : sx_s3_header(s, "x-amz-tagging"),
+                 keep);
+    if (sx_s3_find(s, v, q->key, version, &row, &absent) != 0)
+        return;
+    items = sx_s3_items(&row.f);
+    add_tags(q, "s3:ExistingObjectTag/", sx_s3_item(items, "s3.tags"), keep);
+}
+
 static bool is_policy_op(const char *action)
 {
     return strcmp(action, "s3:GetBucketPolicy") == 0 || strcmp(action, "s3:PutBucketPolicy") == 0 ||
@@ -101,13 +142,16 @@ static int decide(struct sx_s3 *s, const struct sx_volume *v, const struct sx_s3
                   struct sx_s3_question *q, unsigned need, struct sx_err *e)
 {
     enum sx_s3_ruling ruling = SX_S3_SILENT;
+    SX_AUTO_JSON json_t *tags = json_array();
     bool owner = v->rights & SX_RIGHT_OWNER;
 
     q->user = s->anonymous ? NULL : s->r->user;
     q->bucket = v->name;
     gather_facts(s, q);
-    if (policy)
+    if (policy) {
+        gather_tags(s, v, q, tags);
         ruling = sx_s3_policy_ask(policy, q);
+    }
     if (ruling == SX_S3_DENY && !(owner && is_policy_op(q->action)))
         return sx_s3_fail(e, SX_S3_ACCESS_DENIED);
     if ((v->rights && (v->rights & need) == need) ||

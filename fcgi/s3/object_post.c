@@ -163,10 +163,9 @@ static int check_policy(struct post *p, struct sx_err *e)
     return sx_s3_post_check(&c, &p->range, e);
 }
 
-static int authorise(struct post *p, struct sx_err *e)
+static int check_form(struct post *p, struct sx_err *e)
 {
-    return authenticate(p, e) != 0 || check_policy(p, e) != 0 || sx_s3_bucket_open(p->s, e) != 0 ||
-                   sx_s3_allowed(p->s, "s3:PutObject", p->s->t.key, SX_RIGHT_WRITE, e) != 0
+    return authenticate(p, e) != 0 || check_policy(p, e) != 0 || sx_s3_bucket_open(p->s, e) != 0
                ? -1 : 0;
 }
 
@@ -245,11 +244,18 @@ static int read_checksum(struct post *p, struct sx_err *e)
 
 /* ---- the file ---- */
 
+/* Once the fields are headers: the bucket's policy may look at them. */
+static int authorise(struct post *p, struct sx_err *e)
+{
+    return sx_s3_allowed(p->s, "s3:PutObject", p->s->t.key, SX_RIGHT_WRITE, e);
+}
+
 static int begin_file(struct post *p, const char *filename, struct sx_err *e)
 {
     p->file = true;
-    return set_key(p, filename, e) != 0 || authorise(p, e) != 0 || read_checksum(p, e) != 0 ||
-                   fields_to_headers(p, e) != 0 || sx_s3_put_begin(&p->put, p->s, e) != 0
+    return set_key(p, filename, e) != 0 || check_form(p, e) != 0 || read_checksum(p, e) != 0 ||
+                   fields_to_headers(p, e) != 0 || authorise(p, e) != 0 ||
+                   sx_s3_put_begin(&p->put, p->s, e) != 0
                ? -1 : 0;
 }
 

@@ -21,7 +21,7 @@
 
 #define SX_S3_POLICY_MAX 20480u      /* bytes of a document, as AWS */
 #define SX_S3_POLICY_STATEMENTS 256u
-#define SX_S3_CONTEXT_MAX 32u
+#define SX_S3_CONTEXT_MAX 48u
 
 struct sx_s3_policy;
 

@@ -33,6 +33,7 @@ struct sx_s3 {
     struct sx_volume v;        /* the bucket, for operations on one */
     unsigned need;             /* the rights that the operation needs without a policy */
     struct sx_s3_policy *policy; /* or NULL */
+    const char *tags;          /* that a body asks for, as text; NULL: those of the headers count */
     struct sx_buf fields;      /* header lines of the answer */
     struct sx_payload *payload;
     struct sx_buf body;        /* where a handler has asked for it whole */

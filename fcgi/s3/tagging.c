@@ -25,6 +25,14 @@ int sx_s3_get_tagging(struct sx_s3 *s, struct sx_err *e)
     return sx_s3_reply(s, 200, SX_S3_XML, &out);
 }
 
+/* Asked again, since a policy may look at the tags that the body brought. */
+static int may_tag(struct sx_s3 *s, struct sx_err *e)
+{
+    const char *action = sx_s3_op_action(s->t.op, sx_s3_arg(s, "versionId") != NULL);
+
+    return sx_s3_allowed(s, action, s->t.key, s->need, e);
+}
+
 int sx_s3_put_tagging(struct sx_s3 *s, struct sx_err *e)
 {
     SX_AUTO(sx_buf) struct sx_buf text = SX_BUF_INIT;
@@ -34,7 +42,8 @@ int sx_s3_put_tagging(struct sx_s3 *s, struct sx_err *e)
         sx_s3_tags_check_xml(sx_xml_top(doc), SX_S3_OBJECT_TAGS_MAX, e) != 0)
         return -1;
     sx_s3_tags_text(sx_xml_top(doc), &text);
-    if (sx_s3_annotate(s, "s3.tags", sx_buf_cstr(&text), e) != 0)
+    s->tags = sx_buf_cstr(&text);
+    if (may_tag(s, e) != 0 || sx_s3_annotate(s, "s3.tags", sx_buf_cstr(&text), e) != 0)
         return -1;
     return sx_s3_reply_empty(s, 200);
 }

@@ -131,6 +131,23 @@ def documents(s3):
     s3.delete_bucket_lifecycle(**b)
 
 
+def by_tags(s3, anybody, allow):
+    """A policy that looks at the tags that an object has, and at those that it would get."""
+    b = {"Bucket": "bucket"}
+    deny = dict(allow, Effect="Deny", Action=["s3:PutObject", "s3:PutObjectTagging"], Resource="arn:aws:s3:::bucket/*",
+                Condition={"StringEquals": {"s3:RequestObjectTag/level": "secret"}})
+    allow = dict(allow, Resource="arn:aws:s3:::bucket/*", Condition={"StringEquals": {"s3:ExistingObjectTag/level": "open data"}})
+    s3.put_bucket_policy(Policy=json.dumps({"Version": "2012-10-17", "Statement": [allow, deny]}), **b)
+    s3.put_object(Key="levelled", Body=b"l", Tagging="level=open%20data", **b)
+    assert anybody.get("levelled") == 200
+    s3.put_object_tagging(Key="levelled", Tagging={"TagSet": [{"Key": "level", "Value": "none"}]}, **b)
+    assert anybody.get("levelled") == 403
+    refused(lambda: s3.put_object(Key="levelled", Body=b"l", Tagging="level=secret", **b), "AccessDenied", 403)
+    refused(lambda: s3.put_object_tagging(Key="levelled", Tagging={"TagSet": [{"Key": "level", "Value": "secret"}]}, **b),
+            "AccessDenied", 403)
+    assert s3.get_object_tagging(Key="levelled", **b)["TagSet"] == [{"Key": "level", "Value": "none"}]
+
+
 def policies(s3, other, anybody):
     b = {"Bucket": "bucket"}
     s3.put_object(Key="open/x", Body=b"open", **b)
@@ -152,6 +169,7 @@ def policies(s3, other, anybody):
     assert other.get_object(Key="open/x", **b)["Body"].read() == b"open"
     refused(lambda: s3.put_bucket_policy(Policy=policy, **b), "AccessDenied", 403)
     s3.delete_public_access_block(**b)
+    by_tags(s3, anybody, statement)
     s3.delete_bucket_policy(**b)
     assert anybody.get("open/x") == 403
 
@@ -160,7 +178,7 @@ def acls(s3, other, anybody):
     b = {"Bucket": "bucket"}
     s3.put_object(Key="public", Body=b"p", ACL="public-read", **b)
     s3.put_object(Key="private", Body=b"p", ACL="private", **b)
-    assert anybody.get("public") == 200 and anybody.get("private") == 403
+    assert anybody.get("public") == 200 and anybody.get("private") == 403 and anybody.get("none") == 403
     grants = s3.get_object_acl(Key="public", **b)
     assert [(g["Grantee"].get("URI"), g["Permission"]) for g in grants["Grants"]] == [(None, "FULL_CONTROL"), (ALL_USERS, "READ")]
     s3.put_object_acl(Key="public", ACL="private", **b)
