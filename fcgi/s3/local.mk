@@ -11,7 +11,6 @@ libsxs3_la_SOURCES = \
 	fcgi/s3/chunked.h fcgi/s3/chunked.c \
 	fcgi/s3/payload.h fcgi/s3/payload.c \
 	fcgi/s3/ops.def fcgi/s3/target.h fcgi/s3/target.c fcgi/s3/query.c \
-	fcgi/s3/hosts.h fcgi/s3/hosts.c \
 	fcgi/s3/cond.h fcgi/s3/cond.c \
 	fcgi/s3/range.h fcgi/s3/range.c \
 	fcgi/s3/postpolicy.h fcgi/s3/postpolicy.c \

@@ -5,7 +5,6 @@
  */
 #include <stdio.h>
 
-#include "fcgi/s3/hosts.h"
 #include "fcgi/s3/s3err.h"
 #include "fcgi/s3/target.h"
 #include "libsx/auth/sigv2.h"
@@ -259,37 +258,6 @@ static void test_hosts(void **state)
     }
 }
 
-static void test_proxies(void **state)
-{
-    static const struct {
-        struct sx_s3_hosts_in in;
-        const char *want[4];
-    } rows[] = {
-        { { NULL, true, NULL, "443" }, { NULL } },
-        { { "s3.example.com", false, "evil", "1" }, { "s3.example.com" } },
-        { { NULL, true, "a.example", NULL }, { "a.example" } },
-        { { "a.example", true, "a.example:8443, b.example", "8443, 80" },
-          { "a.example", "a.example:8443" } },
-        { { NULL, true, " a.example , b", "8443" }, { "a.example", "a.example:8443" } },
-        { { "x:1", true, "a:2", "3" }, { "x:1", "a:2", "a", "a:3" } },
-        { { NULL, true, "[::1]:8443", "9" }, { "[::1]:8443", "[::1]", "[::1]:9" } },
-        { { NULL, true, "[::1]", "9" }, { "[::1]", "[::1]:9" } },
-        { { NULL, true, "a", "99999999" }, { "a" } },
-        { { NULL, true, "a", "8x" }, { "a" } },
-        { { "", true, "", "" }, { NULL } },
-    };
-
-    for (size_t i = 0; i < N_OF(rows); i++) {
-        struct sx_s3_hosts h;
-        unsigned n = 0;
-
-        sx_s3_hosts(&h, &rows[i].in);
-        for (; n < 4 && rows[i].want[n]; n++)
-            assert_string_equal(h.list[n], rows[i].want[n]);
-        assert_null(h.list[n]);
-    }
-}
-
 static void test_query(void **state)
 {
     static const uint64_t range[2] = { 1, 1000 };
@@ -349,7 +317,6 @@ int main(void)
         cmocka_unit_test(test_refused),    cmocka_unit_test(test_keys),
         cmocka_unit_test(test_v2_signs_subresources),
         cmocka_unit_test(test_hosts),      cmocka_unit_test(test_query),
-        cmocka_unit_test(test_proxies),
         cmocka_unit_test(test_bucket_names),
     };
 
