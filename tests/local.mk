@@ -9,7 +9,7 @@ AM_TESTS_ENVIRONMENT = SX_SRCDIR='$(abs_top_srcdir)' SX_BUILDDIR='$(abs_top_buil
 	export SX_SRCDIR SX_BUILDDIR SX_NGINX;
 
 sx_test_lib = tests/lib/cluster.py tests/lib/sxhttp.py tests/lib/cluster.sh tests/lib/load.py \
-	tests/lib/disk.py tests/lib/fault.py tests/lib/goals.py tests/lib/s3.py
+	tests/lib/disk.py tests/lib/fault.py tests/lib/goals.py tests/lib/boto.py tests/lib/s3.py
 sx_style_tests = tests/style/tree.py tests/style/headers.py tests/style/tools.py
 sx_cluster_tests = tests/cluster/test_single.py tests/cluster/test_batch.py tests/cluster/test_bad_input.py tests/cluster/test_gc.py \
 	tests/cluster/test_s3.py tests/cluster/test_s3_config.py tests/cluster/test_s3_objects.py tests/cluster/test_roles.py tests/cluster/test_repair.py tests/cluster/test_scrub.py \

@@ -53,6 +53,23 @@ static int read_path(struct sx_put *p, struct sx_err *e)
     return sx_path_check(p->c.path, e);
 }
 
+/* Items of S3 decide who may read an object: only its gateway, which asks for the right to grant,
+ * writes them. */
+static int read_items(struct sx_put *p, struct sx_err *e)
+{
+    json_t *items = json_object_get(p->m.json, "meta");
+    const char *key;
+    json_t *value;
+
+    if (!items)
+        return 0;
+    json_object_foreach (items, key, value)
+        if (strncmp(key, "s3.", 3) == 0)
+            return sx_err_set(e, SX_EINVAL, "'meta' has '%.40s', but 's3.' is reserved for S3",
+                              key);
+    return sx_meta_items_encode(items, &p->meta, e);
+}
+
 static int read_facts(struct sx_put *p, struct sx_err *e)
 {
     static const char *const members[] = {
@@ -70,10 +87,7 @@ static int read_facts(struct sx_put *p, struct sx_err *e)
         sx_json_u64(j, "records", 0, SX_PART_ENTRIES_MAX, &records, e) != 0 ||
         sx_json_bool(j, "inline", false, &p->is_inline, e) != 0 ||
         sx_json_u64(j, "lease", 0, INT64_MAX, &p->c.lease, e) != 0 ||
-        read_conditions(j, &p->c, e) != 0)
-        return -1;
-    if (json_object_get(j, "meta") &&
-        sx_meta_items_encode(json_object_get(j, "meta"), &p->meta, e) != 0)
+        read_conditions(j, &p->c, e) != 0 || read_items(p, e) != 0)
         return -1;
     p->c.mode = (uint32_t)mode;
     p->c.meta = (struct sx_span){ p->meta.data, p->meta.len };

@@ -171,6 +171,8 @@ def values(node):
     expect("too many ids", me.request("POST", "/have", message({"volume": "v1", "count": 4097}, b"x" * 32 * 4097)), 400,
            "InvalidArgument", "'count' is 4097; 1 to 4096 are allowed")
     expect("size does not fit", me.request("PUT", "/files/v1/x", empty_file(size=5)), 400, "InvalidArgument", "...")
+    expect("item of S3", me.request("PUT", "/files/v1/x", empty_file(meta={"s3.acl": "x"})), 400, "InvalidArgument",
+           "'meta' has 's3.acl', but 's3.' is reserved for S3")
     expect("JSON body too large", me.request("PUT", "/volumes/v9", b" " * (1 << 20) + b"{}", kind="application/json"), 413,
            "TooLarge", "the body has 1048578 bytes; at most 1048576 are allowed here")
     expect("existing volume", me.request("PUT", "/volumes/v1", {}), 409, "AlreadyExists", "volume 'v1' exists")

@@ -7,31 +7,8 @@ import sys
 import warnings
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-from cluster import Cluster, say, skip  # noqa: E402
-
-try:
-    import boto3
-    from botocore.client import Config
-    from botocore.exceptions import ClientError
-except ImportError:
-    skip("boto3 is not installed")
-
-
-def connect(c):
-    return boto3.client("s3", endpoint_url=f"https://{c.nodes[0].address}:{c.nodes[0].port}", region_name="us-east-1",
-                        aws_access_key_id=c.key["access_key"], aws_secret_access_key=c.key["secret_key"],
-                        verify=f"{c.nodes[0].dir}/tls/ca.pem",
-                        config=Config(s3={"addressing_style": "path"}, retries={"max_attempts": 1}))
-
-
-def refused(call, code, status):
-    try:
-        call()
-    except ClientError as e:
-        got = e.response["Error"]["Code"], e.response["ResponseMetadata"]["HTTPStatusCode"]
-        assert got == (code, status), (got, code, status)
-        return
-    raise AssertionError(f"{code} was expected")
+from boto import connect, refused  # noqa: E402
+from cluster import Cluster, say  # noqa: E402
 
 
 def read(s3, key, **more):

@@ -11,33 +11,10 @@ import urllib.request
 import warnings
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-from cluster import Cluster, say, skip, wait_for  # noqa: E402
-
-try:
-    import boto3
-    from botocore.client import Config
-    from botocore.exceptions import ClientError
-except ImportError:
-    skip("boto3 is not installed")
+from boto import connect, refused  # noqa: E402
+from cluster import Cluster, say, wait_for  # noqa: E402
 
 ALL_USERS = "http://acs.amazonaws.com/groups/global/AllUsers"
-
-
-def connect(c, key):
-    return boto3.client("s3", endpoint_url=f"https://{c.nodes[0].address}:{c.nodes[0].port}", region_name="us-east-1",
-                        aws_access_key_id=key["access_key"], aws_secret_access_key=key["secret_key"],
-                        verify=f"{c.nodes[0].dir}/tls/ca.pem",
-                        config=Config(s3={"addressing_style": "path"}, retries={"max_attempts": 1}))
-
-
-def refused(call, code, status):
-    try:
-        call()
-    except ClientError as e:
-        got = e.response["Error"]["Code"], e.response["ResponseMetadata"]["HTTPStatusCode"]
-        assert got == (code, status), (got, code, status, e)
-        return
-    raise AssertionError(f"{code} was expected")
 
 
 class Anybody:
@@ -305,8 +282,8 @@ def lifecycle(c, s3):
 def main():
     warnings.simplefilter("ignore")
     with Cluster("s3-config") as c:
-        s3 = connect(c, c.key)
-        other = connect(c, json.loads(c.tool("sxacl", "useradd", "--json", "other", "@t").out))
+        s3 = connect(c, key=c.key)
+        other = connect(c, key=json.loads(c.tool("sxacl", "useradd", "--json", "other", "@t").out))
         anybody = Anybody(c)
         s3.create_bucket(Bucket="bucket")
         absent(s3)

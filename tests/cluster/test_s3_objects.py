@@ -14,34 +14,11 @@ import sys
 import warnings
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-from cluster import Cluster, say, skip  # noqa: E402
-
-try:
-    import boto3
-    from botocore.client import Config
-    from botocore.exceptions import ClientError
-except ImportError:
-    skip("boto3 is not installed")
+from boto import connect, refused  # noqa: E402
+from cluster import Cluster, say  # noqa: E402
 
 MIB = 1 << 20
 LOCKED = {"Bucket": "locked", "Key": "k"}
-
-
-def connect(c, endpoint=None, **config):
-    return boto3.client("s3", endpoint_url=endpoint or f"https://{c.nodes[0].address}:{c.nodes[0].port}", region_name="us-east-1",
-                        aws_access_key_id=c.key["access_key"], aws_secret_access_key=c.key["secret_key"],
-                        verify=f"{c.nodes[0].dir}/tls/ca.pem",
-                        config=Config(s3={"addressing_style": "path"}, retries={"max_attempts": 1}, **config))
-
-
-def refused(call, code, status):
-    try:
-        call()
-    except ClientError as e:
-        got = e.response["Error"]["Code"], e.response["ResponseMetadata"]["HTTPStatusCode"]
-        assert got == (code, status), (got, code, status)
-        return e.response
-    raise AssertionError(f"{code} was expected")
 
 
 def read(s3, key, **more):
@@ -330,8 +307,7 @@ def plain(c, method, path, host=None):
 
 
 def presigned(c, endpoint, style):
-    s3 = boto3.client("s3", endpoint_url=endpoint, region_name="us-east-1", aws_access_key_id=c.key["access_key"],
-                      aws_secret_access_key=c.key["secret_key"], config=Config(signature_version="s3v4", s3={"addressing_style": style}))
+    s3 = connect(c, endpoint=endpoint, style=style, signature_version="s3v4")
     url = s3.generate_presigned_url("get_object", {"Bucket": "bucket", "Key": "one"})
     return re.fullmatch("https?://([^/]*)(/.*)", url).groups()
 
