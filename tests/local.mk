@@ -46,7 +46,7 @@ check-s3: all
 EXTRA_DIST += $(sx_readmes)
 sx_readmes = README CHANGES quickstart .ci/run \
 	docs/api.md docs/design.md docs/formats.md docs/glossary.md docs/operations.md docs/promises.md docs/s3.md docs/s3-clients.md docs/reliability.md \
-	tests/bench/sxbench.py tests/bench/README.md tests/bench/backup.py tests/bench/sweep.py tests/bench/tree.py \
+	tests/bench/sxbench.py tests/bench/s3bench.py tests/bench/README.md tests/bench/backup.py tests/bench/sweep.py tests/bench/tree.py \
 	tests/fault/README.md tests/sim/README.md \
 	fcgi/README.md fcgi/api/README.md fcgi/cluster/README.md fcgi/meta/README.md fcgi/meta/manager/README.md \
 	fcgi/meta/raft/README.md fcgi/meta/sm/README.md libsx/auth/README.md libsx/base/README.md libsx/codec/README.md \
