@@ -149,11 +149,15 @@ static int parts_elem(const struct attributes *a, struct sx_buf *out, struct sx_
     return 0;
 }
 
-static int document(const struct attributes *a, struct sx_buf *out, struct sx_err *e)
+static int document(struct attributes *a, struct sx_buf *out, struct sx_err *e)
 {
-    const char *class = sx_s3_item(a->items, "s3.class");
+    const char *class;
     char etag[SX_S3_ETAG_TEXT];
 
+    if (sx_s3_find_object(a->s, &a->row, e) != 0)
+        return -1;
+    a->items = sx_s3_items(&a->row.f);
+    class = sx_s3_item(a->items, "s3.class");
     sx_s3_etag(&a->row.f, a->items, etag);
     sx_xml_begin(out);
     sx_xml_root(out, "GetObjectAttributesResponse");
@@ -180,11 +184,14 @@ int sx_s3_get_attributes(struct sx_s3 *s, struct sx_err *e)
                                                                       .row = SX_FILE_ROW_INIT };
     SX_AUTO(sx_buf) struct sx_buf out = SX_BUF_INIT;
     char date[SX_HTTP_DATE_TEXT];
+    int r;
 
-    if (read_request(&a, e) != 0 || sx_s3_find_object(s, &a.row, e) != 0)
+    /* Object and parts of one state of the database. */
+    if (read_request(&a, e) != 0 || sx_query_begin(s->db, e) != 0)
         return -1;
-    a.items = sx_s3_items(&a.row.f);
-    if (document(&a, &out, e) != 0)
+    r = document(&a, &out, e);
+    sx_query_end(s->db);
+    if (r != 0)
         return -1;
     sx_s3_field(s, "Last-Modified: %s\r\n", sx_http_date(date, a.row.f.created_ms));
     sx_s3_version_field(s, &s->v, &a.row.f);

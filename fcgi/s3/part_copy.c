@@ -75,6 +75,18 @@ static int find_source(struct part_copy *c, struct sx_err *e)
                           &c->egress, e);
 }
 
+/* File and block list of one state of the database: the file may be replaced at any moment. */
+static int find_at_once(struct part_copy *c, struct sx_err *e)
+{
+    int r;
+
+    if (sx_query_begin(c->s->db, e) != 0)
+        return -1;
+    r = find_source(c, e);
+    sx_query_end(c->s->db);
+    return r;
+}
+
 /* The head of the answer, and what an XML document begins with; then blanks. */
 static void keep_alive(struct part_copy *c)
 {
@@ -149,7 +161,7 @@ int sx_s3_upload_part_copy(struct sx_s3 *s, struct sx_err *e)
 
     c.part.items = json_object();
     if (sx_s3_part_number(s, &number, e) != 0 || sx_s3_upload_find(s, &c.u, e) != 0 ||
-        find_source(&c, e) != 0)
+        find_at_once(&c, e) != 0)
         return -1;
     c.began = sx_meta_items_json(c.u.meta.data, c.u.meta.len);
     c.part.ingest = sx_ingest_new(s->r->app, sx_s3_user(s), &s->v, s->t.key, false);

@@ -67,6 +67,29 @@ def read_after_write(sites, name, rounds, until=None):
     return i
 
 
+def overwritten(sites, rounds):
+    """A key that always has a value is always found, whole, though another overwrites it."""
+    done, sizes = threading.Event(), (8, 9000)
+
+    def body(i):
+        return b"%d" % (i % 10) * sizes[i % 2]
+
+    def work(n):
+        raw = sites[n % len(sites)].raw()
+        if n == 0:
+            try:
+                for i in range(rounds):
+                    assert raw.request("PUT", "/bucket/over", body(i)).status == 200
+            finally:
+                done.set()
+        while not done.is_set():
+            r = raw.request("GET", "/bucket/over")
+            assert r.status == 200 and r.body in (body(i) for i in range(10)), r
+
+    assert sites[0].raw().request("PUT", "/bucket/over", body(0)).status == 200
+    in_parallel(CLIENTS, work)
+
+
 def one_winner(sites, name, rounds):
     """If-None-Match: * of all clients at once."""
     raws = [sites[i % len(sites)].raw() for i in range(CLIENTS)]
@@ -154,6 +177,8 @@ def main():
         assert sites[0].raw().request("PUT", "/bucket").status == 200
         read_after_write(sites, "calm", ROUNDS * 2)
         say("read and list after write")
+        overwritten(sites, ROUNDS * 10)
+        say("read while overwritten")
         one_winner(sites, "race", ROUNDS)
         say("one winner")
         counter(sites, "count", ROUNDS // 5)
