@@ -72,7 +72,7 @@ static int create_lock(struct sx_s3 *s, struct sx_err *e)
                                             .versioning = SX_VERSIONING_ENABLED,
                                             .lock_mode = SX_LOCK_ON };
 
-    if (!lock || strcmp(lock, "true") != 0)
+    if (!sx_s3_is_true(lock))
         return 0;
     return sx_s3_volume_modify(s, &c, e);
 }

@@ -245,7 +245,7 @@ int sx_s3_list_v2(struct sx_s3 *s, struct sx_err *e)
     const char *token = sx_s3_arg(s, "continuation-token"), *fetch = sx_s3_arg(s, "fetch-owner");
 
     l.after = text_arg(s, "start-after");
-    l.owner = fetch && strcmp(fetch, "true") == 0;
+    l.owner = sx_s3_is_true(fetch);
     if (token && read_token(token, &from, e) != 0)
         return -1;
     if (token)

@@ -64,7 +64,7 @@ bool sx_s3_may_bypass(struct sx_s3 *s, const char *key)
 {
     const char *wanted = sx_s3_header(s, "x-amz-bypass-governance-retention");
     unsigned need = s->need;
-    bool may = wanted && strcmp(wanted, "true") == 0 &&
+    bool may = sx_s3_is_true(wanted) &&
                sx_s3_allowed(s, "s3:BypassGovernanceRetention", key, SX_RIGHT_OWNER, NULL) == 0;
 
     s->need = need;

@@ -3,6 +3,7 @@
  * See s3.h: what came, and the body.
  */
 #include <string.h>
+#include <strings.h>
 
 #include "fcgi/s3/s3.h"
 #include "libsx/base/mem.h"
@@ -19,6 +20,11 @@ const char *sx_s3_arg(const struct sx_s3 *s, const char *name)
 const char *sx_s3_header(const struct sx_s3 *s, const char *name)
 {
     return sx_req_header(s->r, name);
+}
+
+bool sx_s3_is_true(const char *value)
+{
+    return value && strcasecmp(value, "true") == 0;
 }
 
 /* Length and type are parameters of FastCGI of their own, not among the headers. */

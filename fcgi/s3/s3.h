@@ -46,6 +46,8 @@ typedef int sx_s3_handler(struct sx_s3 *s, struct sx_err *e);
 /* A parameter of the query, decoded, or NULL; a header by its lower-case name, or NULL. */
 const char *sx_s3_arg(const struct sx_s3 *s, const char *name);
 const char *sx_s3_header(const struct sx_s3 *s, const char *name);
+/* Whether a header's or parameter's value, or NULL, is true; botocore up to 2023 writes "True". */
+bool sx_s3_is_true(const char *value);
 /* In whose name commands are submitted: the user's or, where a policy allows what his rights do not
  * give, the cluster's. */
 const char *sx_s3_user(const struct sx_s3 *s);
