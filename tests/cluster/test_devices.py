@@ -129,8 +129,11 @@ def dead(t, load):
     assert new > 3
     load.wait_progress(20)
     t.c.wait_replicated()
-    fetched = next(n for n in t.c.status()["nodes"] if n["id"] == t.node.id)["transfer"]["fetched"]
-    assert fetched > 0, (blocks, fetched)
+
+    def count():
+        return next(n for n in t.c.status()["nodes"] if n["id"] == t.node.id)["transfer"]["fetched"]
+    wait_for(f"some of {blocks} blocks to be fetched", 60, lambda: count() > 0, every=0.2)
+    fetched = count()
     t.read_all()
     say(f"a dead device was replaced; {fetched} blocks came from the other nodes")
 
