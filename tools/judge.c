@@ -114,14 +114,6 @@ static int hit_absent(struct judge *j, struct sx_store *s, const struct sx_ref *
     return 0;
 }
 
-static bool next_id(struct sx_id *id)
-{
-    for (int i = SX_ID_SIZE - 1; i >= 0; i--)
-        if (++id->b[i])
-            return true;
-    return false;
-}
-
 int judge_hit_missing(struct judge *j, struct sx_store *s, uint64_t *missing, struct sx_err *e)
 {
     struct sx_ref refs[PAGE];
@@ -136,7 +128,7 @@ int judge_hit_missing(struct judge *j, struct sx_store *s, uint64_t *missing, st
             return -1;
         if (n)
             from = refs[n - 1].id;
-    } while (n == PAGE && next_id(&from));
+    } while (n == PAGE && sx_id_next(&from));
     return 0;
 }
 

@@ -167,15 +167,6 @@ static int find_missing(struct sx_transfer *t, const struct sx_ref *refs, size_t
     return 0;
 }
 
-/* The id behind another; false behind the last. */
-static bool next_id(struct sx_id *id)
-{
-    for (int i = SX_ID_SIZE - 1; i >= 0; i--)
-        if (++id->b[i])
-            return true;
-    return false;
-}
-
 static void next_group(struct sweep *s)
 {
     memset(&s->from, 0, sizeof s->from);
@@ -214,7 +205,7 @@ static int sweep_page(struct sx_transfer *t, struct sweep *s, struct sx_err *e)
     count_left(s, want, missing);
     if (n)
         s->from = refs[n - 1].id;
-    if (n < PAGE || !next_id(&s->from))
+    if (n < PAGE || !sx_id_next(&s->from))
         next_group(s);
     return 0;
 }

@@ -5,6 +5,7 @@
 #ifndef SX_CODEC_ID_H
 #define SX_CODEC_ID_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -17,6 +18,15 @@ struct sx_id {
 static inline int sx_id_cmp(const struct sx_id *a, const struct sx_id *b)
 {
     return memcmp(a->b, b->b, SX_ID_SIZE);
+}
+
+/* The id behind another; false behind the last. */
+static inline bool sx_id_next(struct sx_id *id)
+{
+    for (int i = SX_ID_SIZE - 1; i >= 0; i--)
+        if (++id->b[i])
+            return true;
+    return false;
 }
 
 /* The placement partition of an id: its first 12 bits. */
