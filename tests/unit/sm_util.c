@@ -83,6 +83,13 @@ void world_open(struct world *w, unsigned nodes)
     add_user(w, "carol");
 }
 
+void world_open_volume(struct world *w)
+{
+    world_open(w, 3);
+    assert_int_equal(DO(w, "admin", volume_create, .name = "vol", .owner = "alice",
+                        .compression = SX_COMPRESSION_DEFAULT), SX_OK);
+}
+
 void world_reopen(struct world *w)
 {
     sx_sm_close(w->sm);

@@ -26,6 +26,8 @@ struct world {
 
 /* A cluster of `nodes` nodes with administrator "admin" and users "alice", "bob", "carol". */
 void world_open(struct world *w, unsigned nodes);
+/* The same with three nodes and alice's volume "vol". */
+void world_open_volume(struct world *w);
 void world_open_empty(struct world *w);
 void world_reopen(struct world *w);
 void world_close(struct world *w);

@@ -12,9 +12,7 @@ static struct world W;
 
 static int setup(void **state)
 {
-    world_open(&W, 3);
-    assert_int_equal(DO(&W, "admin", volume_create, .name = "vol", .owner = "alice",
-                        .compression = SX_COMPRESSION_DEFAULT), SX_OK);
+    world_open_volume(&W);
     return 0;
 }
 
