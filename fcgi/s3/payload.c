@@ -205,11 +205,6 @@ void sx_payload_free(struct sx_payload *p)
     free(p);
 }
 
-int64_t sx_payload_length(const struct sx_payload *p)
-{
-    return p->length;
-}
-
 enum sx_sum_alg sx_payload_algorithm(const struct sx_payload *p)
 {
     return p->alg;

@@ -47,8 +47,6 @@ int sx_payload_open(struct sx_payload **p, const struct sx_payload_head *h, stru
     SX_MUST_CHECK;
 void sx_payload_free(struct sx_payload *p); /* NULL is legal */
 
-/* Bytes of decoded data, as announced; -1: not known. */
-int64_t sx_payload_length(const struct sx_payload *p);
 /* The checksum that the client sends or has announced; SX_SUM_NONE if none.  Its value is in
  * sx_payload_sums() at the end. */
 enum sx_sum_alg sx_payload_algorithm(const struct sx_payload *p);
