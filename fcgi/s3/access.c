@@ -14,20 +14,15 @@
 #include "fcgi/s3/tags.h"
 #include "libsx/base/mem.h"
 
-static int load_policy(struct sx_s3 *s, struct sx_err *e)
+/* A bucket's policy; NULL if it has none. */
+static int load_policy(struct sx_s3 *s, const struct sx_volume *v, struct sx_s3_policy **policy,
+                       struct sx_err *e)
 {
     SX_AUTO(sx_buf) struct sx_buf doc = SX_BUF_INIT;
-    struct sx_err why = SX_ERR_INIT;
+    int r = sx_s3_config_text(s, v->id, SX_S3_DOC_POLICY, &doc, e);
 
-    sx_s3_policy_free(s->policy);
-    s->policy = NULL;
-    if (sx_query_config(s->db, s->v.id, SX_S3_DOC_POLICY, &doc, &why) != 0) {
-        if (why.code == SX_ENOTFOUND)
-            return 0;
-        sx_err_copy(e, &why);
-        return -1;
-    }
-    return sx_s3_policy_parse(doc.data, doc.len, s->v.name, &s->policy, e);
+    *policy = NULL;
+    return r < 1 ? r : sx_s3_policy_parse(doc.data, doc.len, v->name, policy, e);
 }
 
 /* The volume whatever the rights, then the rights of who asks. */
@@ -45,7 +40,11 @@ static int open_volume(struct sx_s3 *s, const char *name, struct sx_volume *v, s
 
 int sx_s3_bucket_open(struct sx_s3 *s, struct sx_err *e)
 {
-    return open_volume(s, s->t.bucket, &s->v, e) != 0 || load_policy(s, e) != 0 ? -1 : 0;
+    sx_s3_policy_free(s->policy);
+    s->policy = NULL;
+    if (open_volume(s, s->t.bucket, &s->v, e) != 0)
+        return -1;
+    return load_policy(s, &s->v, &s->policy, e);
 }
 
 static void add_fact(struct sx_s3_question *q, const char *key, const char *value)
@@ -173,14 +172,10 @@ int sx_s3_other_bucket(struct sx_s3 *s, const char *bucket, const char *action, 
                        unsigned need, struct sx_volume *v, struct sx_err *e)
 {
     struct sx_s3_question q = { .action = action, .key = key };
-    SX_AUTO(sx_buf) struct sx_buf doc = SX_BUF_INIT;
-    struct sx_s3_policy *policy = NULL;
+    struct sx_s3_policy *policy;
     int r;
 
-    if (open_volume(s, bucket, v, e) != 0)
-        return -1;
-    if (sx_query_config(s->db, v->id, SX_S3_DOC_POLICY, &doc, NULL) == 0 &&
-        sx_s3_policy_parse(doc.data, doc.len, v->name, &policy, e) != 0)
+    if (open_volume(s, bucket, v, e) != 0 || load_policy(s, v, &policy, e) != 0)
         return -1;
     r = decide(s, v, policy, &q, need, e);
     sx_s3_policy_free(policy);

@@ -150,16 +150,11 @@ static int reply_acl(struct sx_s3 *s, const json_t *acl)
 static int load_bucket(struct sx_s3 *s, uint64_t volume, json_t **acl, struct sx_err *e)
 {
     SX_AUTO(sx_buf) struct sx_buf text = SX_BUF_INIT;
-    struct sx_err why = SX_ERR_INIT;
+    int r = sx_s3_config_text(s, volume, SX_S3_DOC_ACL, &text, e);
 
-    if (sx_query_config(s->db, volume, SX_S3_DOC_ACL, &text, &why) == 0) {
+    if (r == 1)
         *acl = sx_json_parse(text.data, text.len, e);
-        return *acl ? 0 : -1;
-    }
-    if (why.code == SX_ENOTFOUND)
-        return 0;
-    sx_err_copy(e, &why);
-    return -1;
+    return r < 1 ? r : *acl ? 0 : -1;
 }
 
 /* An object's; NULL if it has none. */

@@ -26,19 +26,26 @@ int sx_s3_config_set(struct sx_s3 *s, const char *name, const void *p, size_t n,
     return sx_s3_submit(s, &command, &result, e);
 }
 
+int sx_s3_config_text(struct sx_s3 *s, uint64_t volume, const char *name, struct sx_buf *text,
+                      struct sx_err *e)
+{
+    struct sx_err why = SX_ERR_INIT;
+
+    if (sx_query_config(s->db, volume, name, text, &why) == 0)
+        return 1;
+    if (why.code == SX_ENOTFOUND)
+        return 0;
+    sx_err_copy(e, &why);
+    return -1;
+}
+
 int sx_s3_config_xml(struct sx_s3 *s, uint64_t volume, const char *name, struct sx_xml **doc,
                      struct sx_err *e)
 {
     SX_AUTO(sx_buf) struct sx_buf text = SX_BUF_INIT;
-    struct sx_err why = SX_ERR_INIT;
+    int r = sx_s3_config_text(s, volume, name, &text, e);
 
-    if (sx_query_config(s->db, volume, name, &text, &why) != 0) {
-        if (why.code == SX_ENOTFOUND)
-            return 0;
-        sx_err_copy(e, &why);
-        return -1;
-    }
-    return sx_xml_parse(text.data, text.len, NULL, doc, e) != 0 ? -1 : 1;
+    return r < 1 ? r : sx_xml_parse(text.data, text.len, NULL, doc, e) != 0 ? -1 : 1;
 }
 
 int sx_s3_public_access(struct sx_s3 *s, uint64_t volume, const char *name, struct sx_err *e)

@@ -17,6 +17,9 @@
 /* Sets the document of the request's bucket; n 0 removes it.  SX_S3_MAX_MESSAGE_LENGTH. */
 int sx_s3_config_set(struct sx_s3 *s, const char *name, const void *p, size_t n,
                      struct sx_err *e) SX_MUST_CHECK;
+/* A document as it is kept: 1, 0 if there is none, -1. */
+int sx_s3_config_text(struct sx_s3 *s, uint64_t volume, const char *name, struct sx_buf *text,
+                      struct sx_err *e) SX_MUST_CHECK;
 /* An XML document: 1 and *doc, the caller's; 0 if there is none; -1. */
 int sx_s3_config_xml(struct sx_s3 *s, uint64_t volume, const char *name, struct sx_xml **doc,
                      struct sx_err *e) SX_MUST_CHECK;
