@@ -103,6 +103,7 @@ class Kills:
             self.model.put(f"kept{self.done % OTHERS}", SMALL_SIZE)
             self.model.put("big", BIG_SIZE)
             self.model.delete("big")
+            self.before = self.packs()
             time.sleep(LEASE_S + 0.1)  # nothing else ends a lease
 
     def operate(self, op, pid):
@@ -111,12 +112,14 @@ class Kills:
         elif op == "delete":
             self.model.delete("victim")
         else:
-            before = self.packs()
             self.collect()
-            wait_for("a round of the collector", 30, lambda: not self.alive(pid) or before - self.packs(), every=0.02)
+            wait_for("a round of the collector", 30, lambda: not self.alive(pid) or self.collected(), every=0.02)
 
     def packs(self):
         return set(os.listdir(f"{self.node.dir}/store/packs"))
+
+    def collected(self):
+        return self.before - self.packs()
 
     def collect(self):
         with open(f"{self.node.dir}/run/collect", "w"):
@@ -144,9 +147,13 @@ class Kills:
             self.life = 0
 
     def traced(self, op, role, inject):
-        self.prepare(op)
-        pid = self.pid(role)
-        tracer = fault.Tracer([pid], inject, f"{self.c.dir}/strace", ",".join(CALLS))
+        while True:
+            self.prepare(op)
+            pid = self.pid(role)
+            tracer = fault.Tracer([pid], inject, f"{self.c.dir}/strace", ",".join(CALLS))
+            if op != "collect" or not self.alive(pid) or not self.collected():
+                break
+            tracer.detach()  # it follows what is deleted by itself, and had done before it was traced
         self.operate(op, pid)
         wait_for("the process to have done", 20, lambda: not self.alive(pid) or tracer.is_quiet())
         return pid, tracer
