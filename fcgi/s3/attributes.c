@@ -45,10 +45,12 @@ struct attributes {
     uint64_t max, after;
     struct sx_file_row row;
     json_t *items;
+    struct sx_buf out;
 };
 
 static void attributes_fini(struct attributes *a)
 {
+    sx_buf_fini(&a->out);
     sx_file_row_fini(&a->row);
     json_decref(a->items);
 }
@@ -149,8 +151,10 @@ static int parts_elem(const struct attributes *a, struct sx_buf *out, struct sx_
     return 0;
 }
 
-static int document(struct attributes *a, struct sx_buf *out, struct sx_err *e)
+static int document(void *ctx, struct sx_err *e)
 {
+    struct attributes *a = ctx;
+    struct sx_buf *out = &a->out;
     const char *class;
     char etag[SX_S3_ETAG_TEXT];
 
@@ -181,19 +185,13 @@ static int document(struct attributes *a, struct sx_buf *out, struct sx_err *e)
 int sx_s3_get_attributes(struct sx_s3 *s, struct sx_err *e)
 {
     __attribute__((cleanup(attributes_fini))) struct attributes a = { .s = s,
-                                                                      .row = SX_FILE_ROW_INIT };
-    SX_AUTO(sx_buf) struct sx_buf out = SX_BUF_INIT;
+                                                                      .row = SX_FILE_ROW_INIT,
+                                                                      .out = SX_BUF_INIT };
     char date[SX_HTTP_DATE_TEXT];
-    int r;
 
-    /* Object and parts of one state of the database. */
-    if (read_request(&a, e) != 0 || sx_query_begin(s->db, e) != 0)
-        return -1;
-    r = document(&a, &out, e);
-    sx_query_end(s->db);
-    if (r != 0)
+    if (read_request(&a, e) != 0 || sx_s3_at_once(s, document, &a, e) != 0)
         return -1;
     sx_s3_field(s, "Last-Modified: %s\r\n", sx_http_date(date, a.row.f.created_ms));
     sx_s3_version_field(s, &s->v, &a.row.f);
-    return sx_s3_reply(s, 200, SX_S3_XML, &out);
+    return sx_s3_reply(s, 200, SX_S3_XML, &a.out);
 }

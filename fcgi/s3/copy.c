@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
  * CopyObject: a transaction in the metadata, whatever the size.
+ *
+ * The command names the revision whose facts were looked at.  If another client replaces that before
+ * the command is applied, the source is looked at anew.
  */
 #include <string.h>
 
@@ -11,6 +14,8 @@
 #include "fcgi/s3/range.h"
 #include "libsx/base/mem.h"
 #include "libsx/crypt/crypt.h"
+
+#define TRIES_MAX 20u
 
 struct copy {
     struct sx_s3 *s;
@@ -143,9 +148,39 @@ static int submit(struct copy *c, struct sx_file *f, struct sx_buf *result, stru
     sx_cmd_file_copy_encode(&command, op, both ? sx_s3_user(c->s) : "", &cmd);
     if (sx_s3_submit(c->s, &command, result, e) == 0)
         return sx_file_result_decode(result->data, result->len, f, e);
-    if (e->code == SX_ENOFILE || e->code == SX_ENOREVISION)
-        return sx_s3_fail(e, SX_S3_NO_SUCH_KEY);
     return sx_s3_conflict(&c->w, e);
+}
+
+static int try_copy(struct copy *c, struct sx_file *f, struct sx_buf *result, struct sx_err *e)
+{
+    copy_fini(c);
+    *c = (struct copy){ .s = c->s, .w = c->w, .row = SX_FILE_ROW_INIT };
+    if (sx_s3_source_find(c->s, &c->from, &c->v, &c->row, e) != 0)
+        return -1;
+    c->items = sx_s3_items(&c->row.f);
+    sx_s3_etag(&c->row.f, c->items, c->etag);
+    return sx_s3_source_conditions(c->s, c->etag, &c->row.f, e) != 0 || new_items(c, e) != 0 ||
+           check_itself(c, e) != 0 || submit(c, f, result, e) != 0 ? -1 : 0;
+}
+
+static bool source_gone(const struct sx_err *e)
+{
+    return e->code == SX_ENOFILE || e->code == SX_ENOREVISION;
+}
+
+/* What is gone for good is found to be so by the next look. */
+static int copy(struct copy *c, struct sx_file *f, struct sx_buf *result, struct sx_err *e)
+{
+    for (unsigned i = 0; i < TRIES_MAX; i++) {
+        if (try_copy(c, f, result, e) == 0)
+            return 0;
+        if (!source_gone(e))
+            return -1;
+        sx_err_clear(e);
+        if (sx_s3_sync(c->s, e) != 0)
+            return -1;
+    }
+    return sx_err_set(e, SX_S3_SLOW_DOWN, "The source of the copy is overwritten all the time.");
 }
 
 static int reply(struct copy *c, const struct sx_file *f)
@@ -174,12 +209,5 @@ int sx_s3_copy_object(struct sx_s3 *s, struct sx_err *e)
     SX_AUTO(sx_buf) struct sx_buf result = SX_BUF_INIT;
     struct sx_file f;
 
-    if (sx_s3_write_read(s, &c.w, e) != 0 || sx_s3_source_find(s, &c.from, &c.v, &c.row, e) != 0)
-        return -1;
-    c.items = sx_s3_items(&c.row.f);
-    sx_s3_etag(&c.row.f, c.items, c.etag);
-    if (sx_s3_source_conditions(s, c.etag, &c.row.f, e) != 0 || new_items(&c, e) != 0 ||
-        check_itself(&c, e) != 0 || submit(&c, &f, &result, e) != 0)
-        return -1;
-    return reply(&c, &f);
+    return sx_s3_write_read(s, &c.w, e) != 0 || copy(&c, &f, &result, e) != 0 ? -1 : reply(&c, &f);
 }

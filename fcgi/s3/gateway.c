@@ -122,13 +122,6 @@ static int authorise(struct sx_s3 *s, struct sx_err *e)
     return sx_s3_allowed(s, sx_s3_op_action(s->t.op, version), s->t.key, handlers[s->t.op].need, e);
 }
 
-/* The local database is in step with all that was acknowledged before the request came. */
-static int sync_meta(struct sx_s3 *s, struct sx_err *e)
-{
-    return sx_meta_sync(s->r->app->meta, SX_META_GROUP_CLUSTER, SX_SYNC_TIMEOUT_MS, e) != 0 ||
-           sx_app_db(s->r->app, &s->db, e) != 0 ? -1 : 0;
-}
-
 /* What a browser asks before it sends a request, without anybody's key. */
 static bool is_preflight(const struct sx_s3 *s)
 {
@@ -137,7 +130,7 @@ static bool is_preflight(const struct sx_s3 *s)
 
 static int serve(struct sx_s3 *s, struct sx_err *e)
 {
-    if (find_target(s, e) != 0 || sync_meta(s, e) != 0)
+    if (find_target(s, e) != 0 || sx_s3_sync(s, e) != 0)
         return -1;
     if (is_preflight(s))
         return sx_s3_preflight(s, e);

@@ -9,6 +9,24 @@
 #include "libsx/base/text.h"
 #include "libsx/crypt/crypt.h"
 
+int sx_s3_sync(struct sx_s3 *s, struct sx_err *e)
+{
+    return sx_meta_sync(s->r->app->meta, SX_META_GROUP_CLUSTER, SX_SYNC_TIMEOUT_MS, e) != 0 ||
+           sx_app_db(s->r->app, &s->db, e) != 0 ? -1 : 0;
+}
+
+int sx_s3_at_once(struct sx_s3 *s, int (*fn)(void *ctx, struct sx_err *e), void *ctx,
+                  struct sx_err *e)
+{
+    int r;
+
+    if (sx_query_begin(s->db, e) != 0)
+        return -1;
+    r = fn(ctx, e);
+    sx_query_end(s->db);
+    return r;
+}
+
 int sx_s3_submit(struct sx_s3 *s, const struct sx_buf *command, struct sx_buf *result,
                  struct sx_err *e)
 {

@@ -83,8 +83,9 @@ static int read_range(struct get *g, struct sx_err *e)
     return sx_s3_fail(e, SX_S3_INVALID_RANGE);
 }
 
-static int find(struct get *g, struct sx_err *e)
+static int find(void *ctx, struct sx_err *e)
 {
+    struct get *g = ctx;
     struct sx_s3 *s = g->s;
 
     if (sx_s3_find_object(s, &g->row, e) != 0)
@@ -97,18 +98,6 @@ static int find(struct get *g, struct sx_err *e)
         return 0;
     return sx_egress_open(s->r->app, s->db, &g->row.f, g->range.first, g->range.count, &g->egress,
                           e);
-}
-
-/* File and block list of one state of the database: the file may be replaced at any moment. */
-static int find_at_once(struct get *g, struct sx_err *e)
-{
-    int r;
-
-    if (sx_query_begin(g->s->db, e) != 0)
-        return -1;
-    r = find(g, e);
-    sx_query_end(g->s->db);
-    return r;
 }
 
 /* response-content-type and so on replace what is stored; only for those who signed. */
@@ -198,7 +187,7 @@ int sx_s3_get_object(struct sx_s3 *s, struct sx_err *e)
     __attribute__((cleanup(get_fini))) struct get g = { .s = s, .row = SX_FILE_ROW_INIT };
     char date[SX_HTTP_DATE_TEXT];
 
-    if (find_at_once(&g, e) != 0) {
+    if (sx_s3_at_once(s, find, &g, e) != 0) {
         if (e->code != SX_S3_NOT_MODIFIED)
             return -1;
         sx_http_date(date, g.row.f.created_ms);

@@ -61,8 +61,9 @@ static int read_range(struct part_copy *c, struct sx_err *e)
     return 0;
 }
 
-static int find_source(struct part_copy *c, struct sx_err *e)
+static int find_source(void *ctx, struct sx_err *e)
 {
+    struct part_copy *c = ctx;
     char etag[SX_S3_ETAG_TEXT];
 
     if (sx_s3_source_find(c->s, &c->from, &c->v, &c->row, e) != 0)
@@ -73,18 +74,6 @@ static int find_source(struct part_copy *c, struct sx_err *e)
         return -1;
     return sx_egress_open(c->s->r->app, c->s->db, &c->row.f, c->range.first, c->range.count,
                           &c->egress, e);
-}
-
-/* File and block list of one state of the database: the file may be replaced at any moment. */
-static int find_at_once(struct part_copy *c, struct sx_err *e)
-{
-    int r;
-
-    if (sx_query_begin(c->s->db, e) != 0)
-        return -1;
-    r = find_source(c, e);
-    sx_query_end(c->s->db);
-    return r;
 }
 
 /* The head of the answer, and what an XML document begins with; then blanks. */
@@ -161,7 +150,7 @@ int sx_s3_upload_part_copy(struct sx_s3 *s, struct sx_err *e)
 
     c.part.items = json_object();
     if (sx_s3_part_number(s, &number, e) != 0 || sx_s3_upload_find(s, &c.u, e) != 0 ||
-        find_at_once(&c, e) != 0)
+        sx_s3_at_once(s, find_source, &c, e) != 0)
         return -1;
     c.began = sx_meta_items_json(c.u.meta.data, c.u.meta.len);
     c.part.ingest = sx_ingest_new(s->r->app, sx_s3_user(s), &s->v, s->t.key, false);

@@ -81,6 +81,13 @@ int sx_s3_other_bucket(struct sx_s3 *s, const char *bucket, const char *action, 
 
 /* ---- metadata ---- */
 
+/* Brings s->db in step with all that was acknowledged before the call. */
+int sx_s3_sync(struct sx_s3 *s, struct sx_err *e) SX_MUST_CHECK;
+/* fn(ctx, e), whose queries all see one state of the database: an object and its block list, say, as
+ * the object may be replaced at any moment.  Keep it short. */
+int sx_s3_at_once(struct sx_s3 *s, int (*fn)(void *ctx, struct sx_err *e), void *ctx,
+                  struct sx_err *e) SX_MUST_CHECK;
+
 int sx_s3_submit(struct sx_s3 *s, const struct sx_buf *command, struct sx_buf *result,
                  struct sx_err *e) SX_MUST_CHECK;
 /* SX_S3_INVALID_BUCKET_STATE if versioning and lock do not go together. */

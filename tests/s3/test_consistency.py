@@ -9,7 +9,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 from cluster import SMALL, Cluster, say  # noqa: E402
-from s3 import FULL, Site  # noqa: E402
+from s3 import FULL, Site, md5  # noqa: E402
 
 CLIENTS = 8
 ROUNDS = 200 if FULL else 5 if SMALL else 20
@@ -68,25 +68,27 @@ def read_after_write(sites, name, rounds, until=None):
 
 
 def overwritten(sites, rounds):
-    """A key that always has a value is always found, whole, though another overwrites it."""
+    """A key that always has a value is always found, whole, and copied, though another overwrites it."""
     done, sizes = threading.Event(), (8, 9000)
-
-    def body(i):
-        return b"%d" % (i % 10) * sizes[i % 2]
+    values = [b"%d" % (i % 10) * sizes[i % 2] for i in range(10)]
 
     def work(n):
         raw = sites[n % len(sites)].raw()
         if n == 0:
             try:
                 for i in range(rounds):
-                    assert raw.request("PUT", "/bucket/over", body(i)).status == 200
+                    assert raw.request("PUT", "/bucket/over", values[i % 10]).status == 200
             finally:
                 done.set()
         while not done.is_set():
-            r = raw.request("GET", "/bucket/over")
-            assert r.status == 200 and r.body in (body(i) for i in range(10)), r
+            if n % 2:
+                r = raw.request("PUT", f"/bucket/copy{n}", b"", {"x-amz-copy-source": "/bucket/over"})
+                assert r.status == 200 and r.all("ETag")[0] in etags, r
+            r = raw.request("GET", f"/bucket/copy{n}" if n % 2 else "/bucket/over")
+            assert r.status == 200 and r.body in values, r
 
-    assert sites[0].raw().request("PUT", "/bucket/over", body(0)).status == 200
+    etags = [f"&quot;{md5(v)}&quot;" for v in values]
+    assert sites[0].raw().request("PUT", "/bucket/over", values[0]).status == 200
     in_parallel(CLIENTS, work)
 
 
