@@ -13,7 +13,8 @@
  * not
  *                   repeat it blindly, the program does.
  *   time-outs, no leader, no quorum   503 ServiceUnavailable: a retry helps.
- *   damaged data    500 InternalError: another node may have a good copy.
+ *   damaged metadata   503 ServiceUnavailable: another node has a good copy, and this one fetches it.
+ *   no good block   500 InternalError: no node that answered has one.
  */
 #ifndef SX_FCGI_S3_S3ERR_H
 #define SX_FCGI_S3_S3ERR_H

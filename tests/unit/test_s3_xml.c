@@ -254,7 +254,7 @@ static void test_errors(void **state)
         { SX_ENOFILE, 404, "NoSuchKey" },           { SX_ENOVOLUME, 404, "NoSuchBucket" },
         { SX_EPRECONDITION, 412, "PreconditionFailed" },
         { SX_ENOSPACE, 507, "InsufficientStorage" }, { SX_EQUOTA, 403, "QuotaExceeded" },
-        { SX_EQUORUM, 503, "ServiceUnavailable" },   { SX_ECORRUPT, 500, "InternalError" },
+        { SX_EQUORUM, 503, "ServiceUnavailable" },   { SX_ECORRUPT, 503, "ServiceUnavailable" },
         { SX_EBUG, 500, "InternalError" },           { 999, 500, "InternalError" },
         { SX_S3_ERR_END, 500, "InternalError" },     { -1, 500, "InternalError" },
         { SX_S3_MALFORMED_XML, 400, "MalformedXML" },
