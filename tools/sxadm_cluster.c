@@ -178,6 +178,16 @@ static void print_devices(const json_t *s)
                        text(d, "reason")[0] ? ": " : "", text(d, "reason"));
 }
 
+static void print_damaged(const json_t *s)
+{
+    const json_t *n;
+    size_t i;
+
+    json_array_foreach(json_object_get(s, "nodes"), i, n)
+        if (json_is_true(json_object_get(n, "metadata_damaged")))
+            printf("METADATA DAMAGED: node %s; it fetches a copy from another node\n", text(n, "id"));
+}
+
 static void print_status(const json_t *s)
 {
     printf("cluster:          %s (%s)\nhealth:           %s\nleader:           %s\nmap version:      %" PRIu64 "\n",
@@ -186,6 +196,7 @@ static void print_status(const json_t *s)
     if (number(s, "lost"))
         printf("LOST:             %" PRIu64 " blocks: no node has them; the nodes' logs and sxadm node check name the files\n",
                number(s, "lost"));
+    print_damaged(s);
     putchar('\n');
     print_nodes(s);
     print_devices(s);

@@ -70,6 +70,7 @@ static void add_raft(struct sx_app *a, json_t *j)
         json_object_set(raft, facts[i], json_object_get(group, facts[i]));
     json_object_set_new(j, "role", json_string(group ? role_of(group, a->conf) : "none"));
     json_object_set_new(j, "raft", raft);
+    json_object_set_new(j, "metadata_damaged", json_boolean(sx_meta_damaged(a->meta)));
     if (status)
         json_object_set(j, "groups", json_object_get(status, "groups"));
 }
@@ -223,6 +224,7 @@ struct summary {
     uint64_t under_replicated;
     uint64_t lost; /* as the node says that misses most: what is lost is missing on each */
     bool failing;  /* a device gives back too much that was not written, or nothing */
+    bool damaged;  /* metadata of a node */
     const char *leader;
 };
 
@@ -262,6 +264,7 @@ static void sum_up(const json_t *nodes, const json_t *groups, struct summary *s)
 
         s->down += !json_is_true(json_object_get(n, "up"));
         s->failing = s->failing || any_failing(n);
+        s->damaged = s->damaged || json_is_true(json_object_get(n, "metadata_damaged"));
         s->lost = number(n, "lost") > s->lost ? number(n, "lost") : s->lost;
         s->under_replicated += number(queues, "replication") + number(queues, "missing");
         if (!s->leader[0] && role && strcmp(json_string_value(role), "leader") == 0)
@@ -273,7 +276,7 @@ static const char *health(const struct summary *s)
 {
     if (!s->leader[0])
         return "down";
-    return s->down || s->under_replicated || s->lost || s->failing ? "degraded" : "ok";
+    return s->down || s->under_replicated || s->lost || s->failing || s->damaged ? "degraded" : "ok";
 }
 
 static json_t *groups_json(const json_t *groups)

@@ -17,6 +17,7 @@
 
 #include "fcgi/meta/manager/frame.h"
 #include "fcgi/meta/query.h"
+#include "fcgi/meta/sm/sums.h"
 #include "libsx/base/clock.h"
 #include "libsx/base/mem.h"
 
@@ -360,6 +361,11 @@ int sx_meta_sync(struct sx_meta *m, unsigned group, unsigned timeout_ms, struct 
     if (check_group(group, e) || request(m, &f, timeout_ms + GRACE_MS, e))
         return -1;
     return answer_payload(m, &p, &n, e);
+}
+
+bool sx_meta_damaged(const struct sx_meta *m)
+{
+    return sx_sums_raised(m->db_path);
 }
 
 int sx_meta_status(struct sx_meta *m, json_t **status, struct sx_err *e)

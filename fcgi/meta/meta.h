@@ -58,6 +58,10 @@ int sx_meta_sync(struct sx_meta *m, unsigned group, unsigned timeout_ms, struct 
  * replaced by an installed snapshot).  Keep read transactions short. */
 int sx_meta_db(struct sx_meta *m, unsigned group, sqlite3 **db, struct sx_err *e) SX_MUST_CHECK;
 
+/* Was a damaged page found in a database of this node?  A copy from another node is on its way then,
+ * if there is one. */
+bool sx_meta_damaged(const struct sx_meta *m);
+
 /* The manager's view: {"groups":[{"group","state","term","leader","applied","commit","log_first","log_last",
  * "voters":[…],"standby":[…]}],"peers":[{"node","connected","silent_ms"}]}. */
 int sx_meta_status(struct sx_meta *m, json_t **status, struct sx_err *e) SX_MUST_CHECK;

@@ -23,6 +23,7 @@ int sx_query_open(const char *path, sqlite3 **db, struct sx_err *e)
         sx_mdb_error(h, rc, e);
     else {
         sqlite3_extended_result_codes(h, 1);
+        sx_sums_watch(h);
         sqlite3_busy_timeout(h, SX_DB_BUSY_MS);
         if (sx_mdb_exec(h, cache, e) == 0) {
             *db = h;

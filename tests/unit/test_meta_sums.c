@@ -184,10 +184,47 @@ static void error_is_known(void **state)
     free(data);
 }
 
+static bool reads_all(sqlite3 *db)
+{
+    return sqlite3_exec(db, "SELECT sum(size), max(entries) FROM t", NULL, NULL, NULL) == SQLITE_OK;
+}
+
+/* Raised by what is watched, and only while that is the database still. */
+static void flag(void **state)
+{
+    uint8_t *data = sx_malloc(size);
+    struct sx_err e = SX_ERR_INIT;
+    char aside[80];
+    sqlite3 *db;
+
+    memcpy(data, good, size);
+    for (size_t at = PAGE; at < size; at += PAGE)
+        data[at + 100] ^= 1;
+    put_file(data, size);
+    assert_int_equal(sx_sums_open(path, &db, READ_WRITE), SQLITE_OK);
+    assert_false(reads_all(db));
+    assert_false(sx_sums_raised(path)); /* nobody watches */
+    sx_sums_watch(db);
+    assert_false(reads_all(db));
+    assert_true(sx_sums_raised(path));
+    assert_int_equal(sx_sums_lower(path, &e), 0);
+    assert_int_equal(sx_sums_lower(path, &e), 0);
+    assert_false(sx_sums_raised(path));
+
+    snprintf(aside, sizeof aside, "%s.aside", path);
+    assert_int_equal(rename(path, aside), 0);
+    put_file(good, size);
+    assert_false(reads_all(db)); /* the old one */
+    assert_false(sx_sums_raised(path));
+    sqlite3_close(db);
+    assert_int_equal(unlink(aside), 0);
+    free(data);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = { cmocka_unit_test(flipped_bits), cmocka_unit_test(damaged_pages),
-                                        cmocka_unit_test(error_is_known) };
+                                        cmocka_unit_test(error_is_known), cmocka_unit_test(flag) };
 
     return cmocka_run_group_tests_name("sums", tests, make, remove_all);
 }

@@ -52,6 +52,7 @@ struct sx_apply {
     char *meta, *path, *wal_path, *ready_path;
     struct sx_exec *thread, *aside;
     struct sx_call kick;        /* at the end of the turn: begin with what was added in it */
+    bool dead;                  /* an error was reported: nothing more is begun, no entry passed over */
     uint64_t index;             /* applied, as the loop knows */
     struct batch *head, **tail; /* waiting */
     /* The apply thread's while a job of it is busy. */
@@ -161,13 +162,15 @@ static int checkpoint(const char *path, int mode, int wait_ms, struct sx_err *e)
     int r = sx_sums_open(path, &db, SQLITE_OPEN_READWRITE);
 
     if (r == SQLITE_OK) {
+        sx_sums_watch(db);
         sqlite3_busy_timeout(db, wait_ms);
         r = sqlite3_exec(db, "SELECT count(*) FROM sqlite_schema", NULL, NULL, NULL);
     }
     if (r == SQLITE_OK)
         r = sqlite3_wal_checkpoint_v2(db, NULL, mode, NULL, NULL);
     if (r != SQLITE_OK && r != SQLITE_BUSY && r != SQLITE_LOCKED)
-        sx_err_set(e, SX_EIO, "checkpoint of %s: %s", path, sqlite3_errmsg(db));
+        sx_err_set(e, sx_sums_failed(db) ? SX_ECORRUPT : SX_EIO, "checkpoint of %s: %s", path,
+                   sqlite3_errmsg(db));
     else
         r = SQLITE_OK;
     sqlite3_close(db);
@@ -202,21 +205,31 @@ static int adopt(struct sx_apply *a, struct sx_err *e)
         return -1;
     if (rename(a->ready_path, a->path))
         return sx_err_errno(e, errno, "renaming %s", a->ready_path);
-    return sx_io_sync_dir(&sx_io_posix, a->meta, e);
+    return sx_io_sync_dir(&sx_io_posix, a->meta, e) || sx_sums_lower(a->path, e) ? -1 : 0;
 }
 
-static int open_db(struct sx_apply *a, struct sx_err *e)
+static int open_parts(struct sx_apply *a, struct sx_err *e)
 {
     uint64_t term;
 
-    if (adopt(a, e) || sx_sm_open(a->path, 0, note_result, a, &a->sm, e) ||
-        sx_query_open(a->path, &a->db, e))
+    if (sx_sm_open(a->path, 0, note_result, a, &a->sm, e) || sx_query_open(a->path, &a->db, e))
         return -1;
     sqlite3_wal_hook(sx_sm_db(a->sm), log_grew, a);
     a->frames = 0;
     sx_sm_applied(a->sm, &a->applied, &term);
     a->map_version = 0;
     return look_at_nodes(a, e);
+}
+
+static int open_db(struct sx_apply *a, struct sx_err *e)
+{
+    if (adopt(a, e))
+        return -1;
+    if (open_parts(a, e) == 0)
+        return 0;
+    if (e->code == SX_ECORRUPT)
+        sx_sums_raise(a->path); /* also if no page's sum was wrong */
+    return -1;
 }
 
 static void close_db(struct sx_apply *a)
@@ -259,6 +272,12 @@ static void sync_run(void *ctx)
 
 /* ---- in the loop ---- */
 
+static void die(struct sx_apply *a, const struct sx_err *e)
+{
+    a->dead = true;
+    a->ops->on_fatal(a->ctx, e);
+}
+
 static void run_batch(struct sx_apply *a)
 {
     a->batch = a->head;
@@ -288,7 +307,7 @@ static void go_on(void *ctx)
     struct sx_apply *a = ctx;
     bool aside_idle = !a->checkpoint.busy && !a->sync.busy;
 
-    if (a->apply.busy || a->restart.busy || a->swap.busy)
+    if (a->dead || a->apply.busy || a->restart.busy || a->swap.busy)
         return;
     if (a->swap_done) {
         if (aside_idle)
@@ -346,7 +365,7 @@ static void apply_done(void *ctx)
 
     free_batch(SX_STEAL(a->batch));
     if (a->err.code != SX_OK) {
-        a->ops->on_fatal(a->ctx, &a->err);
+        die(a, &a->err);
         return;
     }
     tell_progress(a);
@@ -358,7 +377,7 @@ static void restart_done(void *ctx)
     struct sx_apply *a = ctx;
 
     if (a->err.code != SX_OK)
-        a->ops->on_fatal(a->ctx, &a->err);
+        die(a, &a->err);
     else
         go_on(a);
 }
@@ -370,7 +389,7 @@ static void swap_finished(void *ctx)
 
     a->swap_done = NULL;
     if (a->err.code != SX_OK) {
-        a->ops->on_fatal(a->ctx, &a->err);
+        die(a, &a->err);
         return;
     }
     tell_progress(a);
@@ -383,7 +402,7 @@ static void checkpoint_done(void *ctx)
     struct sx_apply *a = ctx;
 
     if (a->aside_err.code != SX_OK)
-        a->ops->on_fatal(a->ctx, &a->aside_err);
+        die(a, &a->aside_err);
     else
         go_on(a);
 }
@@ -393,7 +412,7 @@ static void sync_finished(void *ctx)
     struct sx_apply *a = ctx;
 
     if (a->aside_err.code != SX_OK) {
-        a->ops->on_fatal(a->ctx, &a->aside_err);
+        die(a, &a->aside_err);
         return;
     }
     a->sync_done(a->sync_ctx, a->sync_index);

@@ -15,6 +15,7 @@
 #include "fcgi/meta/manager/install.h"
 #include "fcgi/meta/raft/vote.h"
 #include "fcgi/meta/raft/wal.h"
+#include "fcgi/meta/sm/sums.h"
 #include "libsx/base/clock.h"
 #include "libsx/base/log.h"
 #include "libsx/base/mem.h"
@@ -399,6 +400,12 @@ static int start_group(struct sx_drive *d, struct sx_group_start *s, struct sx_e
     sx_random(&c.seed, sizeof c.seed);
     sx_wal_range(d->wal, d->p.group, &s->first, &s->last);
     s->applied = sx_apply_index(d->apply);
+    if (s->applied < s->snapshot->index) { /* it was replaced by an older one, or removed */
+        sx_sums_raise(sx_apply_path(d->apply));
+        return sx_err_set(e, SX_ECORRUPT,
+                          "%s is damaged: it has applied %" PRIu64 ", the snapshot says %" PRIu64,
+                          sx_apply_path(d->apply), s->applied, s->snapshot->index);
+    }
     sx_info("group %u: term %" PRIu64 ", log %" PRIu64 "…%" PRIu64 ", snapshot %" PRIu64
             ", applied %" PRIu64,
             d->p.group, s->term, s->first, s->last, s->snapshot->index, s->applied);

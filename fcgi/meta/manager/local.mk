@@ -23,6 +23,7 @@ libsxmeta_la_SOURCES = fcgi/meta/meta.h fcgi/meta/meta.c \
 	fcgi/meta/manager/status.h fcgi/meta/manager/status.c \
 	fcgi/meta/manager/serve.h fcgi/meta/manager/serve.c \
 	fcgi/meta/manager/install.h fcgi/meta/manager/install.c \
+	fcgi/meta/manager/heal.h fcgi/meta/manager/heal.c \
 	fcgi/meta/manager/first.h fcgi/meta/manager/first.c
 libsxmeta_la_LIBADD = libsxsm.la libsxraft.la libsxconf.la $(SSL_LIBS) $(SQLITE_LIBS)
 

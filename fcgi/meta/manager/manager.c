@@ -22,6 +22,7 @@
 #include "fcgi/meta/manager/copy.h"
 #include "fcgi/meta/manager/drive.h"
 #include "fcgi/meta/manager/first.h"
+#include "fcgi/meta/manager/heal.h"
 #include "fcgi/meta/manager/links.h"
 #include "fcgi/meta/manager/local.h"
 #include "fcgi/meta/manager/reads.h"
@@ -70,6 +71,7 @@ struct sx_manager {
     uint64_t space_limit; /* what is free lies below this; 0: enough */
     struct sx_first *first;
     struct sx_serve *serve;
+    struct sx_heal *heal;
 };
 
 /* ---- the end ---- */
@@ -89,8 +91,19 @@ static int status_of(const struct sx_err *e)
 
 static void on_fatal(void *ctx, const struct sx_err *e)
 {
+    struct sx_manager *m = ctx;
+
+    if (m->drive && e->code == SX_ECORRUPT && sx_heal_alone(m->heal)) {
+        sx_error("the group waits for a good database: %s (%s)", e->msg, sx_err_name(e->code));
+        return;
+    }
     sx_error("the group manager must end: %s (%s)", e->msg, sx_err_name(e->code));
-    end(ctx, status_of(e));
+    end(m, status_of(e));
+}
+
+static void on_healed(void *ctx)
+{
+    end(ctx, EXIT_AGAIN);
 }
 
 static void stop_timer(void *ctx)
@@ -102,6 +115,8 @@ static bool leads(const struct sx_manager *m)
 {
     struct sx_group_status s;
 
+    if (!m->drive)
+        return false;
     sx_drive_status(m->drive, &s);
     return s.state == SX_GROUP_LEADER;
 }
@@ -512,6 +527,15 @@ static int watch_end(struct sx_manager *m, int stop_fd, struct sx_err *e)
                0;
 }
 
+/* Without a database there is no group: only its healing goes on, and nobody else's frames are
+ * taken.  The local processes find no socket. */
+static void drop_group(struct sx_manager *m)
+{
+    sx_submits_free(SX_STEAL(m->submits));
+    sx_reads_free(SX_STEAL(m->reads));
+    sx_links_free(SX_STEAL(m->links));
+}
+
 static int start_drive(struct sx_manager *m, struct sx_err *e)
 {
     struct sx_drive_params p = { .loop = m->loop,
@@ -522,10 +546,14 @@ static int start_drive(struct sx_manager *m, struct sx_err *e)
                                  .ops = &drive_ops,
                                  .ctx = m };
 
+    m->heal = sx_heal_new(&p, on_healed, m, e);
+    if (!m->heal)
+        return -1;
     m->first = sx_first_new(m->conf->dir);
     m->drive = sx_drive_new(&p, sx_first_waiting(m->first), e);
     if (!m->drive)
         return -1;
+    sx_heal_beside(m->heal, m->drive);
     m->serve = sx_serve_new(m->loop, m->conf, sx_drive_db_path(m->drive), e);
     if (!m->serve)
         return -1;
@@ -562,7 +590,14 @@ static int start(struct sx_manager *m, int stop_fd, struct sx_err *e)
         return -1;
     m->submits = sx_submits_new(m->loop, m->links, GROUP);
     m->reads = sx_reads_new(m->loop, m->links, GROUP);
-    if (start_drive(m, e) || !(m->local = sx_local_new(m->loop, sock, on_request, m, e)))
+    if (start_drive(m, e)) {
+        if (m->drive || e->code != SX_ECORRUPT || !sx_heal_alone(m->heal))
+            return -1;
+        sx_error("the group waits for a good database: %s (%s)", e->msg, sx_err_name(e->code));
+        drop_group(m);
+        return 0;
+    }
+    if (!(m->local = sx_local_new(m->loop, sock, on_request, m, e)))
         return -1;
     sx_loop_arm(m->loop, &m->roster, 0);
     sx_loop_arm(m->loop, &m->space, 0);
@@ -572,6 +607,7 @@ static int start(struct sx_manager *m, int stop_fd, struct sx_err *e)
 static void finish(struct sx_manager *m)
 {
     sx_local_free(m->local);
+    sx_heal_free(m->heal);
     sx_serve_free(m->serve);
     sx_first_free(m->first);
     sx_drive_free(m->drive);
@@ -594,8 +630,9 @@ int sx_manager_main(const struct sx_node_conf *conf, int stop_fd)
         sx_error("the group manager does not start: %s (%s)", e.msg, sx_err_name(e.code));
         m.status = status_of(&e);
     } else {
-        sx_info("group manager of node %s is ready, links on %s", conf->node_hex,
-                sx_links_address(m.links));
+        if (m.drive)
+            sx_info("group manager of node %s is ready, links on %s", conf->node_hex,
+                    sx_links_address(m.links));
         sx_loop_run(m.loop);
     }
     finish(&m);

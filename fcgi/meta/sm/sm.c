@@ -119,6 +119,7 @@ static int setup(struct sx_sm *sm, unsigned cache_kib, struct sx_err *e)
     sqlite3_stmt *st;
 
     sqlite3_extended_result_codes(sm->db, 1);
+    sx_sums_watch(sm->db);
     sqlite3_busy_timeout(sm->db, SX_DB_BUSY_MS);
     if (sx_mdb_exec(sm->db, "PRAGMA journal_mode = WAL", e) != 0 ||
         sx_mdb_exec(sm->db, "PRAGMA synchronous = NORMAL", e) != 0 ||

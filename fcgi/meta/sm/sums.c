@@ -14,8 +14,12 @@
  */
 #include "fcgi/meta/sm/sums.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "libsx/base/log.h"
 #include "libsx/base/mem.h"
@@ -26,10 +30,14 @@
 #define PAGE 4096
 #define RESERVED 8 /* bytes at the end of a page that SQLite leaves alone */
 #define SMALL_MAX 512 /* the smallest page that SQLite knows */
+#define CONTROL_WATCH 4711 /* an own operation of xFileControl(); below 100 are SQLite's */
 
 struct file {
     sqlite3_file base; /* must be first */
     const char *path;
+    bool watched;
+    dev_t dev; /* of what was opened */
+    ino_t ino;
     sqlite3_file below[]; /* of the VFS below, which knows its size */
 };
 
@@ -53,11 +61,50 @@ static uint32_t sum(const uint8_t page[PAGE], sqlite3_int64 at)
     return sx_crc32c(sx_crc32c(0, number, sizeof number), page, PAGE - RESERVED);
 }
 
+/* ---- the flag ---- */
+
+static char *flag_of(const char *path)
+{
+    return sx_asprintf("%s.damaged", path);
+}
+
+void sx_sums_raise(const char *path)
+{
+    SX_AUTO_FREE char *flag = flag_of(path);
+    SX_AUTO_CLOSE int fd = open(flag, O_WRONLY | O_CREAT | O_CLOEXEC, 0640);
+
+    if (fd < 0)
+        sx_warn("making %s: %s", flag, strerror(errno));
+}
+
+bool sx_sums_raised(const char *path)
+{
+    SX_AUTO_FREE char *flag = flag_of(path);
+
+    return access(flag, F_OK) == 0;
+}
+
+int sx_sums_lower(const char *path, struct sx_err *e)
+{
+    SX_AUTO_FREE char *flag = flag_of(path);
+
+    return unlink(flag) && errno != ENOENT ? sx_err_errno(e, errno, "removing %s", flag) : 0;
+}
+
+static bool in_place(const struct file *f)
+{
+    struct stat st;
+
+    return stat(f->path, &st) == 0 && st.st_dev == f->dev && st.st_ino == f->ino;
+}
+
 /* ---- what is done with pages ---- */
 
 static int damaged(const struct file *f, sqlite3_int64 at, const char *why)
 {
     sx_error("%s is damaged: page %lld %s", f->path, (long long)(at / PAGE + 1), why);
+    if (f->watched && in_place(f))
+        sx_sums_raise(f->path);
     return SQLITE_IOERR_DATA;
 }
 
@@ -154,6 +201,10 @@ static int sums_reserved(sqlite3_file *f, int *held)
 
 static int sums_control(sqlite3_file *f, int op, void *arg)
 {
+    if (op == CONTROL_WATCH) {
+        ((struct file *)f)->watched = true;
+        return SQLITE_OK;
+    }
     return below(f)->pMethods->xFileControl(below(f), op, arg);
 }
 
@@ -210,15 +261,22 @@ static int sums_vfs_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *base,
                          int *out_flags)
 {
     struct file *f = (struct file *)base;
+    struct stat st = { 0 };
     int rc;
 
     if (!(flags & SQLITE_OPEN_MAIN_DB))
         return g.below->xOpen(g.below, name, base, flags, out_flags);
     base->pMethods = NULL;
     f->path = name; /* lives as long as the file */
+    f->watched = false;
     rc = g.below->xOpen(g.below, name, f->below, flags, out_flags);
-    if (rc == SQLITE_OK)
-        base->pMethods = &methods;
+    if (rc != SQLITE_OK)
+        return rc;
+    base->pMethods = &methods;
+    if (name && stat(name, &st))
+        sx_warn("looking at %s: %s", name, strerror(errno));
+    f->dev = st.st_dev;
+    f->ino = st.st_ino;
     return rc;
 }
 
@@ -255,4 +313,9 @@ int sx_sums_open(const char *path, sqlite3 **db, int flags)
 bool sx_sums_failed(sqlite3 *db)
 {
     return db && sqlite3_extended_errcode(db) == SQLITE_IOERR_DATA;
+}
+
+void sx_sums_watch(sqlite3 *db)
+{
+    sqlite3_file_control(db, "main", CONTROL_WATCH, NULL);
 }
