@@ -14,7 +14,7 @@ sx_style_tests = tests/style/tree.py tests/style/headers.py tests/style/tools.py
 sx_cluster_tests = tests/cluster/test_single.py tests/cluster/test_batch.py tests/cluster/test_bad_input.py tests/cluster/test_gc.py \
 	tests/cluster/test_s3.py tests/cluster/test_s3_config.py tests/cluster/test_s3_objects.py tests/cluster/test_roles.py tests/cluster/test_repair.py tests/cluster/test_scrub.py \
 	tests/cluster/test_three.py tests/cluster/test_space.py tests/cluster/test_devices.py \
-	tests/cluster/test_damaged_node.py
+	tests/cluster/test_damaged_node.py tests/cluster/test_bench.py
 sx_fault_tests = tests/fault/test_power.py tests/fault/test_kill.py tests/fault/test_fsync.py \
 	tests/fault/test_full.py tests/fault/test_reclaim.py tests/fault/test_damage.py \
 	tests/fault/test_hang.py tests/fault/test_order.py
@@ -46,7 +46,7 @@ check-s3: all
 EXTRA_DIST += $(sx_readmes)
 sx_readmes = README CHANGES quickstart .ci/run \
 	docs/api.md docs/design.md docs/formats.md docs/glossary.md docs/operations.md docs/promises.md docs/s3.md docs/s3-clients.md docs/reliability.md \
-	tests/bench/sxbench.py tests/bench/s3bench.py tests/bench/README.md tests/bench/backup.py tests/bench/sweep.py tests/bench/tree.py \
+	tests/bench/sxbench.py tests/bench/s3bench.py tests/bench/swift.py tests/bench/README.md tests/bench/backup.py tests/bench/sweep.py tests/bench/tree.py \
 	tests/fault/README.md tests/sim/README.md \
 	fcgi/README.md fcgi/api/README.md fcgi/cluster/README.md fcgi/meta/README.md fcgi/meta/manager/README.md \
 	fcgi/meta/raft/README.md fcgi/meta/sm/README.md libsx/auth/README.md libsx/base/README.md libsx/codec/README.md \

@@ -1,17 +1,21 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Measures the S3 gateway against a plain nginx of the same run, and prints a table of ratios.
+"""Measures the S3 gateway against a plain nginx and, if asked to, Swift of the same run, and prints a table of ratios.
 
-    SX_BUILDDIR=build tests/bench/s3bench.py [--seconds 4] [--concurrency 1,8] [--sizes 4K,1M,64M] [--keys 10000] [--copy 1024]
+    SX_BUILDDIR=build tests/bench/s3bench.py [--seconds 4] [--concurrency 1,8] [--sizes 4K,1M,64M] [--keys 10000] [--copy 1024] [--swift]
 
 PUT and GET of objects over TLS, each connection in a process of its own that keeps it open and signs by itself (PUT with
 UNSIGNED-PAYLOAD).  The baseline is the same client against nginx's dav module over the same TLS, which neither computes a
-hash nor syncs anything.  CPU is that of the clients apart from that of the servers.  Then a bucket with many keys, listed page
-by page, and a copy in the server.  Read the ratios; the figures belong to the machine."""
+hash nor syncs anything; --swift adds OpenStack Swift (swift.py).  CPU is that of the clients apart from that of the servers.
+Then a bucket with many keys, listed page by page, and a copy in the server.  Read the ratios; the figures belong to the machine.
+
+What is written is bounded: all of it fits into the store and into half of what is free, and clients delete what they wrote."""
 import argparse
+import contextlib
 import http.client
 import multiprocessing
 import os
+import re
 import resource
 import shutil
 import sys
@@ -21,15 +25,49 @@ import time
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import cluster as lib  # noqa: E402
+import swift  # noqa: E402
 import sxbench  # noqa: E402
 from s3 import MIB, Site  # noqa: E402
 from sxhttp import ssl  # noqa: E402
 
-OBJECTS = 16  # a client's own, over and over, in GET; in PUT each content is new
+OBJECTS = 16        # a client's own, over and over, in GET; in PUT each content is new
+STORE_GIB = 64
+WRITTEN = 48 << 30  # bytes of all figures together: the store keeps what was overwritten for a while
+AT_ONCE = 4 << 30   # bytes of the objects that all clients hold at the same time, in memory
 
 
 def size_of(text):
-    return int(text[:-1]) << {"K": 10, "M": 20}[text[-1]]
+    m = re.fullmatch(r"([1-9]\d*)([KMG])", text)
+    if not m:
+        raise argparse.ArgumentTypeError(f"'{text}' is no size; write 4K, 1M or 1G")
+    return int(m[1]) << {"K": 10, "M": 20, "G": 30}[m[2]]
+
+
+def sizes_of(text):
+    return {t: size_of(t) for t in text.split(",")}
+
+
+def numbers_of(text):
+    if not re.fullmatch(r"[1-9]\d*(,[1-9]\d*)*", text):
+        raise argparse.ArgumentTypeError(f"'{text}' is no list of numbers")
+    return [int(t) for t in text.split(",")]
+
+
+def objects_each(a, size, clients):
+    """How many objects of that size each client may write for one figure; 0: not even one."""
+    figures = 2 * len(a.sizes) * len(a.concurrency)
+    written = min(WRITTEN, shutil.disk_usage(a.work).free // 2)
+    return written // figures // (clients * size) if clients * size <= AT_ONCE else 0
+
+
+def refusal(a):
+    """Why the sizes and concurrencies cannot be measured together; None: they can."""
+    for text, size in a.sizes.items():
+        for clients in a.concurrency:
+            if not objects_each(a, size, clients):
+                return (f"{clients} clients with objects of {text} write too much: at most {AT_ONCE >> 30} GiB at once, and "
+                        f"{WRITTEN >> 30} GiB or half of what is free in {a.work} for all sizes and concurrencies together")
+    return None
 
 
 class Plain:
@@ -48,56 +86,83 @@ class Plain:
         return r
 
 
-def client(make, method, size, seconds, number, results):
+def client(make, method, size, seconds, number, limit, results):
     """One connection for some seconds; tells how many requests it made, in what time, with what CPU."""
-    server, body, count = make(), bytearray(os.urandom(size)), 0
-    most = max(2, min(OBJECTS, (256 * MIB) // size))
+    try:
+        results.put(work(make(), method, size, seconds, number, limit))
+    except Exception as error:  # noqa: BLE001 whatever it is, it must not be waited for
+        results.put(f"{method} of {size} bytes, client {number}: {error!r}")
+
+
+def work(server, method, size, seconds, number, limit):
+    body, count, most = bytearray(os.urandom(size)), 0, min(OBJECTS, limit)
+    names = [f"/bucket/c{number}-{i}" for i in range(most)]
+
+    def ask(way, name, sent=b""):
+        r = server.request(way, name, sent, payload="UNSIGNED-PAYLOAD")
+        assert r.status in (200, 201, 204), r
+        return r
+
     if method == "GET":
-        for i in range(most):
-            server.request("PUT", f"/bucket/c{number}-{i}", bytes(body))
+        for name in names:
+            ask("PUT", name, body)
     cpu = -sum(resource.getrusage(resource.RUSAGE_SELF)[:2])
     start = time.monotonic()
-    while time.monotonic() - start < seconds or count < 2:
+    while not count or time.monotonic() - start < seconds and (method == "GET" or count < limit):
         if method == "PUT":
             # Every 32 KiB changes, so that no block is one that was there.
             for at in range(0, size, 32768):
                 body[at:at + 8] = os.urandom(8)
-        r = server.request(method, f"/bucket/c{number}-{count % most}", bytes(body) if method == "PUT" else b"",
-                           payload="UNSIGNED-PAYLOAD")
-        assert r.status in (200, 201, 204) and (method == "PUT" or len(r.body) == size), r
+        r = ask(method, names[count % most], body if method == "PUT" else b"")
+        assert method == "PUT" or len(r.body) == size, (method, size, len(r.body))
         count += 1
-    results.put((count, time.monotonic() - start, cpu + sum(resource.getrusage(resource.RUSAGE_SELF)[:2])))
+    taken, cpu = time.monotonic() - start, cpu + sum(resource.getrusage(resource.RUSAGE_SELF)[:2])
+    for name in names[:count] if method == "PUT" else names:
+        ask("DELETE", name)
+    return count, taken, cpu
 
 
-def measure(make, roots, method, size, clients, seconds):
+def measure(make, roots, method, size, clients, seconds, limit):
     """(requests a second, client's CPU, servers' CPU, in µs a request)"""
     results = multiprocessing.Queue()
     server = -sxbench.tree_cpu(roots())
-    all_ = [multiprocessing.Process(target=client, args=(make, method, size, seconds, i, results)) for i in range(clients)]
-    for p in all_:
-        p.start()
-    got = [results.get() for _ in all_]
-    for p in all_:
-        p.join()
+    all_ = [multiprocessing.Process(target=client, args=(make, method, size, seconds, i, limit, results), daemon=True)
+            for i in range(clients)]
+    try:
+        for p in all_:
+            p.start()
+        got = [results.get() for _ in all_]
+        bad = [g for g in got if isinstance(g, str)]
+        if bad:
+            raise AssertionError(bad[0])
+    finally:
+        for p in all_:
+            if p.pid:
+                p.kill()
+                p.join()
     server += sxbench.tree_cpu(roots())
     n = sum(g[0] for g in got)
-    # What a GET put before counts for the server too, so its share is told only of PUT.
+    # What a GET put before and a client deleted after counts for the server too.
     return sum(g[0] / g[1] for g in got), 1e6 * sum(g[2] for g in got) / n, 1e6 * server / n
 
 
-def transfers(a, site, c, plain, rows):
-    port = int(plain.url.rsplit(":", 1)[1].split("/")[0])
-    os.mkdir(f"{plain.dir}/data/bucket")
-    for text in a.sizes.split(","):
-        for clients in map(int, a.concurrency.split(",")):
+def transfers(a, servers):
+    """One row a figure: all servers, the first of them beside each of the others."""
+    rows = []
+    for text, size in a.sizes.items():
+        for clients in a.concurrency:
             for method in ("PUT", "GET"):
-                size = size_of(text)
-                sx = measure(site.raw, lambda: [p for n in c.nodes for p in n.processes()], method, size, clients, a.seconds)
-                base = measure(lambda: Plain("127.0.0.1", port), lambda: [plain.pid], method, size, clients, a.seconds)
-                rows.append(f"| {method} {text}, {clients} at once | {sx[0]:,.1f}/s, {sx[0] * size / MIB:,.0f} MiB/s | "
-                            f"{base[0]:,.1f}/s, {base[0] * size / MIB:,.0f} MiB/s | {sx[0] / base[0]:.2f} | "
-                            f"{sx[1]:,.0f} + {sx[2]:,.0f} | {base[1]:,.0f} + {base[2]:,.0f} |")
+                limit = objects_each(a, size, clients)
+                got = [measure(make, roots, method, size, clients, a.seconds, limit) for make, roots in servers.values()]
+                cells = [f"{method} {text}, {clients} at once"]
+                cells += [f"{g[0]:,.1f}/s, {g[0] * size / MIB:,.0f} MiB/s" for g in got]
+                cells += [f"{got[0][0] / g[0]:.2f}" for g in got[1:]]
+                cells += [f"{g[1]:,.0f} + {g[2]:,.0f}" for g in got]
+                rows.append(f"| {' | '.join(cells)} |")
                 lib.say(rows[-1])
+    names = list(servers)
+    head = ["what", *names, *(f"{names[0]} / {n}" for n in names[1:]), *(f"CPU of {n}, µs: client + server" for n in names)]
+    return [f"| {' | '.join(head)} |", "|" + "---|" * len(head), *rows]
 
 
 def listing(site, c, keys):
@@ -144,32 +209,50 @@ def copying(site, mib):
     return f"copy of {mib:,} MiB in the server: median {sorted(times)[2]:.1f} ms"
 
 
+def compare(a, c, stack):
+    """The rows of SX and all that stands beside it."""
+    tls, site = f"{c.nodes[0].dir}/tls", Site(c)
+    plain = sxbench.PlainNginx(a.dir, tls)
+    stack.callback(plain.stop)
+    os.mkdir(f"{plain.dir}/data/bucket")
+    servers = {"SX": (site.raw, lambda: [p for n in c.nodes for p in n.processes()]),
+               "plain nginx": (lambda: Plain("127.0.0.1", plain.port), lambda: [plain.pid])}
+    buckets = [site.raw()]
+    if a.swift:
+        other = stack.enter_context(swift.Swift(a.dir, tls, c.nodes[0].address))
+        servers["Swift"] = (other.raw, other.roots)
+        buckets.append(other.raw())
+    for raw in buckets:
+        r = raw.request("PUT", "/bucket")
+        assert r.status == 200, r
+    return transfers(a, servers)
+
+
 def main():
     p = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     p.add_argument("--seconds", type=float, default=4, help="for each figure")
-    p.add_argument("--concurrency", default="1,8")
-    p.add_argument("--sizes", default="4K,1M,64M")
+    p.add_argument("--concurrency", type=numbers_of, default="1,8")
+    p.add_argument("--sizes", type=sizes_of, default="4K,1M,64M", help="with K, M or G")
     p.add_argument("--keys", type=int, default=10000, help="of the bucket to list")
     p.add_argument("--copy", type=int, default=1024, help="MiB of the object to copy")
+    p.add_argument("--swift", action="store_true", help="also OpenStack Swift (tools/install-deps --bench)")
     p.add_argument("--work", default="/var/tmp", help="where all data goes (a disk, not a tmpfs)")
     a = p.parse_args()
-    work = tempfile.mkdtemp(prefix="s3bench.", dir=a.work)
-    os.chmod(work, 0o755)
-    os.environ["SX_TEST_DIR"] = work
-    rows, lines = [], []
+    if refusal(a):
+        p.error(refusal(a))
+    if a.swift and swift.missing():
+        p.error(f"Swift is not installed (tools/install-deps --bench); missing: {' '.join(swift.missing())}")
+    a.dir = tempfile.mkdtemp(prefix="s3bench.", dir=a.work)
+    os.chmod(a.dir, 0o755)
+    os.environ["SX_TEST_DIR"] = a.dir
     try:
-        with lib.Cluster("s3bench", workers=16, reserved=2, size="64G") as c:
-            site, plain = Site(c), sxbench.PlainNginx(work, f"{c.nodes[0].dir}/tls")
-            try:
-                assert site.raw().request("PUT", "/bucket").status == 200
-                transfers(a, site, c, plain, rows)
-            finally:
-                plain.stop()
-            lines += [listing(site, c, a.keys), copying(site, a.copy)]
-        print(f"\n{sxbench.machine()}\n\n| what | SX | plain nginx | ratio | CPU of SX, µs: client + server | CPU of nginx |\n"
-              "|---|---|---|---|---|---|\n" + "\n".join(rows) + "\n\n" + "\n".join(f"- {x}" for x in lines))
+        with lib.Cluster("s3bench", workers=16, reserved=2, size=f"{STORE_GIB}G") as c:
+            with contextlib.ExitStack() as stack:
+                rows = compare(a, c, stack)
+            lines = [listing(Site(c), c, a.keys), copying(Site(c), a.copy)]
+        print(f"\n{sxbench.machine()}\n\n" + "\n".join(rows) + "\n\n" + "\n".join(f"- {x}" for x in lines))
     finally:
-        shutil.rmtree(work, ignore_errors=True)
+        shutil.rmtree(a.dir, ignore_errors=True)
 
 
 if __name__ == "__main__":

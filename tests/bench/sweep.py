@@ -136,7 +136,7 @@ def main():
     p.add_argument("--versions", type=int, default=10)
     p.add_argument("--work", default="/var/tmp")
     a = p.parse_args()
-    program = os.path.join(os.environ.get("SX_BUILDDIR", "."), "tests/bench/bench_chunks")
+    program = os.path.abspath(os.path.join(os.environ.get("SX_BUILDDIR", "."), "tests/bench/bench_chunks"))
     for name in a.sets.split(","):
         if name not in SETS:
             p.error(f"there is no data set '{name}'; there are {', '.join(SETS)}")

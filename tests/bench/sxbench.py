@@ -138,30 +138,32 @@ class Versions:
 
 
 class PlainNginx:
-    """A plain nginx with its dav module over TLS: what HTTP alone can do here."""
+    """A plain nginx with its dav module over TLS: what HTTP alone can do here; or one with another location, over TLS."""
 
-    def __init__(self, work, tls):
+    def __init__(self, work, tls, address="127.0.0.1", location=None, upstream=""):
         self.dir = f"{work}/plain"
         os.makedirs(f"{self.dir}/data")
         with socket.socket() as s:
-            s.bind(("127.0.0.1", 0))
-            port = s.getsockname()[1]
+            s.bind((address, 0))
+            self.port = s.getsockname()[1]
+        location = location or f"root {self.dir}/data; dav_methods PUT DELETE;"
         user = "user root;" if os.geteuid() == 0 else ""
         temps = "".join(f"{t}_temp_path {self.dir}/{t};" for t in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
         with open(f"{self.dir}/nginx.conf", "w") as f:
             f.write(f"{user} pid {self.dir}/pid; error_log {self.dir}/error.log; worker_processes 2;\n"
                     "events { worker_connections 256; }\n"
-                    f"http {{ access_log off; client_max_body_size 0; {temps} client_body_buffer_size 256k;\n"
-                    f"server {{ listen 127.0.0.1:{port} ssl; ssl_certificate {tls}/node.pem;\n"
+                    f"http {{ access_log off; client_max_body_size 0; {temps} client_body_buffer_size 256k; {upstream}\n"
+                    f"server {{ listen {address}:{self.port} ssl; ssl_certificate {tls}/node.pem;\n"
                     f"ssl_certificate_key {tls}/node.key;\n"
-                    f"location / {{ root {self.dir}/data; dav_methods PUT DELETE; }} }} }}\n")
+                    f"location / {{ {location} }} }} }}\n")
         run(shutil.which("nginx", path=os.environ["PATH"] + ":/usr/sbin"), "-c", f"{self.dir}/nginx.conf")
         with open(f"{self.dir}/pid") as f:
             self.pid = int(f.read())
-        self.url = f"https://127.0.0.1:{port}/x"
+        self.url = f"https://{address}:{self.port}/x"
 
     def stop(self):
         os.kill(self.pid, signal.SIGTERM)
+        lib.wait_for("nginx to end", 10, lambda: lib.stat_of(self.pid) is None)
 
 
 class Bench:

@@ -22,8 +22,9 @@ import time
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import sxhttp  # noqa: E402
 
-SOURCE = os.environ.get("SX_SRCDIR") or os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-BUILD = os.environ.get("SX_BUILDDIR") or os.getcwd()
+# Absolute: nodes and tools run in directories of their own.
+SOURCE = os.path.abspath(os.environ.get("SX_SRCDIR") or os.path.join(os.path.dirname(os.path.abspath(__file__)), "../.."))
+BUILD = os.path.abspath(os.environ.get("SX_BUILDDIR") or os.getcwd())
 SMALL = os.environ.get("SX_TEST_SMALL") == "1"  # sanitizer builds: the same tests, smaller
 PORT, PEER_PORT = 8443, 8444
 BAD_WORDS = ("AddressSanitizer", "LeakSanitizer", "runtime error:", "assertion", "sx_assert")
@@ -31,13 +32,18 @@ NOISE = "Unable to get registers from thread"  # the leak checker met a process 
 SKIP = 77
 
 
+ENDING = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
+
+
 def end_on_signal(number, _frame):
-    """So that clusters are ended when a test is."""
+    """So that clusters are ended when a test is; one signal is enough, and more do not disturb the end."""
+    for n in ENDING:
+        signal.signal(n, lambda *_: None)
     sys.exit(128 + number)
 
 
-signal.signal(signal.SIGTERM, end_on_signal)
-signal.signal(signal.SIGHUP, end_on_signal)
+for ending in ENDING:
+    signal.signal(ending, end_on_signal)
 
 
 def say(*words):
