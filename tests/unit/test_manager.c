@@ -19,6 +19,7 @@
 #define SUBMIT_MS 10000u
 #define SETTLE_MS 15000u
 #define RESTART_MS 1000u
+#define FOUNDED 10u
 
 static struct mu_cluster cluster;
 
@@ -127,6 +128,27 @@ static void one_node_keeps_what_it_acknowledged(void **state)
     assert_int_equal(mu_stop(&cluster, 0), 0);
     mu_start(&cluster, 0);
     see(0, "test.a", "three");
+}
+
+/* Commands that come from the first moment on do not put off those that make the cluster. */
+static void the_first_commands_come_first(void **state)
+{
+    for (unsigned i = 0; i < FOUNDED; i++) {
+        struct mu_cluster c;
+        SX_AUTO_FREE char *bootstrap = NULL;
+        struct sx_meta *m;
+        struct sx_err e = SX_ERR_INIT;
+
+        mu_new(&c, 1);
+        bootstrap = sx_asprintf("%s/meta/bootstrap.bin", c.nodes[0].dir);
+        mu_start(&c, 0);
+        m = mu_meta(&c, 0);
+        for (unsigned k = 0; k < 2; k++)
+            assert_done(mu_submit_setting(m, "test.early", "x", SUBMIT_MS, &e), &e);
+        assert_int_equal(access(bootstrap, F_OK), -1);
+        sx_meta_free(m);
+        mu_free(&c);
+    }
 }
 
 /* Many in one go: each has its own result, and they are applied in their order. */
@@ -487,6 +509,7 @@ int main(void)
 {
     const struct CMUnitTest one[] = {
         cmocka_unit_test(one_node_keeps_what_it_acknowledged),
+        cmocka_unit_test(the_first_commands_come_first),
         cmocka_unit_test(many_have_their_own_results),
         cmocka_unit_test(refusals_come_back),
         cmocka_unit_test(a_damaged_log_stops_the_node),

@@ -70,6 +70,7 @@ struct sx_manager {
     struct sx_timer space;
     uint64_t space_limit; /* what is free lies below this; 0: enough */
     struct sx_first *first;
+    struct sx_call first_call;
     struct sx_serve *serve;
     struct sx_heal *heal;
 };
@@ -360,13 +361,14 @@ static void on_state(void *ctx)
 {
     struct sx_manager *m = ctx;
 
+    /* In this turn and before other commands: a timer would be put off by each of them. */
+    if (m->drive && sx_first_waiting(m->first))
+        sx_loop_defer(m->loop, &m->first_call);
     sx_submits_state(m->submits);
     sx_reads_state(m->reads);
     if (!m->drive)
         return;
     log_leader(m);
-    if (sx_first_waiting(m->first))
-        sx_loop_arm(m->loop, &m->roster, sx_loop_now_ms(m->loop));
     if (m->stopping && !leads(m))
         end(m, EXIT_DONE);
 }
@@ -562,15 +564,25 @@ static int start_drive(struct sx_manager *m, struct sx_err *e)
     return 0;
 }
 
-static void roster_timer(void *ctx)
+static bool first_commands(struct sx_manager *m)
 {
-    struct sx_manager *m = ctx;
     struct sx_err e = SX_ERR_INIT;
 
-    if (sx_first_submit(m->first, m->drive, &e))
-        on_fatal(m, &e);
-    else
-        roster(m);
+    if (sx_first_submit(m->first, m->drive, &e) == 0)
+        return true;
+    on_fatal(m, &e);
+    return false;
+}
+
+static void first_call(void *ctx)
+{
+    first_commands(ctx);
+}
+
+static void roster_timer(void *ctx)
+{
+    if (first_commands(ctx))
+        roster(ctx);
 }
 
 static int start(struct sx_manager *m, int stop_fd, struct sx_err *e)
@@ -582,6 +594,7 @@ static int start(struct sx_manager *m, int stop_fd, struct sx_err *e)
     m->stop_timer = (struct sx_timer){ .fn = stop_timer, .ctx = m };
     m->roster = (struct sx_timer){ .fn = roster_timer, .ctx = m };
     m->space = (struct sx_timer){ .fn = space, .ctx = m };
+    m->first_call = (struct sx_call){ .fn = first_call, .ctx = m };
     if (!(m->loop = sx_loop_new(e)) || watch_end(m, stop_fd, e) || sx_io_mkdirs(meta, e) ||
         sx_io_mkdirs(run, e) || !(m->tls = sx_tls_context(m->conf->dir, e)))
         return -1;
@@ -606,6 +619,7 @@ static int start(struct sx_manager *m, int stop_fd, struct sx_err *e)
 
 static void finish(struct sx_manager *m)
 {
+    sx_loop_undefer(m->loop, &m->first_call);
     sx_local_free(m->local);
     sx_heal_free(m->heal);
     sx_serve_free(m->serve);
