@@ -13,6 +13,7 @@
 int sx_app_init(struct sx_app *a, const struct sx_child *child, bool reserved, struct sx_err *e)
 {
     memset(a, 0, sizeof *a);
+    pthread_mutex_init(&a->lock, NULL);
     a->conf = child->conf;
     a->board = child->board;
     a->slot = child->slot;
@@ -33,6 +34,17 @@ void sx_app_fini(struct sx_app *a)
     sx_meta_free(a->meta);
     sx_keys_fini(&a->keys);
     sx_wipe(a->domain_key, sizeof a->domain_key);
+    pthread_mutex_destroy(&a->lock);
+}
+
+void sx_app_lock(struct sx_app *a)
+{
+    pthread_mutex_lock(&a->lock);
+}
+
+void sx_app_unlock(struct sx_app *a)
+{
+    pthread_mutex_unlock(&a->lock);
 }
 
 int sx_app_db(struct sx_app *a, sqlite3 **db, struct sx_err *e)

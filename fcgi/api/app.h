@@ -6,6 +6,7 @@
 #ifndef SX_FCGI_API_APP_H
 #define SX_FCGI_API_APP_H
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -32,12 +33,18 @@ struct sx_app {
     struct sx_block_ctx *block_ctx;
     uint8_t domain_key[SX_DOMAIN_KEY_SIZE];
     bool have_domain;
+    pthread_mutex_t lock;
 };
 
 /* Reads the keys; connects to nothing yet. */
 int sx_app_init(struct sx_app *a, const struct sx_child *child, bool reserved,
                 struct sx_err *e) SX_MUST_CHECK;
 void sx_app_fini(struct sx_app *a);
+
+/* What follows, and what it gives, is used by one thread at a time: a request that has work done beside
+ * itself uses it under this lock. */
+void sx_app_lock(struct sx_app *a);
+void sx_app_unlock(struct sx_app *a);
 
 /* The database of group 0 of this moment. */
 int sx_app_db(struct sx_app *a, sqlite3 **db, struct sx_err *e) SX_MUST_CHECK;

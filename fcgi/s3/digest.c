@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * See digest.h.  One piece is under way at most; `p` is not NULL while it is.
+ * See digest.h.
  */
 #include "fcgi/s3/digest.h"
 
 #include <openssl/evp.h>
-#include <pthread.h>
-#include <stdbool.h>
+#include <stdlib.h>
 
+#include "fcgi/s3/aside.h"
 #include "libsx/base/err.h"
 #include "libsx/base/mem.h"
 
@@ -15,13 +15,9 @@
 
 struct sx_digest {
     EVP_MD_CTX *md;
-    pthread_t thread;
-    bool running; /* the thread was made */
-    pthread_mutex_t lock;
-    pthread_cond_t changed;
-    const void *p; /* under the lock: what to take in; NULL: nothing, or done */
+    struct sx_aside *aside;
+    const void *p; /* the piece that is under way */
     size_t n;
-    bool stop;
 };
 
 struct sx_digest *sx_digest_new(void)
@@ -30,52 +26,30 @@ struct sx_digest *sx_digest_new(void)
 
     d->md = EVP_MD_CTX_new();
     sx_assert(d->md && EVP_DigestInit_ex(d->md, EVP_md5(), NULL) == 1);
-    pthread_mutex_init(&d->lock, NULL);
-    pthread_cond_init(&d->changed, NULL);
+    d->aside = sx_aside_get();
     return d;
 }
 
-static void *run(void *arg)
+static void take(void *arg)
 {
     struct sx_digest *d = arg;
 
-    pthread_mutex_lock(&d->lock);
-    while (!d->stop) {
-        if (!d->p) {
-            pthread_cond_wait(&d->changed, &d->lock);
-            continue;
-        }
-        pthread_mutex_unlock(&d->lock);
-        sx_assert(EVP_DigestUpdate(d->md, d->p, d->n) == 1);
-        pthread_mutex_lock(&d->lock);
-        d->p = NULL;
-        pthread_cond_signal(&d->changed);
-    }
-    pthread_mutex_unlock(&d->lock);
-    return NULL;
+    sx_assert(EVP_DigestUpdate(d->md, d->p, d->n) == 1);
 }
 
 void sx_digest_start(struct sx_digest *d, const void *p, size_t n)
 {
-    if (!d->running && n > ALONE_MAX)
-        d->running = pthread_create(&d->thread, NULL, run, d) == 0;
-    if (!d->running) {
-        sx_assert(EVP_DigestUpdate(d->md, p, n) == 1);
-        return;
-    }
-    pthread_mutex_lock(&d->lock);
     d->p = p;
     d->n = n;
-    pthread_cond_signal(&d->changed);
-    pthread_mutex_unlock(&d->lock);
+    if (n > ALONE_MAX)
+        sx_aside_start(d->aside, take, d);
+    else
+        take(d);
 }
 
 void sx_digest_wait(struct sx_digest *d)
 {
-    pthread_mutex_lock(&d->lock);
-    while (d->p)
-        pthread_cond_wait(&d->changed, &d->lock);
-    pthread_mutex_unlock(&d->lock);
+    sx_aside_wait(d->aside);
 }
 
 void sx_digest_end(struct sx_digest *d, uint8_t md5[16])
@@ -85,15 +59,7 @@ void sx_digest_end(struct sx_digest *d, uint8_t md5[16])
 
 void sx_digest_free(struct sx_digest *d)
 {
-    if (d->running) {
-        pthread_mutex_lock(&d->lock);
-        d->stop = true;
-        pthread_cond_signal(&d->changed);
-        pthread_mutex_unlock(&d->lock);
-        pthread_join(d->thread, NULL);
-    }
-    pthread_mutex_destroy(&d->lock);
-    pthread_cond_destroy(&d->changed);
+    sx_aside_put(d->aside);
     EVP_MD_CTX_free(d->md);
     free(d);
 }

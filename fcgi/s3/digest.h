@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * MD5 of a stream, computed in a thread of its own beside the other work on the same bytes.  The
- * thread is made for the first piece that is long enough to be worth it.
+ * MD5 of a stream: long pieces are computed beside the other work on the same bytes (aside.h).
  */
 #ifndef SX_FCGI_S3_DIGEST_H
 #define SX_FCGI_S3_DIGEST_H

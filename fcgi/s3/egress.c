@@ -6,8 +6,17 @@
 
 #include <string.h>
 
+#include "fcgi/s3/aside.h"
 #include "libsx/base/mem.h"
 #include "libsx/codec/record.h"
+
+/* A block that was fetched, or is being fetched. */
+struct piece {
+    struct sx_id id;
+    uint32_t len;
+    struct sx_buf record, plain;
+    struct sx_err err;
+};
 
 struct sx_egress {
     struct sx_app *app;
@@ -18,7 +27,10 @@ struct sx_egress {
     size_t next;            /* bytes of `entries` that are done */
     uint64_t offset;        /* where the next entry begins in the file */
     struct sx_buf inline_record;
-    struct sx_buf record, plain;
+    struct piece pieces[2];
+    unsigned turn;          /* the piece that comes next; the caller has the other */
+    struct sx_aside *aside; /* fetches it ahead; NULL until it has to */
+    bool ahead;             /* it does, or has */
 };
 
 /* Appends pages of the block list up to the end of the range, or the limit. */
@@ -74,66 +86,128 @@ void sx_egress_free(struct sx_egress *g)
 {
     if (!g)
         return;
+    sx_aside_put(g->aside);
     free(g->path);
     sx_buf_fini(&g->entries);
     sx_buf_fini(&g->inline_record);
-    sx_buf_fini(&g->record);
-    sx_buf_fini(&g->plain);
+    for (size_t i = 0; i < 2; i++) {
+        sx_buf_fini(&g->pieces[i].record);
+        sx_buf_fini(&g->pieces[i].plain);
+    }
     free(g);
 }
 
 /* The record of a block. */
-static int fetch(struct sx_egress *g, const struct sx_id *id, struct sx_record *rec,
-                 struct sx_err *e)
+static int find_record(struct sx_egress *g, struct piece *p, struct sx_record *rec)
 {
     const struct sx_buf *from = &g->inline_record;
     struct sx_blocks b;
     size_t used;
 
     if (!from->len) {
-        sx_buf_reset(&g->record);
-        if (sx_app_blocks(g->app, &b, e) != 0 || sx_blocks_fetch(&b, id, &g->record, e) != 0)
+        sx_buf_reset(&p->record);
+        if (sx_app_blocks(g->app, &b, &p->err) != 0 ||
+            sx_blocks_fetch(&b, &p->id, &p->record, &p->err) != 0)
             return -1;
-        from = &g->record;
+        from = &p->record;
     }
-    if (sx_record_parse(from->data, from->len, rec, &used, e) != 0 || used == 0)
-        return sx_err_set(e, SX_ENOBLOCK, "a block's record is damaged");
+    if (sx_record_parse(from->data, from->len, rec, &used, &p->err) != 0 || used == 0)
+        return sx_err_set(&p->err, SX_ENOBLOCK, "a block's record is damaged");
     return 0;
+}
+
+static int decode(struct sx_egress *g, struct piece *p)
+{
+    struct sx_block_ctx *ctx;
+    struct sx_record rec;
+
+    if (find_record(g, p, &rec) != 0 || sx_app_block_ctx(g->app, &ctx, &p->err) != 0 ||
+        sx_block_decode(ctx, &p->id, rec.stored, rec.len, &p->plain, &p->err) != 0)
+        return -1;
+    if (p->plain.len != p->len)
+        return sx_err_set(&p->err, SX_EBLOCK, "a block has %zu bytes, its file says %u",
+                          p->plain.len, p->len);
+    return 0;
+}
+
+/* The piece of this turn.  Its err tells how it went. */
+static void fetch(void *arg)
+{
+    struct sx_egress *g = arg;
+    struct piece *p = &g->pieces[g->turn];
+
+    sx_err_clear(&p->err);
+    sx_app_lock(g->app);
+    (void)!decode(g, p);
+    sx_app_unlock(g->app);
+}
+
+static void next_entry(struct sx_egress *g)
+{
+    struct piece *p = &g->pieces[g->turn];
+
+    sx_block_entry_get(g->entries.data + g->next, &p->id, &p->len);
 }
 
 static int more_list(struct sx_egress *g, struct sx_err *e)
 {
     sqlite3 *db;
+    int r;
 
-    if (sx_app_db(g->app, &db, e) != 0 || read_list(g, db, e) != 0)
+    sx_app_lock(g->app);
+    r = sx_app_db(g->app, &db, e) != 0 || read_list(g, db, e) != 0;
+    sx_app_unlock(g->app);
+    if (r)
         return -1;
     return g->entries.len ? 0 : sx_err_set(e, SX_ENOREVISION, "the file was replaced meanwhile");
 }
 
+/* The block at `next` is fetched while the caller has the one before. */
+static void look_ahead(struct sx_egress *g)
+{
+    g->turn = !g->turn;
+    if (g->at == g->end || g->next == g->entries.len)
+        return;
+    if (!g->aside)
+        g->aside = sx_aside_get();
+    next_entry(g);
+    g->ahead = true;
+    sx_aside_start(g->aside, fetch, g);
+}
+
+static int take_piece(struct sx_egress *g, struct sx_err *e)
+{
+    if (g->ahead) {
+        sx_aside_wait(g->aside);
+        g->ahead = false;
+    } else {
+        if (g->next == g->entries.len && more_list(g, e) != 0)
+            return -1;
+        next_entry(g);
+        fetch(g);
+    }
+    if (g->pieces[g->turn].err.code == SX_OK)
+        return 0;
+    *e = g->pieces[g->turn].err;
+    return -1;
+}
+
 int sx_egress_next(struct sx_egress *g, const uint8_t **p, size_t *n, struct sx_err *e)
 {
-    struct sx_block_ctx *ctx;
-    struct sx_record rec;
-    struct sx_id id;
-    uint32_t len;
+    struct piece *now = &g->pieces[g->turn];
     size_t skip;
 
     *n = 0;
     if (g->at == g->end)
         return 0;
-    if (g->next == g->entries.len && more_list(g, e) != 0)
+    if (take_piece(g, e) != 0)
         return -1;
-    sx_block_entry_get(g->entries.data + g->next, &id, &len);
-    if (fetch(g, &id, &rec, e) != 0 || sx_app_block_ctx(g->app, &ctx, e) != 0 ||
-        sx_block_decode(ctx, &id, rec.stored, rec.len, &g->plain, e) != 0)
-        return -1;
-    if (g->plain.len != len)
-        return sx_err_set(e, SX_EBLOCK, "a block has %zu bytes, its file says %u", g->plain.len, len);
     skip = (size_t)(g->at - g->offset);
-    *p = g->plain.data + skip;
-    *n = len - skip < g->end - g->at ? len - skip : (size_t)(g->end - g->at);
+    *p = now->plain.data + skip;
+    *n = now->len - skip < g->end - g->at ? now->len - skip : (size_t)(g->end - g->at);
     g->at += *n;
-    g->offset += len;
+    g->offset += now->len;
     g->next += SX_ENTRY_SIZE;
+    look_ahead(g);
     return 0;
 }

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
  * A file's bytes, or a range of them, block by block: from this node's disk or from whoever has
- * the block, decoded and verified.
+ * the block, decoded and verified.  While the caller sends a block, the next one is fetched.
  *
  * The block list is read ahead, in the same transaction in which the caller found the file, so that
  * a file that is replaced meanwhile is still sent whole; of a list longer than EGRESS_ENTRIES_MAX
- * the rest is read when it is needed.  Memory: that list and one block.
+ * the rest is read when it is needed.  Memory: that list and two blocks.
  */
 #ifndef SX_FCGI_S3_EGRESS_H
 #define SX_FCGI_S3_EGRESS_H

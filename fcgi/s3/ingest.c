@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "fcgi/s3/aside.h"
 #include "fcgi/s3/digest.h"
 #include "libsx/base/clock.h"
 #include "libsx/base/log.h"
@@ -13,14 +14,22 @@
 #include "libsx/codec/chunk.h"
 #include "libsx/crypt/context.h"
 
-#define INGEST_BUFFER (12u << 20) /* what is cut when it is full: all but the last SX_CHUNK_MAX */
+#define FILL_MAX (8u << 20) /* what a buffer takes in, behind the rest of the one before */
+#define INGEST_BUFFER (SX_CHUNK_MAX + FILL_MAX)
 #define CHUNKS_MAX (INGEST_BUFFER / SX_CHUNK_MIN + 1) /* in one buffer */
 #define PART_AGE_MS 20000u        /* entries are sent to the upload before their leases grow old */
 
 struct chunk {
     struct sx_id id;
-    size_t at;
+    const uint8_t *p;
     uint32_t len;
+};
+
+/* Bytes of the stream.  What comes is put at SX_CHUNK_MAX; the last bytes of the buffer before, which may
+ * belong to a longer chunk, get in front of it when that one is done. */
+struct fill {
+    uint8_t *mem;
+    size_t from, to;
 };
 
 struct sx_ingest {
@@ -30,8 +39,11 @@ struct sx_ingest {
     char *path;
     bool inline_ok;
     struct sx_chunker chunker;
-    uint8_t *buffer;
-    size_t filled;
+    struct fill fills[2];
+    unsigned turn;          /* the one that takes in what comes; the other is being stored */
+    struct sx_aside *aside; /* stores it; NULL until a buffer was full */
+    size_t keep, cut;       /* how much of its end may be left, and where that begins */
+    struct sx_err err;      /* of the storing */
     struct sx_digest *md5;
     struct chunk chunks[CHUNKS_MAX];
     size_t n_chunks;
@@ -58,6 +70,9 @@ struct sx_ingest *sx_ingest_new(struct sx_app *app, const char *user,
     g->path = sx_strdup(path);
     g->inline_ok = inline_ok;
     g->lease = UINT64_MAX;
+    for (size_t i = 0; i < 2; i++)
+        g->fills[i].from = g->fills[i].to = SX_CHUNK_MAX;
+    g->cut = SX_CHUNK_MAX;
     g->etag = sx_sha_new();
     g->md5 = sx_digest_new();
     sx_chunker_init(&g->chunker, SX_CHUNK_MIN, SX_CHUNK_AVG, SX_CHUNK_MAX);
@@ -130,21 +145,21 @@ static int part_send(struct sx_ingest *g, struct sx_err *e)
 
 /* ---- blocks ---- */
 
-static int cut_and_name(struct sx_ingest *g, size_t keep, size_t *cut, struct sx_err *e)
+static int cut_and_name(struct sx_ingest *g, const struct fill *f, struct sx_err *e)
 {
     struct sx_block_ctx *ctx;
 
     if (sx_app_block_ctx(g->app, &ctx, e) != 0)
         return -1;
     g->n_chunks = 0;
-    for (*cut = 0; g->filled - *cut > keep;) {
+    for (g->cut = f->from; f->to - g->cut > g->keep;) {
         struct chunk *c = &g->chunks[g->n_chunks++];
 
         sx_assert(g->n_chunks <= CHUNKS_MAX);
-        c->at = *cut;
-        c->len = (uint32_t)sx_chunk_next(&g->chunker, g->buffer + *cut, g->filled - *cut);
-        *cut += c->len;
-        if (sx_block_id(ctx, g->buffer + c->at, c->len, &c->id, e) != 0)
+        c->p = f->mem + g->cut;
+        c->len = (uint32_t)sx_chunk_next(&g->chunker, c->p, f->to - g->cut);
+        g->cut += c->len;
+        if (sx_block_id(ctx, c->p, c->len, &c->id, e) != 0)
             return -1;
     }
     return 0;
@@ -181,7 +196,7 @@ static int encode(struct sx_ingest *g, const struct chunk *c, struct sx_buf *out
     size_t at = sx_record_begin(out);
 
     if (sx_app_block_ctx(g->app, &ctx, e) != 0 ||
-        sx_block_encode(ctx, &c->id, g->buffer + c->at, c->len, g->volume->compression, 0, out,
+        sx_block_encode(ctx, &c->id, c->p, c->len, g->volume->compression, 0, out,
                         e) != 0)
         return -1;
     sx_record_end(out, at, &c->id);
@@ -227,23 +242,68 @@ static int list_chunks(struct sx_ingest *g, struct sx_err *e)
     return 0;
 }
 
-/* Stores all of the buffer but for at most `keep` bytes, which may belong to a longer chunk. */
-static int flush(struct sx_ingest *g, size_t keep, struct sx_err *e)
+/* Stores what the buffer of the other turn has, but for the rest of at most `keep` bytes. */
+static void store_fill(void *arg)
 {
+    struct sx_ingest *g = arg;
+    const struct fill *f = &g->fills[!g->turn];
     struct sx_blocks b;
-    size_t cut;
-    int r;
 
-    if (cut_and_name(g, keep, &cut, e) != 0)
-        return -1;
-    sx_digest_start(g->md5, g->buffer, cut);
-    r = sx_app_blocks(g->app, &b, e) != 0 || look_for(g, &b, e) != 0 || store(g, &b, e) != 0 ||
-        list_chunks(g, e) != 0;
+    sx_app_lock(g->app);
+    (void)!(cut_and_name(g, f, &g->err) != 0 || sx_app_blocks(g->app, &b, &g->err) != 0 ||
+            look_for(g, &b, &g->err) != 0 || store(g, &b, &g->err) != 0 ||
+            list_chunks(g, &g->err) != 0);
+    sx_app_unlock(g->app);
+}
+
+/* Makes this buffer the other one, and begins its MD5: only what came, as the rest of the one before
+ * was in that one's. */
+static void turn(struct sx_ingest *g)
+{
+    struct fill *f = &g->fills[g->turn];
+
+    sx_digest_start(g->md5, f->mem + SX_CHUNK_MAX, f->to - SX_CHUNK_MAX);
+    g->turn = !g->turn;
+}
+
+static uint8_t *room(struct fill *f)
+{
+    if (!f->mem)
+        f->mem = sx_malloc(INGEST_BUFFER);
+    return f->mem;
+}
+
+/* Waits until the other buffer is stored, and takes over its rest. */
+static int settle(struct sx_ingest *g, struct sx_err *e)
+{
+    struct fill *f = &g->fills[g->turn], *old = &g->fills[!g->turn];
+    size_t rest;
+
+    if (g->aside)
+        sx_aside_wait(g->aside);
     sx_digest_wait(g->md5);
-    if (r)
+    if (g->err.code != SX_OK) {
+        *e = g->err;
         return -1;
-    memmove(g->buffer, g->buffer + cut, g->filled - cut);
-    g->filled -= cut;
+    }
+    rest = old->to - g->cut;
+    f->from = SX_CHUNK_MAX - rest;
+    if (rest)
+        memcpy(room(f) + f->from, old->mem + g->cut, rest);
+    g->cut = old->from = old->to = SX_CHUNK_MAX;
+    return 0;
+}
+
+/* A full buffer: it is stored while the other one fills. */
+static int flush(struct sx_ingest *g, struct sx_err *e)
+{
+    if (settle(g, e) != 0)
+        return -1;
+    if (!g->aside)
+        g->aside = sx_aside_get();
+    g->keep = SX_CHUNK_MAX;
+    turn(g);
+    sx_aside_start(g->aside, store_fill, g);
     return 0;
 }
 
@@ -254,16 +314,15 @@ int sx_ingest_add(struct sx_ingest *g, const void *p, size_t n, struct sx_err *e
     if (n > SX_FILE_SIZE_MAX - g->size)
         return sx_err_set(e, SX_ETOOBIG, "the file is larger than %llu bytes", SX_FILE_SIZE_MAX);
     g->size += n;
-    if (!g->buffer)
-        g->buffer = sx_malloc(INGEST_BUFFER);
     while (n > 0) {
-        size_t now = INGEST_BUFFER - g->filled < n ? INGEST_BUFFER - g->filled : n;
+        struct fill *f = &g->fills[g->turn];
+        size_t now = INGEST_BUFFER - f->to < n ? INGEST_BUFFER - f->to : n;
 
-        memcpy(g->buffer + g->filled, from, now);
-        g->filled += now;
+        memcpy(room(f) + f->to, from, now);
+        f->to += now;
         from += now;
         n -= now;
-        if (g->filled == INGEST_BUFFER && flush(g, SX_CHUNK_MAX, e) != 0)
+        if (f->to == INGEST_BUFFER && flush(g, e) != 0)
             return -1;
     }
     return 0;
@@ -274,13 +333,12 @@ int sx_ingest_add(struct sx_ingest *g, const void *p, size_t n, struct sx_err *e
 /* The whole stream in one record, which goes with the command. */
 static int end_inline(struct sx_ingest *g, struct sx_err *e)
 {
-    size_t cut;
+    struct fill *f = &g->fills[g->turn];
 
-    if (cut_and_name(g, 0, &cut, e) != 0)
+    turn(g);
+    if (cut_and_name(g, f, e) != 0)
         return -1;
     sx_assert(g->n_chunks == 1);
-    sx_digest_start(g->md5, g->buffer, cut);
-    sx_digest_wait(g->md5);
     sx_block_entry_add(&g->entries, &g->chunks[0].id, g->chunks[0].len);
     sx_sha_add(g->etag, g->entries.data, g->entries.len);
     return encode(g, &g->chunks[0], &g->record, e);
@@ -288,16 +346,30 @@ static int end_inline(struct sx_ingest *g, struct sx_err *e)
 
 static int end_blocks(struct sx_ingest *g, struct sx_err *e)
 {
-    if (g->filled && flush(g, 0, e) != 0)
+    const struct fill *f = &g->fills[g->turn];
+    int r = 0;
+
+    if (settle(g, e) != 0)
         return -1;
-    return g->upload && g->entries.len ? part_send(g, e) : 0;
+    if (f->to > f->from) {
+        turn(g);
+        store_fill(g);
+        if (settle(g, e) != 0)
+            return -1;
+    }
+    sx_app_lock(g->app);
+    if (g->upload && g->entries.len)
+        r = part_send(g, e);
+    sx_app_unlock(g->app);
+    return r;
 }
 
 int sx_ingest_end(struct sx_ingest *g, struct sx_ingest_content *c, struct sx_err *e)
 {
     uint8_t sum[SX_SHA256];
-    bool is_inline = g->inline_ok && g->size == g->filled && g->size <= SX_INLINE_MAX && g->size;
+    bool is_inline = g->inline_ok && g->size > 0 && g->size <= SX_INLINE_MAX;
 
+    g->keep = 0;
     if (is_inline ? end_inline(g, e) != 0 : end_blocks(g, e) != 0)
         return -1;
     *c = (struct sx_ingest_content){ .size = g->size, .upload = g->upload, .lease = g->lease };
@@ -332,10 +404,13 @@ static int lease_again(struct sx_ingest *g, struct sx_err *e)
 
 int sx_ingest_renew(struct sx_ingest *g, struct sx_ingest_content *c, struct sx_err *e)
 {
-    if (lease_again(g, e) != 0)
-        return -1;
+    int r;
+
+    sx_app_lock(g->app);
+    r = lease_again(g, e);
+    sx_app_unlock(g->app);
     c->lease = g->lease;
-    return 0;
+    return r;
 }
 
 void sx_ingest_committed(struct sx_ingest *g)
@@ -353,18 +428,22 @@ static void give_up(struct sx_ingest *g)
     sx_random(op, sizeof op);
     sx_buf_reset(&g->command);
     sx_cmd_upload_abort_encode(&g->command, op, g->user, &c);
+    sx_app_lock(g->app);
     if (submit(g, &e) != 0) /* it goes by itself after a day */
         sx_warn("an upload could not be given up: %s", e.msg);
+    sx_app_unlock(g->app);
 }
 
 void sx_ingest_free(struct sx_ingest *g)
 {
     if (!g)
         return;
+    sx_aside_put(g->aside);
     if (g->upload && !g->committed)
         give_up(g);
     free(g->path);
-    free(g->buffer);
+    free(g->fills[0].mem);
+    free(g->fills[1].mem);
     sx_digest_free(g->md5);
     sx_sha_free(g->etag);
     sx_buf_fini(&g->records);

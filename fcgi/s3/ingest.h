@@ -8,7 +8,9 @@
  *   add ──► buffer ──► chunks ──► ids ──► have? ──► encode what is missing ──► put
  *              └────► MD5, in a thread of its own: it is the slowest stage
  *
- * Memory: INGEST_BUFFER, and about as much for the encoded blocks, whatever the stream's length: a
+ * There are two buffers: one fills while the other, in a thread of its own, goes this way.
+ *
+ * Memory: the buffers, and about as much as one for the encoded blocks, whatever the stream's length: a
  * block list of more than SX_PART_ENTRIES_MAX entries goes into an upload, part by part.
  */
 #ifndef SX_FCGI_S3_INGEST_H

@@ -8,6 +8,7 @@ libsxs3_la_SOURCES = \
 	fcgi/s3/xmlout.h fcgi/s3/xmlout.c \
 	fcgi/s3/crc.h fcgi/s3/crc.c \
 	fcgi/s3/checksum.h fcgi/s3/checksum.c \
+	fcgi/s3/aside.h fcgi/s3/aside.c fcgi/s3/digest.h fcgi/s3/digest.c \
 	fcgi/s3/chunked.h fcgi/s3/chunked.c \
 	fcgi/s3/payload.h fcgi/s3/payload.c \
 	fcgi/s3/ops.def fcgi/s3/target.h fcgi/s3/target.c fcgi/s3/query.c \
@@ -28,7 +29,7 @@ libsxgate_la_SOURCES = \
 	fcgi/s3/request.c fcgi/s3/answer.c fcgi/s3/access.c fcgi/s3/metadata.c \
 	fcgi/s3/policy.h fcgi/s3/policy.c fcgi/s3/condition.h fcgi/s3/condition.c \
 	fcgi/s3/facts.h fcgi/s3/facts.c \
-	fcgi/s3/digest.h fcgi/s3/digest.c fcgi/s3/ingest.h fcgi/s3/ingest.c fcgi/s3/egress.h fcgi/s3/egress.c \
+	fcgi/s3/ingest.h fcgi/s3/ingest.c fcgi/s3/egress.h fcgi/s3/egress.c \
 	fcgi/s3/object.h fcgi/s3/object.c fcgi/s3/object_get.c fcgi/s3/object_delete.c \
 	fcgi/s3/object_put.h fcgi/s3/object_put.c fcgi/s3/object_post.c \
 	fcgi/s3/attributes.c fcgi/s3/lock.c fcgi/s3/copy.c fcgi/s3/list.c fcgi/s3/bucket.c \
@@ -43,7 +44,7 @@ sx_s3_tests = tests/unit/test_s3_checksum \
 	tests/unit/test_s3_xml \
 	tests/unit/test_s3_payload \
 	tests/unit/test_s3_target \
-	tests/unit/test_s3_cond \
+	tests/unit/test_s3_aside tests/unit/test_s3_cond \
 	tests/unit/test_s3_form \
 	tests/unit/test_s3_config \
 	tests/unit/test_s3_matrix \
@@ -62,6 +63,9 @@ tests_unit_test_s3_payload_LDADD = libsxs3.la libsxcore.la $(CMOCKA_LIBS)
 tests_unit_test_s3_target_SOURCES = tests/unit/test_s3_target.c
 tests_unit_test_s3_target_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_s3_target_LDADD = libsxs3.la libsxcore.la $(CMOCKA_LIBS)
+tests_unit_test_s3_aside_SOURCES = tests/unit/test_s3_aside.c
+tests_unit_test_s3_aside_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_s3_aside_LDADD = libsxs3.la libsxcore.la $(CRYPTO_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_s3_cond_SOURCES = tests/unit/test_s3_cond.c
 tests_unit_test_s3_cond_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_s3_cond_LDADD = libsxs3.la libsxcore.la $(CMOCKA_LIBS)

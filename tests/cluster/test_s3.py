@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """S3 on a real node, over TLS, with boto3: buckets, objects, ranges, conditions, multipart uploads, copies, versions, errors;
 what S3 puts sxcp reads, and the reverse."""
+import glob
 import hashlib
 import os
+import random
 import sys
 import warnings
 
@@ -113,6 +115,23 @@ def with_sxcp(c, s3, data):
             assert f.read() == data, key
 
 
+def stored(c):
+    return sum(os.path.getsize(p) for p in glob.glob(f"{c.nodes[0].dir}/store/**/*.pack", recursive=True))
+
+
+def same_blocks(c, s3):
+    """The gateway cuts a stream, buffer by buffer, where the client cuts it: what one has stored the other finds."""
+    data = random.Random(7).randbytes(30 << 20)
+    s3.put_object(Bucket="bucket", Key="stream", Body=data)
+    before = stored(c)
+    with open(f"{c.dir}/stream", "wb") as f:
+        f.write(data)
+    c.tool("sxcp", f"{c.dir}/stream", "@t/bucket/stream2")
+    s3.put_object(Bucket="bucket", Key="stream3", Body=data)
+    assert stored(c) == before, (stored(c), before)
+    assert read(s3, "stream") == read(s3, "stream2") == data
+
+
 def main():
     warnings.simplefilter("ignore")
     with Cluster("s3") as c:
@@ -131,6 +150,7 @@ def main():
         say("multipart")
         copies(s3, data)
         with_sxcp(c, s3, data)
+        same_blocks(c, s3)
         say("copies, sxcp")
         versions(s3)
         refused(lambda: s3.delete_bucket(Bucket="bucket"), "BucketNotEmpty", 409)
