@@ -8,7 +8,8 @@
  *
  *   1. take the pack's lock and seal it;
  *   2. copy records whose index row points here, a few MiB at a time: append, fdatasync, then
- *      change each row if it still points here (else the copy is dead);
+ *      change each row if it still points here (else the copy is dead); a row that points elsewhere
+ *      at nothing good is put right first, since this may be the last copy;
  *   3. blocks that could not be copied (damaged) are marked so; nothing points here then;
  *   4. make the index durable, or an old index could point at a removed pack after a crash;
  *   5. drop the table's row, cut the file to nothing (other processes may have it open), unlink it.
@@ -125,16 +126,38 @@ static int flush(struct sx_device *d, struct copy *c, struct sx_store_compaction
     return r;
 }
 
+/* The row that points at this record, or none: *live false. */
+static int look_up(struct sx_device *d, const struct sx_id *id, const struct sx_row *here,
+                   struct sx_row *row, bool *live, struct sx_err *e)
+{
+    struct sx_row old;
+    bool good;
+
+    if (sx_shard_find(&d->shard[sx_shard_of(id)], id, row, live, e))
+        return -1;
+    if (!*live || (row->pack == here->pack && row->at == here->at && row->len == here->len))
+        return 0;
+    *live = false;
+    if (sx_live_elsewhere(d, id, row, &good, e))
+        return -1;
+    if (good)
+        return 0;
+    old = *row;
+    *row = *here;
+    return sx_live_adopt(d, id, &old, row, live, e);
+}
+
 static int add(struct sx_device *d, struct copy *c, const struct sx_record *r, uint64_t pack,
                uint64_t at, struct sx_store_compaction *done, struct sx_err *e)
 {
     uint32_t len = SX_RECORD_HEADER + r->len;
+    const struct sx_row here = { .pack = pack, .at = at, .len = len };
     struct sx_row row;
-    bool found;
+    bool live;
 
-    if (sx_shard_find(&d->shard[sx_shard_of(&r->id)], &r->id, &row, &found, e))
+    if (look_up(d, &r->id, &here, &row, &live, e))
         return -1;
-    if (!found || row.pack != pack || row.at != at || row.len != len)
+    if (!live)
         return 0;
     if ((c->n == COPY_RECORDS || c->data.len + len > COPY_BYTES) && flush(d, c, done, e))
         return -1;
@@ -357,7 +380,7 @@ static int remove_packs(struct sx_device *d, struct sx_claim *c, size_t n,
     return r;
 }
 
-/* All that are wholly dead; they stand first. */
+/* All that are wholly dead, by their sums and by the rows of their records; they stand first. */
 static int remove_dead(struct sx_device *d, struct plan *plan, struct sx_store_compaction *done,
                        struct sx_err *e)
 {
@@ -366,15 +389,16 @@ static int remove_dead(struct sx_device *d, struct plan *plan, struct sx_store_c
 
     for (size_t i = 0; i < plan->n && plan->packs[i].live == 0; i++) {
         struct pack *p = &plan->packs[i];
-        bool got = false;
+        bool got = false, none = true;
 
         c[n] = (struct sx_claim){ 0 };
-        if (worth_it(plan, p) && take(d, plan, p, &c[n], &got, e)) {
-            while (n > 0)
-                sx_pack_release(d, &c[--n]);
+        if ((worth_it(plan, p) && take(d, plan, p, &c[n], &got, e)) ||
+            (got && !p->live && sx_live_none(d, &c[n], &none, e))) {
+            for (size_t k = 0; k < n + got; k++)
+                sx_pack_release(d, &c[k]);
             return -1;
         }
-        if (got && p->live) { /* someone has just put something there */
+        if (got && (p->live || !none)) { /* someone has just put something there, or a sum is wrong */
             sx_pack_release(d, &c[n]);
             p->looked_at = false;
         } else {
@@ -398,7 +422,7 @@ static int rewrite(struct sx_device *d, const struct plan *plan, struct pack *p,
 
     if (take(d, plan, p, &c, &got, e) || !got)
         return got ? -1 : 0;
-    if (p->live && (copy_live(d, &c, done, e) || lose_rest(d, c.number, e))) {
+    if (copy_live(d, &c, done, e) || lose_rest(d, c.number, e)) {
         sx_pack_release(d, &c);
         return -1;
     }

@@ -7,6 +7,7 @@
  *   shard.c    the index: statements on one shard
  *   packs.c    the table of packs (index/packs.db)
  *   packfile.c pack files: header, claiming one to append to, appending, reading
+ *   live.c     what of a pack is needed, whatever the index says
  *   scan.c     walking the records of a pack
  *   ops.c      put, have, exists, get, list, delete
  *   recover.c  bringing the index up to date from the packs
@@ -37,6 +38,7 @@
 enum sx_shard_stmt {
     SX_Q_FIND,
     SX_Q_LEASE,
+    SX_Q_SET_LEASE,
     SX_Q_PUT,
     SX_Q_DELETE,
     SX_Q_MOVE,
@@ -90,6 +92,9 @@ int sx_shard_find(struct sx_shard *sh, const struct sx_id *id, struct sx_row *ro
 /* Raises the lease of a good row; *hit false if there is none. */
 int sx_shard_lease(struct sx_shard *sh, const struct sx_id *id, uint64_t epoch, bool *hit,
                    struct sx_err *e) SX_MUST_CHECK;
+/* Replaces the lease `old`; *hit false: it is another by now. */
+int sx_shard_set_lease(struct sx_shard *sh, const struct sx_id *id, uint64_t old, uint64_t epoch,
+                     bool *hit, struct sx_err *e) SX_MUST_CHECK;
 /* Inside a transaction: */
 int sx_shard_put(struct sx_shard *sh, const struct sx_id *id, const struct sx_row *row,
                  struct sx_err *e) SX_MUST_CHECK;
@@ -302,6 +307,23 @@ void sx_scan_fini(struct sx_scan *sc);
 /* 1: a record (its place in *at; r points into the scan's buffer until the next call); 0: the
  * end. */
 int sx_scan_next(struct sx_scan *sc, struct sx_record *r, uint64_t *at);
+
+/* ---- what is needed ---- */
+
+/* Does the row point at a record of its block, by the record's header?  `buf` is overwritten. */
+bool sx_live_header(struct sx_device *d, const struct sx_id *id, const struct sx_row *row,
+                    struct sx_buf *buf);
+/* The row of a block of which a record lies elsewhere: does it point at a good one? */
+int sx_live_elsewhere(struct sx_device *d, const struct sx_id *id, const struct sx_row *row,
+                      bool *good, struct sx_err *e) SX_MUST_CHECK;
+/* Makes `row` (pack, at, len; the rest is filled in) the block's, if its row still is `old` (NULL:
+ * there is none).  Under the lock of the pack that the row points into. */
+int sx_live_adopt(struct sx_device *d, const struct sx_id *id, const struct sx_row *old,
+                  struct sx_row *row, bool *adopted, struct sx_err *e) SX_MUST_CHECK;
+/* *none: nothing in the pack is needed, by the headers of its records and the rows of these, and
+ * not by sums.  One read and one look a record. */
+int sx_live_none(struct sx_device *d, const struct sx_claim *c, bool *none,
+                 struct sx_err *e) SX_MUST_CHECK;
 
 /* ---- recovery ---- */
 

@@ -14,10 +14,10 @@
 #include "libsx/base/log.h"
 #include "libsx/base/mem.h"
 #include "libsx/base/text.h"
-#include "libsx/base/wire.h"
 
 #define ROWS_PAGE 256u
 #define CANDIDATES_MAX 256u
+#define LEASE_AHEAD_MAX 1000000u /* epochs: with one in 30 s almost a year */
 
 /* A record that the index does not point at, but perhaps should. */
 struct candidate {
@@ -126,20 +126,19 @@ static int index_step(struct sx_device *d, struct sx_scrub_walk *w, struct sx_er
 
 /* ---- rows ---- */
 
-/* Does the row point at a record of its block, by the record's header? */
-static bool header_fits(struct sx_device *d, const struct sx_id *id, const struct sx_row *row,
-                        struct sx_buf *buf)
+/* A lease in an epoch that is not to come for long is damage, and would keep the block for ever: it
+ * becomes one of now.  Other processes may be some epochs ahead of this one. */
+static int check_lease(struct sx_device *d, struct sx_scrub_walk *w, const struct sx_id *id,
+                       const struct sx_row *row, struct sx_err *e)
 {
-    struct sx_row head = *row;
-    const uint8_t *h;
+    bool hit = false;
 
-    head.len = SX_RECORD_HEADER + 1;
-    sx_buf_reset(buf);
-    if (row->len < head.len || sx_pack_read(d, &head, buf, NULL))
-        return false;
-    h = buf->data;
-    return memcmp(h, "SXR1", 4) == 0 && sx_get_u32(h + 4) == row->len - SX_RECORD_HEADER &&
-           memcmp(h + 8, id->b, SX_ID_SIZE) == 0;
+    if (d->epoch == 0 || row->lease <= d->epoch || row->lease - d->epoch <= LEASE_AHEAD_MAX)
+        return 0;
+    if (sx_shard_set_lease(&d->shard[sx_shard_of(id)], id, row->lease, d->epoch, &hit, e))
+        return -1;
+    w->found.mended += hit;
+    return 0;
 }
 
 static int check_row(struct sx_device *d, struct sx_scrub_walk *w, const struct sx_id *id,
@@ -151,8 +150,10 @@ static int check_row(struct sx_device *d, struct sx_scrub_walk *w, const struct 
     if (sx_shard_find(&d->shard[sx_shard_of(id)], id, &row, &found, e))
         return -1;
     w->found.rows++;
+    if (found && check_lease(d, w, id, &row, e))
+        return -1;
     if (!found || row.state == SX_BLOCK_BAD ||
-        (w->fast ? sx_pack_holds(d, &row) : header_fits(d, id, &row, buf)))
+        (w->fast ? sx_pack_holds(d, &row) : sx_live_header(d, id, &row, buf)))
         return 0;
     return sx_device_scrub_block(d, w, id, e);
 }
@@ -180,33 +181,16 @@ static int rows_step(struct sx_device *d, struct sx_scrub_walk *w, uint64_t byte
 
 /* ---- packs: rows that are put right ---- */
 
-static bool same_row(const struct sx_row *a, const struct sx_row *b)
-{
-    return a->pack == b->pack && a->at == b->at && a->len == b->len && a->state == b->state;
-}
-
 static int adopt_one(struct sx_device *d, struct sx_scrub_walk *w, const struct candidate *c,
                      uint64_t pack, struct sx_err *e)
 {
-    struct sx_shard *sh = &d->shard[sx_shard_of(&c->id)];
-    struct sx_row row = { .pack = pack, .at = c->at, .len = c->len, .state = SX_BLOCK_GOOD }, now;
+    struct sx_row row = { .pack = pack, .at = c->at, .len = c->len };
     char hex[2 * SX_ID_SIZE + 1];
-    bool found, same = false;
-    int r;
+    bool adopted;
 
-    row.lease = d->epoch; /* no lease on a row that was lost is younger */
-    if (sx_shard_begin(sh, e))
+    if (sx_live_adopt(d, &c->id, c->known ? &c->old : NULL, &row, &adopted, e))
         return -1;
-    r = sx_shard_find(sh, &c->id, &now, &found, e);
-    if (!r) {
-        same = found == c->known && (!found || same_row(&now, &c->old));
-        if (same && found)
-            row.lease = sx_max_u64(row.lease, now.lease);
-        r = same ? sx_shard_replace(sh, &c->id, found ? &now : NULL, &row, e) : 0;
-    }
-    if (sx_shard_end(sh, r, e))
-        return -1;
-    if (!same)
+    if (!adopted)
         return 0;
     w->found.mended++;
     sx_info("block %s: its row was %s, and points at its record in pack %llu again",
@@ -261,26 +245,13 @@ static int adopt(struct sx_device *d, struct sx_scrub_walk *w, uint64_t pack, st
 
 /* ---- packs: records ---- */
 
-/* The row of a record that lies elsewhere: is there a good record?  Then this one is dead. */
-static int judge_elsewhere(struct sx_device *d, const struct sx_id *id, const struct sx_row *row,
-                           bool *good, struct sx_err *e)
-{
-    SX_AUTO(sx_buf) struct sx_buf buf = SX_BUF_INIT;
-    struct sx_err why = SX_ERR_INIT;
-
-    *good = row->state == SX_BLOCK_GOOD && sx_pack_read_record(d, id, row, &buf, &why) == 0;
-    if (why.code == SX_ENOMEM)
-        return sx_err_set(e, why.code, "%s", why.msg);
-    return 0;
-}
-
 static int add_candidate(struct sx_device *d, struct sx_scrub_walk *w, const struct sx_record *r,
                          const struct candidate *c, struct candidates *l, struct sx_err *e)
 {
     struct sx_err why = SX_ERR_INIT;
     bool good = false;
 
-    if (c->known && judge_elsewhere(d, &c->id, &c->old, &good, e))
+    if (c->known && sx_live_elsewhere(d, &c->id, &c->old, &good, e))
         return -1;
     if (good || !w->decode || w->decode(w->ctx, r, &why)) {
         w->found.stray++;

@@ -24,6 +24,7 @@ static const struct sx_db_schema schema = {
 static const char *const sql[SX_Q_COUNT] = {
     [SX_Q_FIND] = "SELECT pack, at, len, lease, state FROM block WHERE id = ?1",
     [SX_Q_LEASE] = "UPDATE block SET lease = max(lease, ?2) WHERE id = ?1 AND state = 0",
+    [SX_Q_SET_LEASE] = "UPDATE block SET lease = ?3 WHERE id = ?1 AND lease = ?2",
     [SX_Q_PUT] = "INSERT OR REPLACE INTO block VALUES(?1, ?2, ?3, ?4, ?5, ?6)",
     [SX_Q_DELETE] = "DELETE FROM block WHERE id = ?1",
     [SX_Q_MOVE] = "UPDATE block SET pack = ?2, at = ?3 WHERE id = ?1 AND pack = ?4 AND at = ?5",
@@ -119,6 +120,19 @@ int sx_shard_lease(struct sx_shard *sh, const struct sx_id *id, uint64_t epoch, 
     sqlite3_stmt *st = with_id(sh, SX_Q_LEASE, id);
 
     sqlite3_bind_int64(st, 2, (sqlite3_int64)epoch);
+    if (sx_db_run(st, e))
+        return -1;
+    *hit = sqlite3_changes(sh->db) > 0;
+    return 0;
+}
+
+int sx_shard_set_lease(struct sx_shard *sh, const struct sx_id *id, uint64_t old, uint64_t epoch,
+                     bool *hit, struct sx_err *e)
+{
+    sqlite3_stmt *st = with_id(sh, SX_Q_SET_LEASE, id);
+
+    sqlite3_bind_int64(st, 2, (sqlite3_int64)old);
+    sqlite3_bind_int64(st, 3, (sqlite3_int64)epoch);
     if (sx_db_run(st, e))
         return -1;
     *hit = sqlite3_changes(sh->db) > 0;
