@@ -189,7 +189,7 @@ struct sx_list {
     const char *glob;      /* NULL or "": none */
     unsigned limit;        /* 1 … SX_LIST_MAX files and prefixes together */
     bool versions;         /* all revisions of each file, newest first, markers too */
-    uint64_t after_rev;    /* versions: goes on behind this revision of file `after`; 0: behind it */
+    uint64_t after_rev;    /* versions: goes on behind this revision of file `after`, which may have gone; 0: behind all */
 };
 
 /* {"files":[F,…],"prefixes":[…]} and, if there may be more, "next".  With `versions` an F has "newest" and,

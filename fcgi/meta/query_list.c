@@ -129,16 +129,51 @@ static void take_file(struct scan *s, sqlite3_stmt *st, const char *name)
     s->found++;
 }
 
+/* Is the revision that the page goes on behind still there, of the file that it was of? */
+static int find_after(struct scan *s, bool *there, struct sx_err *e)
+{
+    sqlite3_stmt *st;
+    int rc = 0;
+
+    *there = false;
+    if (s->skip_rev && strcmp(s->last, s->l->after) != 0)
+        s->skip_rev = 0;
+    if (s->skip_rev)
+        rc = sx_mdb_get(s->db, &st, e,
+                        "SELECT 1 FROM file WHERE volume = ?1 AND path = ?2 AND rev = ?3"
+                        " UNION ALL SELECT 1 FROM old WHERE volume = ?1 AND path = ?2 AND rev = ?3",
+                        "iti", s->volume, s->last, s->skip_rev);
+    if (rc == 1) {
+        *there = true;
+        sqlite3_reset(st);
+    }
+    return rc < 0 ? -1 : 0;
+}
+
+/* Whether a revision was on an earlier page.  Revisions have ascending numbers, but for those of a
+ * file that was renamed over another: so numbers only count where `after_rev` itself has gone. */
+static bool skips(struct scan *s, uint64_t rev, bool there)
+{
+    if (!s->skip_rev)
+        return false;
+    if (there ? rev == s->skip_rev : rev < s->skip_rev)
+        s->skip_rev = 0;
+    return there || s->skip_rev;
+}
+
 /* All revisions of a file, newest first, as far as the page goes: 2 if it does not go to the end. */
 static int take_versions(struct scan *s, struct sx_err *e)
 {
-    bool newest = true, null_seen = false;
+    bool newest = true, null_seen = false, there;
     sqlite3_stmt *st;
-    int rc = sx_mdb_get(s->db, &st, e,
-                       "SELECT " SX_FILE_COLS ", ord FROM file WHERE volume = ?1 AND path = ?2"
-                       " UNION ALL SELECT " SX_FILE_COLS ", ord FROM old WHERE volume = ?1 AND path = ?2"
-                       " ORDER BY ord DESC", "it", s->volume, s->last);
+    int rc;
 
+    if (find_after(s, &there, e) != 0)
+        return -1;
+    rc = sx_mdb_get(s->db, &st, e,
+                    "SELECT " SX_FILE_COLS ", ord FROM file WHERE volume = ?1 AND path = ?2"
+                    " UNION ALL SELECT " SX_FILE_COLS ", ord FROM old WHERE volume = ?1 AND path = ?2"
+                    " ORDER BY ord DESC", "it", s->volume, s->last);
     for (; rc == 1; rc = sx_mdb_step(st, e), newest = false) {
         struct sx_file f;
         json_t *o;
@@ -147,10 +182,8 @@ static int take_versions(struct scan *s, struct sx_err *e)
         sx_mdb_file(st, 0, &f);
         is_null = f.null_version && !null_seen; /* one at most has that name */
         null_seen = null_seen || f.null_version;
-        if (s->skip_rev) {
-            s->skip_rev = f.rev == s->skip_rev ? 0 : s->skip_rev;
+        if (skips(s, f.rev, there))
             continue;
-        }
         if (s->found == s->l->limit) {
             sqlite3_reset(st);
             return 2;

@@ -265,7 +265,8 @@ int sx_s3_list_v2(struct sx_s3 *s, struct sx_err *e)
     return reply(&l, &out, "ListBucketResult");
 }
 
-/* The version that a page goes on behind: "null" has to be looked for. */
+/* The version that a page goes on behind: "null" has to be looked for.  Where that was is not known once it
+ * has gone, so all that is left of its key is told then. */
 static int read_version_marker(struct listing *l, const char *marker, struct sx_err *e)
 {
     struct sx_file_row row = SX_FILE_ROW_INIT;
@@ -274,7 +275,7 @@ static int read_version_marker(struct listing *l, const char *marker, struct sx_
     if (strcmp(marker, "null") != 0)
         return sx_s3_rev_parse(marker, &l->after_rev, e);
     r = sx_query_null(l->s->db, l->s->v.id, l->after, &row, NULL);
-    l->after_rev = r == 0 ? row.f.rev : 0;
+    l->after_rev = r == 0 ? row.f.rev : UINT64_MAX;
     sx_file_row_fini(&row);
     return 0;
 }

@@ -225,6 +225,66 @@ static void test_listing(void **state)
     assert_list(1, true, "/", "a* [d/] [e/] f* f ");
 }
 
+/* Takes away each page of a listing of versions before it asks for the next, as clients empty buckets. */
+static void empty(unsigned limit)
+{
+    char after[SX_PATH_MAX + 1] = "";
+    uint64_t after_rev = 0;
+
+    do {
+        struct sx_list l = { .after = after, .limit = limit, .versions = true,
+                             .after_rev = after_rev };
+        struct sx_err e = SX_ERR_INIT;
+        json_t *page, *o;
+        size_t i;
+
+        if (sx_query_list_json(world_db(&W), world_volume(&W, "vol").id, &l, &page, &e) != 0)
+            fail_msg("%s", e.msg);
+        json_array_foreach(json_object_get(page, "files"), i, o)
+            assert_int_equal(del(json_string_value(json_object_get(o, "path")),
+                                 strtoull(json_string_value(json_object_get(o, "rev")), NULL, 16), 0),
+                             SX_OK);
+        o = json_object_get(page, "next");
+        snprintf(after, sizeof after, "%s", o ? json_string_value(o) : "");
+        o = json_object_get(page, "next_rev");
+        after_rev = o ? strtoull(json_string_value(o), NULL, 16) : 0;
+        json_decref(page);
+    } while (*after);
+}
+
+static void test_listing_emptied(void **state)
+{
+    assert_int_equal(versioning(SX_VERSIONING_ENABLED), SX_OK);
+    for (unsigned limit = 1; limit < 9; limit++) {
+        for (uint64_t i = 0; i < 5; i++) {
+            put("a", i);
+            put("b", i);
+        }
+        assert_int_equal(del("b", 0, 0), SX_OK);
+        put("c", 9);
+        empty(limit);
+        assert_list(10, true, "", "");
+    }
+}
+
+/* A file that is renamed over another keeps its revisions, which are older than those below them. */
+static void test_listing_renamed(void **state)
+{
+    uint64_t old;
+
+    assert_int_equal(versioning(SX_VERSIONING_ENABLED), SX_OK);
+    old = put("a", 1);
+    put("a", 2);
+    put("b", 3);
+    put("b", 4);
+    assert_int_equal(DO(&W, "alice", file_rename, .volume = "vol", .path = "a", .to_volume = "vol",
+                        .to_path = "b"), SX_OK);
+    for (unsigned limit = 1; limit < 6; limit++)
+        assert_list(limit, true, "", "b* b b b ");
+    assert_int_equal(del("b", old, 0), SX_OK);
+    assert_list(1, true, "", "b* b b ");
+}
+
 static void test_volume_removed(void **state)
 {
     uint64_t id;
@@ -476,7 +536,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         T(test_enabled), T(test_marker_alone), T(test_suspended), T(test_suspended_quota),
-        T(test_listing), T(test_volume_removed), T(test_job_delete), T(test_if_rev),
+        T(test_listing), T(test_listing_emptied), T(test_listing_renamed),
+        T(test_volume_removed), T(test_job_delete), T(test_if_rev),
         T(test_annotate), T(test_copy_replace), T(test_lock_needs_versioning), T(test_legal_hold),
         T(test_governance), T(test_compliance), T(test_lock_values), T(test_config),
     };
