@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -149,6 +150,20 @@ void sx_reply_flush(struct sx_req *r)
 {
     if (!FCGX_GetError(r->fcgx->out) && FCGX_FFlush(r->fcgx->out) != 0)
         sx_debug("request %s: the client went away: %s", r->id, strerror(errno));
+}
+
+/* nginx takes the plain end of a FastCGI connection for the end of the body: it would end a chunked body
+ * properly, and keep the connection of one whose length was told, until the client gives up.  At a record of
+ * no version (FastCGI 1.0, section 3.3) it closes the client's connection. */
+void sx_reply_cut(struct sx_req *r)
+{
+    static const uint8_t no_record[8];
+    struct iovec iov = { (void *)(uintptr_t)no_record, sizeof no_record };
+
+    sx_reply_flush(r);
+    if (write_all(r->fcgx->ipcFd, &iov, 1) != 0)
+        sx_debug("request %s: the client went away: %s", r->id, strerror(errno));
+    shutdown(r->fcgx->ipcFd, SHUT_RDWR);
 }
 
 int sx_reply_json(struct sx_req *r, int status, json_t *j)

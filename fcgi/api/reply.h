@@ -28,6 +28,9 @@ void sx_reply_begin(struct sx_req *r, int status, const char *type, int64_t leng
 void sx_reply_write(struct sx_req *r, const void *p, size_t n);
 /* What was written so far goes to the client now. */
 void sx_reply_flush(struct sx_req *r);
+/* An answer that has begun and cannot be ended: the client's connection ends at once, so that it sees that
+ * the body is short. */
+void sx_reply_cut(struct sx_req *r);
 
 /* The error as JSON, {"code","message","request"}.  Details of errors that are no affair of the
  * client (paths, SQL) stay in the log. */

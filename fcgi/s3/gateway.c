@@ -5,7 +5,6 @@
 #include "fcgi/s3/gateway.h"
 
 #include <string.h>
-#include <sys/socket.h>
 
 #include "fcgi/api/auth.h"
 #include "fcgi/api/route.h"
@@ -169,12 +168,6 @@ static void reply_error(struct sx_s3 *s, const struct sx_err *e, int status)
     sx_s3_reply(s, status, SX_S3_XML, &out);
 }
 
-/* The answer has begun: what is left of it is not sent, so that the client sees it end early. */
-static void cut(struct sx_s3 *s)
-{
-    shutdown(s->r->fcgx->ipcFd, SHUT_RDWR);
-}
-
 static void fail(struct sx_s3 *s, const struct sx_err *e)
 {
     int status = sx_s3_err_http(e->code);
@@ -183,7 +176,7 @@ static void fail(struct sx_s3 *s, const struct sx_err *e)
     if (s->r->status == 0)
         reply_error(s, e, status);
     else
-        cut(s);
+        sx_reply_cut(s->r);
 }
 
 void sx_s3_refuse(struct sx_req *r, const struct sx_err *e)
