@@ -22,7 +22,8 @@ static const char *const members[] = { "cluster", "name",      "node",    "addre
                                        "workers", "reserved_workers", "user", "log_level",
                                        "lease_s", "collect_interval_s",
                                        "scrub_period_days", "scrub_rate",
-                                       "s3_port", "s3_domains", "s3_external" };
+                                       "s3_port", "s3_domains", "s3_website_domains",
+                                       "s3_external" };
 static const char *const levels[] = { "error", "warn", "info", "debug" };
 
 #define COUNT(a) (sizeof(a) / sizeof *(a))
@@ -170,30 +171,32 @@ static bool host_valid(const char *s, bool port)
     return s[n] == '\0';
 }
 
-static int s3_domains(struct sx_node_conf *c, const json_t *j, struct sx_err *e)
+/* *domains: NULL if there is no such member. */
+static int domains(const json_t *j, const char *member, char ***domains, struct sx_err *e)
 {
-    const json_t *list = json_object_get(j, "s3_domains");
+    const json_t *list = json_object_get(j, member);
     size_t n = json_array_size(list);
 
     if (!list)
         return 0;
     if (!json_is_array(list) || n > SX_S3_DOMAINS_MAX)
-        return sx_err_set(e, SX_EINVAL, "'s3_domains' must be a list of at most %u names",
+        return sx_err_set(e, SX_EINVAL, "'%s' must be a list of at most %u names", member,
                           SX_S3_DOMAINS_MAX);
-    c->s3_domains = sx_calloc(n + 1, sizeof *c->s3_domains);
+    *domains = sx_calloc(n + 1, sizeof **domains);
     for (size_t i = 0; i < n; i++) {
         const char *name = json_string_value(json_array_get(list, i));
 
         if (!name || !host_valid(name, false))
-            return sx_err_set(e, SX_EINVAL, "'s3_domains': each must be a DNS name in lower case");
-        c->s3_domains[i] = sx_strdup(name);
+            return sx_err_set(e, SX_EINVAL, "'%s': each must be a DNS name in lower case", member);
+        (*domains)[i] = sx_strdup(name);
     }
     return 0;
 }
 
 static int s3(struct sx_node_conf *c, const json_t *j, struct sx_err *e)
 {
-    if (s3_domains(c, j, e) != 0 ||
+    if (domains(j, "s3_domains", &c->s3_domains, e) != 0 ||
+        domains(j, "s3_website_domains", &c->s3_website_domains, e) != 0 ||
         text(j, "s3_external", c->s3_external, 0, sizeof c->s3_external - 1, e) != 0)
         return -1;
     if (!c->s3_external[0] || host_valid(c->s3_external, true))
@@ -248,16 +251,21 @@ int sx_node_conf_load(struct sx_node_conf *c, const char *dir, struct sx_err *e)
     return 0;
 }
 
+static json_t *domains_json(char *const *names)
+{
+    json_t *list = json_array();
+
+    for (; names && *names; names++)
+        json_array_append_new(list, json_string(*names));
+    return list;
+}
+
 json_t *sx_node_conf_to_json(const struct sx_node_conf *c)
 {
     unsigned lease = c->lease_s ? c->lease_s : SX_LEASE_S;
     unsigned collect = c->collect_interval_s ? c->collect_interval_s : SX_COLLECT_INTERVAL_S;
 
-    json_t *j, *domains = json_array();
-
-    for (char **d = c->s3_domains; d && *d; d++)
-        json_array_append_new(domains, json_string(*d));
-    j = json_pack("{s:s, s:s, s:s, s:s, s:i, s:i, s:s, s:I, s:i, s:i, s:s, s:s, s:i, s:i, s:i, s:I}", "cluster",
+    json_t *j = json_pack("{s:s, s:s, s:s, s:s, s:i, s:i, s:s, s:I, s:i, s:i, s:s, s:s, s:i, s:i, s:i, s:I}", "cluster",
                      c->cluster, "name", c->name, "node", c->node_hex, "address", c->address,
                      "port", (int)c->port, "peer_port", (int)c->peer_port, "zone", c->zone,
                      "capacity", (json_int_t)c->capacity, "workers", (int)c->workers,
@@ -266,17 +274,24 @@ json_t *sx_node_conf_to_json(const struct sx_node_conf *c)
                      (int)collect, "scrub_period_days", (int)c->scrub_period_days, "scrub_rate",
                      (json_int_t)c->scrub_rate);
     json_object_set_new(j, "s3_port", json_integer(c->s3_port));
-    json_object_set_new(j, "s3_domains", domains);
+    json_object_set_new(j, "s3_domains", domains_json(c->s3_domains));
+    json_object_set_new(j, "s3_website_domains", domains_json(c->s3_website_domains));
     json_object_set_new(j, "s3_external", json_string(c->s3_external));
     return j;
 }
 
+static void domains_free(char ***names)
+{
+    for (char **d = *names; d && *d; d++)
+        free(*d);
+    free(*names);
+    *names = NULL;
+}
+
 void sx_node_conf_fini(struct sx_node_conf *c)
 {
-    for (char **d = c->s3_domains; d && *d; d++)
-        free(*d);
-    free(c->s3_domains);
-    c->s3_domains = NULL;
+    domains_free(&c->s3_domains);
+    domains_free(&c->s3_website_domains);
     free(c->dir);
     c->dir = NULL;
 }

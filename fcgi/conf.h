@@ -23,7 +23,7 @@
 #define SX_SCRUB_PERIOD_DAYS 14u   /* default of scrub_period_days */
 #define SX_SCRUB_PERIOD_MAX 3650u
 #define SX_PERIOD_MAX_S 86400u     /* largest value of both */
-#define SX_S3_DOMAINS_MAX 8u       /* names of s3_domains */
+#define SX_S3_DOMAINS_MAX 8u       /* names of s3_domains, and of s3_website_domains */
 #define SX_NODE_HEX 16      /* a node's id as text: 16 lower-case hex digits */
 
 struct sx_node_conf {
@@ -47,6 +47,7 @@ struct sx_node_conf {
     uint64_t scrub_rate;                   /* at most so many bytes a second; 0: no limit */
     uint16_t s3_port;                      /* plain HTTP for S3 alone; 0: none */
     char **s3_domains;                     /* BUCKET.NAME is a bucket's host; ended by NULL, or NULL */
+    char **s3_website_domains;             /* BUCKET.NAME is a bucket's website; the same */
     char s3_external[SX_CONF_ADDRESS_MAX + 7]; /* "name[:port]" that clients of a proxy sign; or "" */
 };
 

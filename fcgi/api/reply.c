@@ -23,8 +23,7 @@
 #define FCGI_TYPE_STDOUT 6
 #define RETRY_AFTER_S 1
 
-/* RFC 9110, section 15. */
-static const char *reason(int status)
+const char *sx_reply_reason(int status)
 {
     static const struct {
         int status;
@@ -36,8 +35,11 @@ static const char *reason(int status)
         { 204, "No Content" },
         { 206, "Partial Content" },
         { 301, "Moved Permanently" },
+        { 302, "Found" },
         { 303, "See Other" },
         { 304, "Not Modified" },
+        { 307, "Temporary Redirect" },
+        { 308, "Permanent Redirect" },
         { 400, "Bad Request" },
         { 401, "Unauthorized" },
         { 403, "Forbidden" },
@@ -71,7 +73,7 @@ void sx_reply_head(struct sx_req *r, int status, const char *fields)
 
     sx_assert(r->status == 0);
     r->status = status;
-    FCGX_FPrintF(out, "Status: %d %s\r\n", status, reason(status));
+    FCGX_FPrintF(out, "Status: %d %s\r\n", status, sx_reply_reason(status));
     FCGX_PutS(fields, out);
     FCGX_PutS("\r\n", out);
 }

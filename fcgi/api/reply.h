@@ -32,6 +32,9 @@ void sx_reply_flush(struct sx_req *r);
  * the body is short. */
 void sx_reply_cut(struct sx_req *r);
 
+/* The words of a status (RFC 9110, section 15). */
+const char *sx_reply_reason(int status);
+
 /* The error as JSON, {"code","message","request"}.  Details of errors that are no affair of the
  * client (paths, SQL) stay in the log. */
 json_t *sx_reply_error_json(struct sx_req *r, const struct sx_err *e);

@@ -13,6 +13,7 @@
 #define SX_S3_DOC_CORS "cors"
 #define SX_S3_DOC_OWNERSHIP "ownership"
 #define SX_S3_DOC_PUBLIC_ACCESS "publicaccess"
+#define SX_S3_DOC_WEBSITE "website"
 
 /* Sets the document of the request's bucket; n 0 removes it.  SX_S3_MAX_MESSAGE_LENGTH. */
 int sx_s3_config_set(struct sx_s3 *s, const char *name, const void *p, size_t n,

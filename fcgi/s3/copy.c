@@ -91,6 +91,16 @@ static void keep_content_items(const json_t *from, json_t *to)
             json_object_set(to, names[i], json_object_get(from, names[i]));
 }
 
+/* Where the website sends who asks for the object is of the one object only: it is not copied. */
+static void set_redirect(struct copy *c, const json_t *sent)
+{
+    json_object_del(c->meta, "s3.redirect");
+    if (!sx_s3_item(sent, "s3.redirect"))
+        return;
+    json_object_set(c->meta, "s3.redirect", json_object_get(sent, "s3.redirect"));
+    c->replace = true;
+}
+
 static int new_items(struct copy *c, struct sx_err *e)
 {
     SX_AUTO_JSON json_t *sent = json_object();
@@ -108,6 +118,7 @@ static int new_items(struct copy *c, struct sx_err *e)
         json_object_set_new(c->meta, "s3.tags", json_string(tags));
     else
         json_object_del(c->meta, "s3.tags");
+    set_redirect(c, sent);
     json_object_del(c->meta, "s3.acl");
     json_object_del(c->meta, "s3.upload");
     if (sx_s3_item(c->items, "s3.acl"))

@@ -10,6 +10,7 @@
 #include "fcgi/s3/lifecycle.h"
 #include "fcgi/s3/shape.h"
 #include "fcgi/s3/tags.h"
+#include "fcgi/s3/website.h"
 
 static int malformed(struct sx_err *e)
 {
@@ -127,84 +128,6 @@ static int check_accelerate(const struct sx_xml_node *top, struct sx_err *e)
                                 "Transfer acceleration is not implemented");
 }
 
-/* ---- website ---- */
-
-static int check_redirect(const struct sx_xml_node *r, struct sx_err *e)
-{
-    static const char *const protocols[] = { "http", "https", NULL };
-    const char *protocol = sx_xml_get(r, "Protocol");
-    uint64_t code = 301;
-
-    if (sx_xml_get_u64(r, "HttpRedirectCode", 399, &code, e) < 0)
-        return -1;
-    if (r->n_children == 0 || code < 300 || (protocol && !is_one_of(protocol, protocols)) ||
-        (sx_xml_get(r, "ReplaceKeyWith") && sx_xml_get(r, "ReplaceKeyPrefixWith")))
-        return malformed(e);
-    return 0;
-}
-
-static int check_routing(const struct sx_xml_node *rule, struct sx_err *e)
-{
-    const struct sx_xml_node *when = sx_xml_child(rule, "Condition");
-    const struct sx_xml_node *redirect = sx_xml_child(rule, "Redirect");
-    uint64_t code = 404;
-
-    if (!redirect || (when && when->n_children == 0) ||
-        (when && sx_xml_get_u64(when, "HttpErrorCodeReturnedEquals", 599, &code, e) < 0) ||
-        code < 400)
-        return malformed(e);
-    return check_redirect(redirect, e);
-}
-
-static int check_index(const struct sx_xml_node *top, struct sx_err *e)
-{
-    const struct sx_xml_node *index = sx_xml_child(top, "IndexDocument");
-    const struct sx_xml_node *error = sx_xml_child(top, "ErrorDocument");
-    const char *suffix = index ? sx_xml_get(index, "Suffix") : NULL;
-    const char *key = error ? sx_xml_get(error, "Key") : "error";
-
-    if (!suffix || !*suffix || strchr(suffix, '/'))
-        return sx_err_set(e, SX_S3_INVALID_ARGUMENT, "The IndexDocument Suffix is not well formed");
-    return key && *key && strlen(key) <= SX_S3_KEY_MAX ? 0 : malformed(e);
-}
-
-#define ROUTING_RULES_MAX 50u
-
-static int check_website(const struct sx_xml_node *top, struct sx_err *e)
-{
-    static const struct sx_s3_shape shape[] = {
-        { "WebsiteConfiguration", { "IndexDocument", "ErrorDocument", "RedirectAllRequestsTo",
-                                    "RoutingRules" } },
-        { "IndexDocument", { "Suffix" } },
-        { "ErrorDocument", { "Key" } },
-        { "RedirectAllRequestsTo", { "HostName", "Protocol" } },
-        { "RoutingRules", { "RoutingRule*" } },
-        { "RoutingRule", { "Condition", "Redirect" } },
-        { "Condition", { "KeyPrefixEquals", "HttpErrorCodeReturnedEquals" } },
-        { "Redirect", { "HostName", "Protocol", "HttpRedirectCode", "ReplaceKeyWith",
-                        "ReplaceKeyPrefixWith" } },
-        { NULL, { NULL } },
-    };
-    const struct sx_xml_node *all = sx_xml_child(top, "RedirectAllRequestsTo");
-    const struct sx_xml_node *rules = sx_xml_child(top, "RoutingRules");
-
-    if (sx_s3_shape_check(top, shape, e) != 0)
-        return -1;
-    if (all)
-        return top->n_children > 1 || !sx_xml_get(all, "HostName") ? malformed(e)
-                                                                   : check_redirect(all, e);
-    if (check_index(top, e) != 0)
-        return -1;
-    if (!rules)
-        return 0;
-    if (sx_xml_count(rules, "RoutingRule") > ROUTING_RULES_MAX)
-        return malformed(e);
-    for (const struct sx_xml_node *n = sx_xml_child(rules, "RoutingRule"); n; n = sx_xml_next(n))
-        if (check_routing(n, e) != 0)
-            return -1;
-    return 0;
-}
-
 /* ---- the table ---- */
 
 #define ENCRYPTION_RULE                                                                            \
@@ -222,7 +145,7 @@ static const struct sx_s3_document documents[] = {
     { OP(GET_BUCKET_TAGGING), OP(PUT_BUCKET_TAGGING), OP(DELETE_BUCKET_TAGGING), "tagging",
       "Tagging", SX_S3_NO_SUCH_TAG_SET, NULL, check_tagging },
     { OP(GET_BUCKET_WEBSITE), OP(PUT_BUCKET_WEBSITE), OP(DELETE_BUCKET_WEBSITE), "website",
-      "WebsiteConfiguration", SX_S3_NO_SUCH_WEBSITE, NULL, check_website },
+      "WebsiteConfiguration", SX_S3_NO_SUCH_WEBSITE, NULL, sx_s3_website_check },
     { OP(GET_BUCKET_OWNERSHIP_CONTROLS), OP(PUT_BUCKET_OWNERSHIP_CONTROLS),
       OP(DELETE_BUCKET_OWNERSHIP_CONTROLS), "ownership", "OwnershipControls", SX_S3_NO_OWNERSHIP,
       NULL, check_ownership },

@@ -15,6 +15,7 @@
 #define META "x-amz-meta-"
 #define RESERVED "s3."
 #define RESERVED_META "s3.meta."
+#define REDIRECT_MAX 2048u
 #define TAGS_MAX 10u
 #define TAG_KEY_MAX 128u
 #define TAG_VALUE_MAX 256u
@@ -90,6 +91,15 @@ static int read_class(const char *value, json_t *o, struct sx_err *e)
     return sx_s3_fail(e, SX_S3_INVALID_STORAGE_CLASS);
 }
 
+static int check_redirect(const char *value, struct sx_err *e)
+{
+    if (strlen(value) > REDIRECT_MAX)
+        return sx_err_set(e, SX_S3_INVALID_REDIRECT, "The length of website redirect location cannot "
+                                                     "exceed %u characters.", REDIRECT_MAX);
+    return value[0] == '/' || strncmp(value, "http://", 7) == 0 || strncmp(value, "https://", 8) == 0
+               ? 0 : sx_s3_fail(e, SX_S3_INVALID_REDIRECT);
+}
+
 static int read_one(const struct sx_header *h, json_t *o, size_t *total, struct sx_err *e)
 {
     if (strncmp(h->name, META, strlen(META)) == 0)
@@ -103,6 +113,8 @@ static int read_one(const struct sx_header *h, json_t *o, size_t *total, struct 
             json_object_set_new(o, "s3.tags", json_string(h->value));
         return sx_s3_tags_check(h->value, e);
     }
+    if (strcmp(h->name, "x-amz-website-redirect-location") == 0 && check_redirect(h->value, e) != 0)
+        return -1;
     for (size_t i = 0; i < sizeof headers_of / sizeof *headers_of; i++)
         if (strcmp(h->name, headers_of[i].header) == 0 && *h->value)
             set_text(o, headers_of[i].item, h->value);

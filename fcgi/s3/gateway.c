@@ -11,6 +11,7 @@
 #include "fcgi/s3/config.h"
 #include "fcgi/s3/handlers.h"
 #include "fcgi/s3/object.h"
+#include "fcgi/s3/site.h"
 #include "libsx/auth/sigkey.h"
 #include "libsx/base/clock.h"
 #include "libsx/base/log.h"
@@ -129,6 +130,8 @@ static bool is_preflight(const struct sx_s3 *s)
 
 static int serve(struct sx_s3 *s, struct sx_err *e)
 {
+    if (sx_s3_site_asked(s))
+        return sx_s3_sync(s, e) != 0 ? -1 : sx_s3_site_serve(s, e);
     if (find_target(s, e) != 0 || sx_s3_sync(s, e) != 0)
         return -1;
     if (is_preflight(s))
@@ -162,9 +165,13 @@ static void reply_error(struct sx_s3 *s, const struct sx_err *e, int status)
         sx_s3_reply_empty(s, 304);
         return;
     }
-    sx_s3_err_xml(&out, e, &place);
     if (status == 503)
         sx_s3_field(s, "Retry-After: 1\r\n");
+    if (s->site) {
+        sx_s3_site_error(s, e, status);
+        return;
+    }
+    sx_s3_err_xml(&out, e, &place);
     sx_s3_reply(s, status, SX_S3_XML, &out);
 }
 

@@ -18,7 +18,8 @@ libsxs3_la_SOURCES = \
 	fcgi/s3/form.h fcgi/s3/form.c \
 	fcgi/s3/shape.h fcgi/s3/shape.c fcgi/s3/tags.h fcgi/s3/tags.c \
 	fcgi/s3/cors.h fcgi/s3/cors.c fcgi/s3/acl.h fcgi/s3/acl.c \
-	fcgi/s3/lifecycle.h fcgi/s3/lifecycle.c fcgi/s3/documents.h fcgi/s3/documents.c
+	fcgi/s3/lifecycle.h fcgi/s3/lifecycle.c fcgi/s3/documents.h fcgi/s3/documents.c \
+	fcgi/s3/website.h fcgi/s3/website.c
 libsxs3_la_LIBADD = $(JANSSON_LIBS) $(LIBXML_LIBS) $(ISAL_LIBS) $(CRYPTO_LIBS)
 EXTRA_DIST += fcgi/s3/README.md
 
@@ -36,7 +37,8 @@ libsxgate_la_SOURCES = \
 	fcgi/s3/multipart.h fcgi/s3/multipart.c fcgi/s3/multipart_list.c \
 	fcgi/s3/part_copy.c fcgi/s3/sums.c \
 	fcgi/s3/config.h fcgi/s3/config.c fcgi/s3/bucket_policy.c fcgi/s3/preflight.c fcgi/s3/acls.c \
-	fcgi/s3/annotate.h fcgi/s3/annotate.c fcgi/s3/tagging.c
+	fcgi/s3/annotate.h fcgi/s3/annotate.c fcgi/s3/tagging.c \
+	fcgi/s3/site.h fcgi/s3/site.c
 libsxgate_la_LIBADD = libsxs3.la $(FCGI_LIBS)
 
 if HAVE_CMOCKA
@@ -47,6 +49,7 @@ sx_s3_tests = tests/unit/test_s3_checksum \
 	tests/unit/test_s3_aside tests/unit/test_s3_cond \
 	tests/unit/test_s3_form \
 	tests/unit/test_s3_config \
+	tests/unit/test_s3_website \
 	tests/unit/test_s3_matrix \
 	tests/unit/test_s3_facts tests/unit/test_s3_policy
 check_PROGRAMS += $(sx_s3_tests)
@@ -72,6 +75,9 @@ tests_unit_test_s3_cond_LDADD = libsxs3.la libsxcore.la $(CMOCKA_LIBS)
 tests_unit_test_s3_config_SOURCES = tests/unit/test_s3_config.c
 tests_unit_test_s3_config_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_s3_config_LDADD = libsxs3.la libsxcore.la $(CMOCKA_LIBS)
+tests_unit_test_s3_website_SOURCES = tests/unit/test_s3_website.c
+tests_unit_test_s3_website_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_s3_website_LDADD = libsxs3.la libsxcore.la $(CMOCKA_LIBS)
 tests_unit_test_s3_form_SOURCES = tests/unit/test_s3_form.c
 tests_unit_test_s3_form_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_s3_form_LDADD = libsxs3.la libsxcore.la $(CMOCKA_LIBS)

@@ -19,6 +19,7 @@ struct get {
     char etag[SX_S3_ETAG_TEXT];
     struct sx_s3_range range;
     struct sx_egress *egress;
+    int status; /* of the answer; 0: as conditions and ranges have it */
 };
 
 static void get_fini(struct get *g)
@@ -92,7 +93,9 @@ static int find(void *ctx, struct sx_err *e)
         return -1;
     g->items = sx_s3_items(&g->row.f);
     sx_s3_etag(&g->row.f, g->items, g->etag);
-    if (check_conditions(g, e) != 0 || read_range(g, e) != 0)
+    if (g->status)
+        sx_s3_range_parse(NULL, g->row.f.size, &g->range);
+    else if (check_conditions(g, e) != 0 || read_range(g, e) != 0)
         return -1;
     if (s->r->head)
         return 0;
@@ -167,7 +170,7 @@ static int head_fields(struct get *g, struct sx_err *e)
  * answer. */
 static int send(struct get *g, struct sx_err *e)
 {
-    int status = g->range.kind == SX_S3_RANGE_PART ? 206 : 200;
+    int status = g->status ? g->status : g->range.kind == SX_S3_RANGE_PART ? 206 : 200;
     const uint8_t *p = NULL;
     size_t n = 0;
 
@@ -195,4 +198,12 @@ int sx_s3_get_object(struct sx_s3 *s, struct sx_err *e)
         return -1;
     }
     return head_fields(&g, e) != 0 ? -1 : send(&g, e);
+}
+
+int sx_s3_get_as(struct sx_s3 *s, int status, struct sx_err *e)
+{
+    __attribute__((cleanup(get_fini))) struct get g = { .s = s, .row = SX_FILE_ROW_INIT,
+                                                        .status = status };
+
+    return sx_s3_at_once(s, find, &g, e) != 0 || head_fields(&g, e) != 0 ? -1 : send(&g, e);
 }

@@ -29,6 +29,7 @@ struct sx_s3 {
     struct sx_s3_target t;
     struct sx_sig_claim claim;
     bool anonymous;
+    bool site;                 /* a website is asked, not the API */
     sqlite3 *db;               /* in step with the cluster since the request came */
     struct sx_volume v;        /* the bucket, for operations on one */
     unsigned need;             /* the rights that the operation needs without a policy */
@@ -119,6 +120,8 @@ int sx_s3_reply_empty(struct sx_s3 *s, int status);
 /* Head and an XML document (or, for `type`, another). */
 int sx_s3_reply(struct sx_s3 *s, int status, const char *type, const struct sx_buf *body);
 #define SX_S3_XML "application/xml"
+/* GetObject of s->t.key, whole and whatever is conditional, with that status instead of 200. */
+int sx_s3_get_as(struct sx_s3 *s, int status, struct sx_err *e) SX_MUST_CHECK;
 /* Only the head, of an answer whose body follows with sx_reply_write(). */
 void sx_s3_reply_head(struct sx_s3 *s, int status, uint64_t length);
 /* The same for a body whose length is not known. */

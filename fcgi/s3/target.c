@@ -76,28 +76,28 @@ static size_t host_length(const char *host)
     return n && host[n - 1] == '.' ? n - 1 : n;
 }
 
-/* The bucket in front of one of the domains; the longest domain wins. */
-static char *vhost_bucket(const struct sx_s3_request *r)
+char *sx_s3_host_bucket(const char *host, const char *const *domains, size_t *matched)
 {
-    size_t n = r->host ? host_length(r->host) : 0, longest = 0, bucket = 0;
+    size_t n = host_length(host), bucket = 0;
     char *name;
 
-    for (const char *const *d = r->domains; d && *d; d++) {
+    *matched = 0;
+    for (const char *const *d = domains; d && *d; d++) {
         size_t len = strlen(*d);
 
-        if (n < len || len < longest || strncasecmp(r->host + n - len, *d, len) != 0)
+        if (n < len || len < *matched || strncasecmp(host + n - len, *d, len) != 0)
             continue;
         if (n == len) {
             bucket = 0;
-            longest = len;
-        } else if (n > len + 1 && r->host[n - len - 1] == '.') {
+            *matched = len;
+        } else if (n > len + 1 && host[n - len - 1] == '.') {
             bucket = n - len - 1;
-            longest = len;
+            *matched = len;
         }
     }
     if (!bucket)
         return NULL;
-    name = sx_strndup(r->host, bucket);
+    name = sx_strndup(host, bucket);
     for (char *p = name; *p; p++)
         if (*p >= 'A' && *p <= 'Z')
             *p += 'a' - 'A';
@@ -138,10 +138,11 @@ static int take_path(struct sx_s3_target *t, const struct sx_s3_request *r, stru
 {
     SX_AUTO(sx_buf) struct sx_buf key = SX_BUF_INIT;
     const char *s = r->path;
+    size_t matched;
 
     if (*s++ != '/')
         return bad_uri(e, "the path does not begin with a slash");
-    t->bucket = vhost_bucket(r);
+    t->bucket = r->host ? sx_s3_host_bucket(r->host, r->domains, &matched) : NULL;
     t->vhost = t->bucket != NULL;
     if (!t->vhost) {
         size_t n = strcspn(s, "/");

@@ -58,6 +58,10 @@ struct sx_s3_request {
     const char *const *domains;
 };
 
+/* The bucket in front of one of the domains (NULL: none) in a host name, in lower case, or NULL.
+ * *matched: bytes of the longest domain that the host ends with, which wins; 0: of none. */
+char *sx_s3_host_bucket(const char *host, const char *const *domains, size_t *matched);
+
 struct sx_s3_target {
     enum sx_s3_op op;
     char *bucket;   /* NULL: the service */

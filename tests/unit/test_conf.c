@@ -12,7 +12,7 @@ static const char good[] =
     "\"address\":\"127.0.0.1\",\"port\":8443,\"peer_port\":8444,\"zone\":\"z\",\"capacity\":1000,"
     "\"workers\":3,\"reserved_workers\":2,\"user\":\"sx\",\"log_level\":\"warn\",\"lease_s\":1800,"
     "\"collect_interval_s\":600,\"scrub_period_days\":7,\"scrub_rate\":1000000,"
-    "\"s3_port\":9000,\"s3_domains\":[\"s3.example.com\",\"s3\"],\"s3_external\":\"s3.example.com:443\"}";
+    "\"s3_port\":9000,\"s3_domains\":[\"s3.example.com\",\"s3\"],\"s3_website_domains\":[\"web.example.com\"],\"s3_external\":\"s3.example.com:443\"}";
 
 static int parse(struct sx_node_conf *c, json_t *j, struct sx_err *e)
 {
@@ -36,6 +36,8 @@ static void read_back(void **state)
     assert_int_equal(c.s3_port, 9000);
     assert_string_equal(c.s3_domains[1], "s3");
     assert_null(c.s3_domains[2]);
+    assert_string_equal(c.s3_website_domains[0], "web.example.com");
+    assert_null(c.s3_website_domains[1]);
     again = sx_node_conf_to_json(&c);
     assert_true(json_equal(j, again));
     sx_node_conf_fini(&c);
@@ -77,6 +79,7 @@ static void mistakes_are_named(void **state)
     refuse("s3_port", json_integer(8443));
     refuse("s3_port", json_integer(8444));
     refuse("s3_port", json_integer(65536));
+    refuse("s3_website_domains", json_pack("[s]", "a."));
     refuse("s3_domains", json_string("s3.example.com"));
     refuse("s3_domains", json_pack("[s,i]", "a", 1));
     refuse("s3_domains", json_pack("[s]", ".a"));
@@ -101,11 +104,13 @@ static void defaults(void **state)
     json_object_del(j, "reserved_workers");
     json_object_del(j, "s3_port");
     json_object_del(j, "s3_domains");
+    json_object_del(j, "s3_website_domains");
     json_object_del(j, "s3_external");
     assert_done(parse(&c, j, &e), &e);
     assert_string_equal(c.zone, "");
     assert_int_equal(c.s3_port, 0);
     assert_null(c.s3_domains);
+    assert_null(c.s3_website_domains);
     assert_string_equal(c.s3_external, "");
     assert_int_equal(c.log_level, SX_LOG_INFO);
     assert_true(c.workers >= 2 && c.reserved_workers >= 1);
