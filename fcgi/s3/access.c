@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "fcgi/s3/config.h"
+#include "fcgi/s3/range.h"
 #include "fcgi/s3/tags.h"
 #include "libsx/base/mem.h"
 
@@ -69,12 +70,12 @@ static void gather_facts(const struct sx_s3 *s, struct sx_s3_question *q)
     };
     static const char *const args[][2] = { { "s3:prefix", "prefix" },
                                            { "s3:delimiter", "delimiter" },
-                                           { "s3:max-keys", "max-keys" },
-                                           { "s3:VersionId", "versionId" } };
+                                           { "s3:max-keys", "max-keys" } };
     const char *https = sx_req_param(s->r, "HTTPS");
 
     add_fact(q, "aws:SourceIp", sx_req_param(s->r, "REMOTE_ADDR"));
     add_fact(q, "aws:SecureTransport", https && strcmp(https, "on") == 0 ? "true" : "false");
+    add_fact(q, "s3:VersionId", q->version);
     if (!s->anonymous)
         add_fact(q, "aws:username", s->r->user);
     for (size_t i = 0; i < sizeof headers / sizeof *headers; i++)
@@ -103,12 +104,10 @@ static void add_tags(struct sx_s3_question *q, const char *prefix, const char *t
     }
 }
 
-/* The version of the request's own object is in its query; of a source the newest is asked. */
 static void gather_tags(struct sx_s3 *s, const struct sx_volume *v, struct sx_s3_question *q,
                         json_t *keep)
 {
     SX_AUTO(sx_file_row) struct sx_file_row row = SX_FILE_ROW_INIT;
-    const char *version = v == &s->v ? sx_s3_arg(s, "versionId") : NULL;
     SX_AUTO_JSON json_t *items = NULL;
     struct sx_err absent = SX_ERR_INIT;
 
@@ -117,7 +116,7 @@ static void gather_tags(struct sx_s3 *s, const struct sx_volume *v, struct sx_s3
     if (v == &s->v)
         add_tags(q, "s3:RequestObjectTag/", s->tags ? s->tags : sx_s3_header(s, "x-amz-tagging"),
                  keep);
-    if (sx_s3_find(s, v, q->key, version, &row, &absent) != 0)
+    if (sx_s3_find(s, v, q->key, q->version, &row, &absent) != 0)
         return;
     items = sx_s3_items(&row.f);
     add_tags(q, "s3:ExistingObjectTag/", sx_s3_item(items, "s3.tags"), keep);
@@ -162,22 +161,24 @@ static int decide(struct sx_s3 *s, const struct sx_volume *v, const struct sx_s3
 int sx_s3_allowed(struct sx_s3 *s, const char *action, const char *key, unsigned need,
                   struct sx_err *e)
 {
-    struct sx_s3_question q = { .action = action, .key = key };
+    struct sx_s3_question q = { .action = action, .key = key,
+                                .version = sx_s3_arg(s, "versionId") };
 
     s->need = need;
     return decide(s, &s->v, s->policy, &q, need, e);
 }
 
-int sx_s3_other_bucket(struct sx_s3 *s, const char *bucket, const char *action, const char *key,
-                       unsigned need, struct sx_volume *v, struct sx_err *e)
+int sx_s3_source_allowed(struct sx_s3 *s, const struct sx_s3_copy_source *from, struct sx_volume *v,
+                         struct sx_err *e)
 {
-    struct sx_s3_question q = { .action = action, .key = key };
+    struct sx_s3_question q = { .action = from->version ? "s3:GetObjectVersion" : "s3:GetObject",
+                                .key = from->key, .version = from->version };
     struct sx_s3_policy *policy;
     int r;
 
-    if (open_volume(s, bucket, v, e) != 0 || load_policy(s, v, &policy, e) != 0)
+    if (open_volume(s, from->bucket, v, e) != 0 || load_policy(s, v, &policy, e) != 0)
         return -1;
-    r = decide(s, v, policy, &q, need, e);
+    r = decide(s, v, policy, &q, SX_RIGHT_READ, e);
     sx_s3_policy_free(policy);
     return r;
 }

@@ -220,18 +220,15 @@ static bool gives(struct sx_s3 *s, const json_t *acl, bool groups, unsigned need
     return need && (sx_acl_rights(acl, user, groups) & need) == need;
 }
 
-/* The version of the request's own object is in its query; of a source only the newest is asked. */
 static bool object_gives(struct sx_s3 *s, const struct sx_volume *v,
                          const struct sx_s3_question *q, bool groups)
 {
-    const char *version = v == &s->v ? sx_s3_arg(s, "versionId") : NULL;
     SX_AUTO(sx_file_row) struct sx_file_row row = SX_FILE_ROW_INIT;
     unsigned need = sx_acl_need(q->action, true);
     struct sx_err absent = SX_ERR_INIT;
     SX_AUTO_JSON json_t *acl = NULL;
 
-    if (!need || (v != &s->v && strcmp(q->action, "s3:GetObjectVersion") == 0) ||
-        sx_s3_find(s, v, q->key, version, &row, &absent) != 0)
+    if (!need || sx_s3_find(s, v, q->key, q->version, &row, &absent) != 0)
         return false;
     acl = of_object(&row.f);
     return gives(s, acl, groups, need);

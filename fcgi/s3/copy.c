@@ -40,12 +40,11 @@ static void copy_fini(struct copy *c)
 int sx_s3_source_find(struct sx_s3 *s, struct sx_s3_copy_source *from, struct sx_volume *v,
                       struct sx_file_row *row, struct sx_err *e)
 {
-    const char *action, *owner;
+    const char *owner;
 
     if (sx_s3_copy_source_parse(sx_s3_header(s, "x-amz-copy-source"), from, e) != 0)
         return -1;
-    action = from->version ? "s3:GetObjectVersion" : "s3:GetObject";
-    if (sx_s3_other_bucket(s, from->bucket, action, from->key, SX_RIGHT_READ, v, e) != 0 ||
+    if (sx_s3_source_allowed(s, from, v, e) != 0 ||
         sx_s3_find(s, v, from->key, from->version, row, e) != 0)
         return -1;
     owner = sx_s3_header(s, "x-amz-source-expected-bucket-owner");
@@ -101,6 +100,17 @@ static void set_redirect(struct copy *c, const json_t *sent)
     c->replace = true;
 }
 
+/* A policy may refuse tags (s3:RequestObjectTag): those that come with the source are no exception. */
+static int check_tags(struct copy *c, const char *tags, struct sx_err *e)
+{
+    int r;
+
+    c->s->tags = tags;
+    r = sx_s3_allowed(c->s, sx_s3_op_action(c->s->t.op, false), c->s->t.key, c->s->need, e);
+    c->s->tags = NULL;
+    return r;
+}
+
 static int new_items(struct copy *c, struct sx_err *e)
 {
     SX_AUTO_JSON json_t *sent = json_object();
@@ -114,6 +124,8 @@ static int new_items(struct copy *c, struct sx_err *e)
     c->replace = replace || replace_tags;
     c->meta = replace ? json_deep_copy(sent) : json_deep_copy(c->items);
     tags = sx_s3_item(replace_tags ? sent : c->items, "s3.tags");
+    if (tags && !replace_tags && check_tags(c, tags, e) != 0)
+        return -1;
     if (tags)
         json_object_set_new(c->meta, "s3.tags", json_string(tags));
     else

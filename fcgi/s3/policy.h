@@ -42,6 +42,7 @@ struct sx_s3_question {
     const char *action;   /* "s3:GetObject" */
     const char *bucket;
     const char *key;      /* of the object; NULL: the bucket itself */
+    const char *version;  /* of the object, by its id; NULL: the newest */
     struct sx_s3_fact facts[SX_S3_CONTEXT_MAX];
     size_t n_facts;
 };

@@ -34,7 +34,7 @@ struct sx_s3 {
     struct sx_volume v;        /* the bucket, for operations on one */
     unsigned need;             /* the rights that the operation needs without a policy */
     struct sx_s3_policy *policy; /* or NULL */
-    const char *tags;          /* that a body asks for, as text; NULL: those of the headers count */
+    const char *tags;          /* that a body or a copy brings, as text; NULL: those of the headers count */
     struct sx_buf fields;      /* header lines of the answer */
     struct sx_payload *payload;
     struct sx_buf body;        /* where a handler has asked for it whole */
@@ -76,9 +76,10 @@ int sx_s3_bucket_open(struct sx_s3 *s, struct sx_err *e) SX_MUST_CHECK;
  * bucket's policy, else by his rights: `need` of enum sx_right.  SX_S3_ACCESS_DENIED. */
 int sx_s3_allowed(struct sx_s3 *s, const char *action, const char *key, unsigned need,
                   struct sx_err *e) SX_MUST_CHECK;
-/* Another bucket that the request names, with the same question; its policy counts. */
-int sx_s3_other_bucket(struct sx_s3 *s, const char *bucket, const char *action, const char *key,
-                       unsigned need, struct sx_volume *v, struct sx_err *e) SX_MUST_CHECK;
+/* May the requester read what a copy is made of?  Its bucket, whose policy counts, is *v. */
+struct sx_s3_copy_source;
+int sx_s3_source_allowed(struct sx_s3 *s, const struct sx_s3_copy_source *from, struct sx_volume *v,
+                         struct sx_err *e) SX_MUST_CHECK;
 
 /* ---- metadata ---- */
 

@@ -123,6 +123,11 @@ def by_tags(s3, anybody, allow):
     refused(lambda: s3.put_object_tagging(Key="levelled", Tagging={"TagSet": [{"Key": "level", "Value": "secret"}]}, **b),
             "AccessDenied", 403)
     assert s3.get_object_tagging(Key="levelled", **b)["TagSet"] == [{"Key": "level", "Value": "none"}]
+    s3.create_bucket(Bucket="levels")
+    s3.put_object(Bucket="levels", Key="secret", Body=b"s", Tagging="level=secret")
+    refused(lambda: s3.copy_object(Key="levelled", CopySource="levels/secret", **b), "AccessDenied", 403)
+    s3.copy_object(Key="levelled", CopySource="levels/secret", TaggingDirective="REPLACE", **b)
+    assert s3.get_object_tagging(Key="levelled", **b)["TagSet"] == []
 
 
 def policies(s3, other, anybody):
@@ -149,6 +154,25 @@ def policies(s3, other, anybody):
     by_tags(s3, anybody, statement)
     s3.delete_bucket_policy(**b)
     assert anybody.get("open/x") == 403
+
+
+def acl_of_a_source(s3, other):
+    """The version that is copied is the one whose ACL counts."""
+    one = {"Bucket": "source", "Key": "k"}
+    s3.create_bucket(Bucket="source")
+    s3.put_bucket_versioning(Bucket="source", VersioningConfiguration={"Status": "Enabled"})
+    given = s3.put_object(Body=b"given", **one)["VersionId"]
+    kept = s3.put_object(Body=b"kept", **one)["VersionId"]
+    s3.put_object_acl(VersionId=given, GrantRead='id="other"', **one)
+    up = s3.create_multipart_upload(Bucket="bucket", Key="from-other")["UploadId"]
+    part = {"Bucket": "bucket", "Key": "from-other", "UploadId": up, "PartNumber": 1}
+    for copy in (lambda v: other.copy_object(Bucket="bucket", Key="from-other", CopySource=dict(one, VersionId=v)),
+                 lambda v: other.upload_part_copy(CopySource=dict(one, VersionId=v), **part)):
+        copy(given)
+        refused(lambda copy=copy: copy(kept), "AccessDenied", 403)
+    refused(lambda: other.copy_object(Bucket="bucket", Key="from-other", CopySource=one), "AccessDenied", 403)
+    assert s3.get_object(Bucket="bucket", Key="from-other")["Body"].read() == b"given"
+    s3.abort_multipart_upload(**{k: v for k, v in part.items() if k != "PartNumber"})
 
 
 def acls(s3, other, anybody):
@@ -180,6 +204,7 @@ def acls(s3, other, anybody):
     assert anybody.get("?list-type=2") == 200
     other.put_object(Key="from-other", Body=b"o", **b)
     refused(lambda: other.delete_bucket(**b), "AccessDenied", 403)
+    acl_of_a_source(s3, other)
     assert len(s3.get_bucket_acl(**b)["Grants"]) == 3
     s3.put_public_access_block(PublicAccessBlockConfiguration={"IgnorePublicAcls": True, "BlockPublicAcls": True}, **b)
     assert anybody.get("copied") == 403 and anybody.get("?list-type=2") == 403
