@@ -62,11 +62,32 @@ static void page_wanted(struct sx_job *j)
 
 /* ---- The source thread --------------------------------------------------------------------- */
 
+static void ask(struct source *s)
+{
+    sx_work_post(s->u->x.work, &s->u->page.job);
+    s->u->page.asked = true;
+}
+
+/* The page that was asked for; NULL if the transfer ends. */
+static json_t *await_page(struct source *s)
+{
+    struct up *u = s->u;
+    SX_AUTO_LOCK(&u->lock);
+
+    while (!u->page.ready && !u->x.stop)
+        pthread_cond_wait(&u->room, &u->lock);
+    u->page.asked = false;
+    s->listed = !u->page.over && u->page.ready;
+    return SX_STEAL(u->page.ready);
+}
+
 void compare_begin(struct source *s, const char *prefix, unsigned limit)
 {
     struct up *u = s->u;
 
     compare_end(s);
+    if (up_stopped(u))
+        return; /* the call of a page may still be under way */
     pthread_mutex_lock(&u->lock);
     free(u->page.prefix);
     free(u->page.after);
@@ -77,6 +98,7 @@ void compare_begin(struct source *s, const char *prefix, unsigned limit)
     u->page.job.done = page_wanted;
     pthread_mutex_unlock(&u->lock);
     s->listed = true;
+    ask(s);
 }
 
 void compare_end(struct source *s)
@@ -84,25 +106,22 @@ void compare_end(struct source *s)
     json_decref(s->page);
     s->page = NULL;
     s->at = 0;
+    if (s->u->page.asked)
+        json_decref(await_page(s));
     s->listed = false;
 }
 
 static bool next_page(struct source *s)
 {
-    struct up *u = s->u;
-
     json_decref(s->page);
     s->page = NULL;
     s->at = 0;
     if (!s->listed)
         return false;
-    sx_work_post(u->x.work, &u->page.job);
-    pthread_mutex_lock(&u->lock);
-    while (!u->page.ready && !u->x.stop)
-        pthread_cond_wait(&u->room, &u->lock);
-    s->page = SX_STEAL(u->page.ready);
-    s->listed = !u->page.over && s->page;
-    pthread_mutex_unlock(&u->lock);
+    source_tell(s);
+    s->page = await_page(s);
+    if (s->listed)
+        ask(s);
     return s->page != NULL;
 }
 

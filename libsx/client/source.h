@@ -15,10 +15,15 @@ struct source {
     size_t at;    /* in the page */
     bool listed;  /* there may be more pages */
     dev_t dev;    /* of the tree's root */
+    struct unchanged *unchanged; /* gathered notes; NULL: none */
 };
 
+/* What became of a file, for the caller's thread.  Notes of unchanged files go in groups. */
 void source_note(struct source *s, enum sx_note what, const char *name, uint64_t size,
                  const struct sx_err *why);
+
+/* Sends the notes that were gathered: before this thread waits, or does something longer. */
+void source_tell(struct source *s);
 
 /* Reads a regular file and hands it over; what fails is noted. */
 void source_file(struct source *s, const char *local, const char *dest, bool follow);
@@ -26,7 +31,8 @@ void source_fd(struct source *s, int fd, const char *name, const char *dest);
 
 void source_walk(struct source *s);
 
-/* The listing of what begins with `prefix`; paths must then be asked for in order. */
+/* The listing of what begins with `prefix`; paths must then be asked for in order.  A page is
+ * fetched while the one before is used. */
 void compare_begin(struct source *s, const char *prefix, unsigned limit);
 bool compare_unchanged(struct source *s, const char *dest, const struct stat *st);
 void compare_end(struct source *s);

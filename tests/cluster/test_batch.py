@@ -3,6 +3,7 @@
 whole.  Then uploads of small files whose client, or whose servers, are killed under way.  About 20 s."""
 import filecmp
 import contextlib
+import json
 import os
 import random
 import signal
@@ -209,6 +210,33 @@ def interrupted(c):
     say(f"client killed after {some} files, workers killed under the next: all files are there and right")
 
 
+def again(c):
+    """A tree of three pages of the listing, compared page by page: each file is told once, and only what changed is sent."""
+    tree = f"{c.dir}/tree"
+
+    def states(*words):
+        told = [json.loads(line) for line in c.tool("sxcp", "--json", "-r", *words).out.splitlines()]
+        files = [(t["name"], t["state"]) for t in told if "name" in t]
+        assert len(dict(files)) == len(files), "a file was told twice"
+        return files
+
+    names = sorted(os.path.join(d, n) for d, _, all_ in os.walk(tree) for n in all_)
+    got = states(f"{tree}/", "@t/vv/tree/")
+    assert sorted(got) == [(n, "unchanged") for n in names], got[:5]
+    changed = {names[i] for i in (0, 1000, SMALL_FILES - 1)}
+    for n in changed:
+        with open(n, "ab") as f:
+            f.write(b"more")
+    got = dict(states(f"{tree}/", "@t/vv/tree/"))
+    assert got == {n: "copied" if n in changed else "unchanged" for n in names}
+    # Two listings one after the other; of the first much is there that is not here.
+    for n in names[5:95]:
+        os.unlink(n)
+    got = states(f"{tree}/d00", f"{tree}/d29", "@t/vv/tree/")
+    assert sorted(n for n, state in got if state == "unchanged") == names[:5] + names[95:100] + names[2900:], got[:5]
+    say("a tree of several pages is compared file by file")
+
+
 def no_quorum(c):
     """Two nodes of three do not answer to other nodes: nothing may be acknowledged, nor be there."""
     c.tool("sxvol", "create", "--replica", "1", "@t/one")
@@ -241,6 +269,7 @@ def main():
         limits(c, large)
         read_many(c)
         interrupted(c)
+        again(c)
     with Cluster("quorum", nodes=3) as c:
         no_quorum(c)
 
