@@ -66,6 +66,7 @@ def main():
             name = fail_once(c, rng, run)
             pace.note(c.start_again())
             c.settle()
+            c.make_room()
             kind = re.sub(r"\d+", "N", name)
             kinds[kind] = kinds.get(kind, 0) + 1
         say("syncs that failed:", ", ".join(f"{n} of {kind}" for kind, n in sorted(kinds.items())))

@@ -7,7 +7,7 @@ import subprocess
 import time
 
 import fault
-from cluster import Cluster, Node
+from cluster import Cluster, Node, wait_for
 from load import SXLOAD
 
 THREADS, FILES, SIZE_MAX = 4, 24, 1 << 20
@@ -93,6 +93,14 @@ class DiskCluster(Cluster):
         if answer.status != 200:
             raise Lost(f"the volume is gone: {answer}")
         return time.monotonic() - began
+
+    def make_room(self):
+        """Between two short lives of the node, each too short for a round of the collector."""
+        def used():
+            node = self.status()["nodes"][0]
+            return node["used"] / node["capacity"]
+        if used() > 0.5:
+            wait_for("deleted space to come back", 60, lambda: used() < 0.25)
 
     def settle(self):
         """Everything acknowledged is there; what nobody knew is known from now on."""
