@@ -160,6 +160,13 @@ static void finish(struct sx_call *c)
     c->done(c->arg, c);
 }
 
+static void wait_until(struct sx_call *c, uint64_t due_ms)
+{
+    c->due_ms = due_ms;
+    c->next_waiting = c->cluster->waiting;
+    c->cluster->waiting = c;
+}
+
 static void repeat_later(struct sx_call *c, unsigned retry_after_s)
 {
     struct sx_cluster *k = c->cluster;
@@ -177,9 +184,18 @@ static void repeat_later(struct sx_call *c, unsigned retry_after_s)
         c->failed_ms = now;
     if (sx_err_retry(c->err.code) == SX_RETRY_OTHER)
         c->at = next_node(c);
-    c->due_ms = now + repeat_delay(c, retry_after_s);
-    c->next_waiting = k->waiting;
-    k->waiting = c;
+    wait_until(c, now + repeat_delay(c, retry_after_s));
+}
+
+/* The node took the time of the signature for wrong, and told its own: signed by that, the request will
+ * do.  Each node has a clock of its own, and either may be the wrong one. */
+static bool learn_clock(struct sx_call *c, const struct sx_http_answer *a)
+{
+    if (a->err.code != SX_ECLOCK || !a->date_ms || c->clock_learned || c->once)
+        return false;
+    c->cluster->nodes[c->at].clock_ms = (int64_t)(a->date_ms - sx_wall_ms());
+    c->clock_learned = true;
+    return true;
 }
 
 static void answered(void *arg, const struct sx_http_answer *a)
@@ -192,6 +208,8 @@ static void answered(void *arg, const struct sx_http_answer *a)
         c->cluster->nodes[c->at].faults = 0;
         c->cluster->nodes[c->at].avoid_until = 0;
         finish(c);
+    } else if (learn_clock(c, a)) {
+        wait_until(c, sx_mono_ms());
     } else {
         repeat_later(c, a->retry_after_s);
     }
@@ -215,6 +233,7 @@ static void attempt(struct sx_call *c)
         .n_body = c->n_body,
         .answer = c->answer,
         .answer_max = c->answer_max,
+        .clock_ms = n->clock_ms,
         .done = answered,
         .arg = c,
     };
@@ -223,9 +242,7 @@ static void attempt(struct sx_call *c)
     if (sx_http_start(k->http, &r, &c->err)) {
         /* The engine is full: the same request will do a little later. */
         c->failed_ms = c->failed_ms ? c->failed_ms : sx_mono_ms();
-        c->due_ms = sx_mono_ms() + RETRY_DELAY_MAX_MS;
-        c->next_waiting = k->waiting;
-        k->waiting = c;
+        wait_until(c, sx_mono_ms() + RETRY_DELAY_MAX_MS);
     }
 }
 

@@ -38,6 +38,7 @@ struct sx_client_node {
     uint64_t avoid_until; /* monotonic ms; 0: seems well */
     uint64_t failed_ms;   /* monotonic: when it last did not answer */
     unsigned faults;      /* times in a row that it did not answer */
+    int64_t clock_ms;     /* its clock minus ours, once it has called ours wrong */
 };
 
 struct sx_call;
@@ -90,6 +91,7 @@ struct sx_call {
     uint64_t tried[SX_NODES_MAX / 64]; /* bits: nodes of the present round that gave no answer */
     uint64_t failed_ms;    /* monotonic time of the first failure, 0: none yet */
     uint64_t due_ms;
+    bool clock_learned;    /* from an answer to this call */
 };
 
 void sx_call_init(struct sx_call *c, const char *method, char *path);

@@ -246,30 +246,12 @@ static int read_facts(struct sx_cluster *k, const json_t *j, struct sx_err *e)
     return 0;
 }
 
-/* The server's clock, from an answer that needs no signature. */
-static int learn_clock(struct sx_cluster *k, struct sx_err *e)
-{
-    SX_AUTO_JSON json_t *j = NULL;
-    uint64_t theirs;
-
-    if (sx_call_json(k, "GET", sx_strdup(SX_API "/ping"), NULL, NULL, &j, e) ||
-        sx_json_need_u64(j, "time_ms", INT64_MAX, &theirs, e))
-        return -1;
-    sx_http_clock(k->http, (int64_t)theirs - (int64_t)sx_wall_ms());
-    return 0;
-}
-
 int sx_cluster_refresh(struct sx_cluster *k, struct sx_err *e)
 {
     SX_AUTO_JSON json_t *j = NULL;
     struct sx_err why = SX_ERR_INIT;
     int r = sx_call_json(k, "GET", sx_strdup(SX_API "/cluster"), NULL, NULL, &j, &why);
 
-    if (r && why.code == SX_ECLOCK) {
-        if (learn_clock(k, e))
-            return -1;
-        r = sx_call_json(k, "GET", sx_strdup(SX_API "/cluster"), NULL, NULL, &j, &why);
-    }
     if (r) {
         sx_err_copy(e, &why);
         return -1;

@@ -122,11 +122,6 @@ void sx_http_free(struct sx_http *h)
     free(h);
 }
 
-void sx_http_clock(struct sx_http *h, int64_t offset_ms)
-{
-    h->settings.clock_offset_ms = offset_ms;
-}
-
 /* Lets paused transfers go on; each time another one is the first to draw on the bucket. */
 static void resume(struct sx_http *h)
 {

@@ -56,8 +56,6 @@ struct sx_http *sx_http_new(const struct sx_http_config *config);
 /* Ends what is in flight as sx_http_stop() does. */
 void sx_http_free(struct sx_http *h);
 
-/* Milliseconds to add to the local clock when signing (the server's time minus ours). */
-void sx_http_clock(struct sx_http *h, int64_t offset_ms);
 /* Bytes a second for all requests together, in each direction; 0: no limit. */
 void sx_http_limit(struct sx_http *h, uint64_t bytes_per_s);
 
@@ -65,6 +63,7 @@ struct sx_http_answer {
     struct sx_err err; /* SX_OK for 2xx; see below */
     int status;        /* 0: there was no answer */
     unsigned retry_after_s;
+    uint64_t date_ms;  /* the server's clock as its Date header tells, to a second; 0: it does not */
     char request_id[SX_HTTP_REQUEST_ID_MAX + 1]; /* X-Sx-Request, or empty */
     struct sx_buf *body; /* that of the request; empty unless err is SX_OK */
 };
@@ -87,6 +86,7 @@ struct sx_http_request {
     size_t n_body;
     struct sx_buf *answer; /* emptied, then filled; its memory is reused.  NULL: thrown away */
     size_t answer_max;     /* a longer one is SX_ETOOBIG */
+    int64_t clock_ms;      /* added to the local clock when signing (the server's time minus ours) */
     unsigned timeout_ms;   /* for the whole request from when it gets a connection; 0: none */
     unsigned stall_timeout_ms; /* 0: that of the engine.  For requests at which the server waits */
     sx_http_done_fn *done; /* may start further requests; must not run or free the engine */

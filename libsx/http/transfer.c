@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "libsx/base/clock.h"
+#include "libsx/base/date.h"
 #include "libsx/base/mem.h"
 #include "libsx/base/text.h"
 #include "libsx/crypt/context.h"
@@ -186,7 +187,7 @@ static void sign(struct sx_http_transfer *t, const struct sx_http_settings *s)
                                             .n_headers = sizeof headers / sizeof headers[0],
                                             .payload = payload };
 
-    sx_amz_date(date, (uint64_t)((int64_t)sx_wall_ms() + s->clock_offset_ms));
+    sx_amz_date(date, (uint64_t)((int64_t)sx_wall_ms() + t->r.clock_ms));
     payload_hash(t, payload);
     sx_sigv4_sign(&authorization, &request, s->access_key, s->secret, REGION, SERVICE, date);
     add_line(t, "x-amz-date", date);
@@ -312,6 +313,8 @@ static void read_headers(CURL *easy, struct sx_http_answer *a)
         snprintf(a->request_id, sizeof a->request_id, "%s", v);
     if ((v = header(easy, "Retry-After")) && strspn(v, "0123456789") == strlen(v) && strlen(v) < 6)
         a->retry_after_s = (unsigned)strtoul(v, NULL, 10);
+    if (!(v = header(easy, "Date")) || sx_http_date_parse(v, &a->date_ms) != 0)
+        a->date_ms = 0;
 }
 
 void sx_http_transfer_end(struct sx_http_transfer *t, CURLcode code, struct sx_http_answer *a)

@@ -23,7 +23,6 @@ struct sx_http_settings {
     unsigned per_node;
     unsigned connect_timeout_ms;
     unsigned stall_timeout_ms;
-    int64_t clock_offset_ms;
     struct sx_http_limit limit;
     CURLSH *share;
 };

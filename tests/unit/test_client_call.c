@@ -155,6 +155,33 @@ static void test_final_errors(void **state)
     sx_cluster_free(k);
 }
 
+/* Each node has a clock of its own: one that calls ours wrong is asked again by its own time, once. */
+static void test_clocks(void **state)
+{
+    SX_AUTO(sx_buf) struct sx_buf out = SX_BUF_INIT;
+    struct sx_client client = { .dir = NULL };
+    struct sx_cluster *k = two_nodes(&client);
+    struct sx_call c;
+
+    for (unsigned attempts = 2; attempts >= 1; attempts--) {
+        sx_call_init(&c, "GET", sx_strdup("/old"));
+        c.answer = &out;
+        c.node = 1;
+        assert_done(sx_call_wait(k, &c, &e), &e);
+        assert_int_equal(c.attempts, attempts);
+        sx_call_fini(&c);
+    }
+    assert_in_range(sx_wall_ms() + (uint64_t)k->nodes[1].clock_ms, 981173106000, 981173116000);
+    assert_int_equal(k->nodes[0].clock_ms, 0);
+    sx_call_init(&c, "GET", sx_strdup("/oldest"));
+    c.answer = &out;
+    c.node = 1;
+    assert_error(sx_call_wait(k, &c, &e), &e, SX_ECLOCK);
+    assert_int_equal(c.attempts, 2);
+    sx_call_fini(&c);
+    sx_cluster_free(k);
+}
+
 static void note_end(void *arg, struct sx_call *c)
 {
     *(int *)arg = c->err.code;
@@ -286,6 +313,7 @@ int main(void)
         cmocka_unit_test(test_next_node),
         cmocka_unit_test(test_all_avoided),
         cmocka_unit_test(test_final_errors),
+        cmocka_unit_test(test_clocks),
         cmocka_unit_test(test_damaged_node),
         cmocka_unit_test(test_stop),
         cmocka_unit_test(test_work),

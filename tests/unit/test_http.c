@@ -161,7 +161,7 @@ static void test_signature(void **state)
     r.query = "b=2&a=%2F";
     r.headers = &extra;
     r.n_headers = 1;
-    sx_http_clock(h, 3600 * 1000);
+    r.clock_ms = 3600 * 1000;
     assert_done(sx_http_call(h, &r, NULL, &e), &e);
     assert_non_null(strstr(sx_buf_cstr(&out), "X-Sx-Op: 00112233445566778899aabbccddeeff\r\n"));
     assert_done(sx_sigv4_parse(find_signed((char *)out.data, headers), &claim, &e), &e);

@@ -150,8 +150,13 @@ static bool answer(SSL *ssl, struct sx_buf *head, struct sx_buf *body)
         "{\"error\":{\"code\":\"NoSuchVolume\",\"message\":\"volume 'v' does not exist\","
                                   "\"request\":\"r-1\"}}";
     static const char corrupt[] = "{\"error\":{\"code\":\"Corrupt\",\"message\":\"page 7\"}}";
+    static const char skewed[] = "{\"error\":{\"code\":\"ClockSkew\",\"message\":\"set it\"}}";
     const char *path = strchr(sx_buf_cstr(head), ' ') + 1;
 
+    if (strncmp(path, "/old", 4) == 0 &&
+        (path[4] == 'e' || !strcasestr(path, "\r\nx-amz-date: 20010203T0405")))
+        return send_answer(ssl, "401 Skew", "Date: Sat, 03 Feb 2001 04:05:06 GMT\r\n", skewed,
+                           strlen(skewed));
     if (strncmp(path, "/zero/", 6) == 0) {
         sx_buf_reset(body);
         memset(sx_buf_extend(body, strtoul(path + 6, NULL, 10)), 0, strtoul(path + 6, NULL, 10));

@@ -7,7 +7,8 @@
  *   /zero/N  200, N zero bytes                  /missing  404 with our JSON error
  *   /busy    503 as from a proxy, Retry-After 7 /stall    reads the request, never answers
  *   /drop    closes without an answer           /once     200, then closes silently
- *   /corrupt 500 with our JSON error
+ *   /corrupt 500 with our JSON error           /oldest  401 ClockSkew, its clock is in 2001
+ *   /old     the same, but for who signs by that clock
  */
 #ifndef SX_TESTS_UNIT_TLS_SERVER_H
 #define SX_TESTS_UNIT_TLS_SERVER_H
