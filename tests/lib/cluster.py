@@ -100,6 +100,7 @@ class Node:
         self.dir = f"{cluster.dir}/n{number}"
         self.address, self.port = f"{cluster.net}.{number}", PORT
         self.id = None
+        self.env = {}  # besides the cluster's
 
     def __repr__(self):
         return f"node {self.number}"
@@ -131,7 +132,7 @@ class Node:
         return [p for p, (r, _) in all_.items() if r.startswith(role)]
 
     def server(self, *words, check=True):
-        return self.cluster.tool("sxserver", *words, "--dir", self.dir, check=check)
+        return self.cluster.tool("sxserver", *words, "--dir", self.dir, check=check, env=self.env)
 
     def start(self):
         self.server("start")
@@ -199,9 +200,10 @@ class Cluster:
             self.add_node()
         self.wait_healthy()
 
-    def add_node(self, *more):
+    def add_node(self, *more, env=None):
         """Makes the first node, or one that joins, starts it, and waits for it."""
         node = Node(self, len(self.nodes) + 1)
+        node.env.update(env or {})
         words = ["--address", node.address, "--port", str(PORT), "--peer-port", str(PEER_PORT), "--dir", node.dir,
                  "--size", self.size, "--workers", str(self.workers), "--reserved-workers", str(self.reserved),
                  "--user", "", "--log-level", os.environ.get("SX_TEST_LOG", "info"), "--json", *self.options, *more]
@@ -210,11 +212,11 @@ class Cluster:
         else:
             words += ["--name", "t"]
         if self.settings and not self.nodes:
-            self.tool("sxsetup", *words, "--no-start")
+            self.tool("sxsetup", *words, "--no-start", env=node.env)
             self.change_settings(node)
             node.server("start")
         else:
-            self.tool("sxsetup", *words, timeout=300)
+            self.tool("sxsetup", *words, timeout=300, env=node.env)
         node.read_id()
         self.nodes.append(node)
         if len(self.nodes) == 1:
@@ -283,7 +285,7 @@ class Cluster:
         """Runs a program of the build tree; the result has .out and .err as text."""
         program = os.path.join(BUILD, words[0])
         command = [program if os.access(program, os.X_OK) else words[0], *words[1:]]
-        r = subprocess.run(command, env=self.env, timeout=timeout, stdin=more.pop("stdin", subprocess.DEVNULL),
+        r = subprocess.run(command, env=dict(self.env, **more.pop("env", {})), timeout=timeout, stdin=more.pop("stdin", subprocess.DEVNULL),
                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, **more)
         r.out, r.err = r.stdout.decode(errors="replace"), r.stderr.decode(errors="replace")
         if check and r.returncode != 0:
