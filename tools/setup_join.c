@@ -158,7 +158,6 @@ static int call(struct call *c, const char *fingerprint, struct sx_buf *ca, stru
 static int read_token(const char *text, struct token *t, struct sx_err *e)
 {
     SX_AUTO(sx_buf) struct sx_buf plain = SX_BUF_INIT;
-    uint64_t expires;
 
     if (strncmp(text, TOKEN_PREFIX, strlen(TOKEN_PREFIX)) != 0)
         return sx_err_set(e, SX_ETOKEN, "'%.20s…' is not a join token: it must begin with " TOKEN_PREFIX
@@ -167,8 +166,7 @@ static int read_token(const char *text, struct token *t, struct sx_err *e)
     if (sx_unbase64(&plain, text, strlen(text), e) != 0 || !(t->json = sx_json_parse(plain.data, plain.len, e)) ||
         sx_json_need_str(t->json, "c", &t->cluster, e) != 0 ||
         sx_json_need_str(t->json, "f", &t->fingerprint, e) != 0 ||
-        sx_json_need_str(t->json, "t", &t->id, e) != 0 || sx_json_need_str(t->json, "s", &t->secret, e) != 0 ||
-        sx_json_need_u64(t->json, "e", INT64_MAX, &expires, e) != 0) {
+        sx_json_need_str(t->json, "t", &t->id, e) != 0 || sx_json_need_str(t->json, "s", &t->secret, e) != 0) {
         sx_err_wrap(e, "the join token is damaged");
         e->code = SX_ETOKEN;
         return -1;
@@ -177,12 +175,6 @@ static int read_token(const char *text, struct token *t, struct sx_err *e)
     if (!json_is_array(t->addresses) || json_array_size(t->addresses) == 0 ||
         json_array_size(t->addresses) > ADDRESSES_MAX)
         return sx_err_set(e, SX_ETOKEN, "the join token is damaged: it names no node");
-    if (expires * 1000 < sx_wall_ms()) {
-        char when[SX_TIME_TEXT];
-
-        return sx_err_set(e, SX_ETOKEN, "the join token expired at %s UTC; get a new one with: sxadm cluster token",
-                          sx_time_text(when, expires * 1000, false));
-    }
     return 0;
 }
 

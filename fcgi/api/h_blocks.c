@@ -9,7 +9,6 @@
 #include "fcgi/api/ticket.h"
 #include "fcgi/cluster/blocks.h"
 #include "fcgi/jobs/transfer.h"
-#include "libsx/base/clock.h"
 #include "libsx/base/log.h"
 #include "libsx/base/mem.h"
 
@@ -147,14 +146,16 @@ static int reply_records(struct sx_req *r, const uint8_t *ids, size_t stride, si
 int sx_h_blocks_get(struct sx_req *r, struct sx_err *e)
 {
     SX_AUTO(sx_message) struct sx_message m = { 0 };
-    uint64_t expires;
+    uint64_t expires, now;
     struct sx_id id;
+    sqlite3 *db;
     size_t n;
 
     if (read_batch(r, &m, TICKETED_ID, GET_MAX, &n, e) != 0 ||
-        sx_json_need_u64(m.json, "expires_ms", INT64_MAX, &expires, e) != 0)
+        sx_json_need_u64(m.json, "expires_ms", INT64_MAX, &expires, e) != 0 ||
+        sx_app_db(r->app, &db, e) != 0 || sx_query_time(db, &now, e) != 0)
         return -1;
-    if (expires < sx_wall_ms())
+    if (expires < now)
         return sx_err_set(e, SX_ETOKEN,
                           "the tickets have expired: ask for the file's block list again");
     for (size_t i = 0; i < n; i++) {

@@ -17,7 +17,7 @@
 #include "libsx/crypt/crypt.h"
 
 #define TOKEN_TTL_S 900
-#define TOKEN_TTL_MAX_S (7 * 86400)
+#define TOKEN_TTL_MAX_S ((int)(SX_TOKEN_TTL_MAX_MS / 1000))
 
 int sx_h_ping(struct sx_req *r, struct sx_err *e)
 {
@@ -115,9 +115,8 @@ static int token_text(struct sx_req *r, const struct sx_join_token *t, struct sx
         sx_peers_refresh(r->app->peers, e) != 0)
         return -1;
     snprintf(id, sizeof id, "%016llx", (unsigned long long)t->id);
-    j = json_pack("{s:s,s:o,s:s,s:s,s:s,s:I}", "c", r->app->conf->cluster, "a",
-                  addresses_json(r->app), "f", fingerprint, "t", id, "s", t->secret, "e",
-                  (json_int_t)(t->expires_ms / 1000));
+    j = json_pack("{s:s,s:o,s:s,s:s,s:s}", "c", r->app->conf->cluster, "a",
+                  addresses_json(r->app), "f", fingerprint, "t", id, "s", t->secret);
     sx_json_dump(&text, j);
     sx_buf_str(out, "sxj1.");
     sx_base64(out, text.data, text.len, true);
@@ -139,15 +138,16 @@ int sx_h_token_create(struct sx_req *r, struct sx_err *e)
     if (ttl == 0)
         return sx_err_set(e, SX_EINVAL, "'ttl_s' is 0; 1 to %d are allowed", TOKEN_TTL_MAX_S);
     sx_join_token_make(r, &t);
-    t.expires_ms = sx_wall_ms() + ttl * 1000;
     c.id = t.id;
-    c.expires_ms = t.expires_ms;
+    c.ttl_ms = ttl * 1000;
     sx_join_secret_hash(t.secret, c.secret_hash);
     sx_cmd_token_create_encode(&command, r->op, r->user, &c);
     if (token_text(r, &t, &text, e) != 0 || sx_do_submit(r, &command, &result, e) != 0)
         return -1;
+    if (result.len != 8)
+        return sx_err_set(e, SX_EBUG, "token_create: a result of %zu bytes", result.len);
     return sx_reply_json(r, 200, json_pack("{s:s,s:I}", "token", sx_buf_cstr(&text), "expires_ms",
-                                           (json_int_t)t.expires_ms));
+                                           (json_int_t)sx_get_u64(result.data)));
 }
 
 /* ---- nodes ---- */

@@ -7,7 +7,6 @@
 
 #include "fcgi/api/common.h"
 #include "fcgi/api/ticket.h"
-#include "libsx/base/clock.h"
 #include "libsx/base/log.h"
 #include "libsx/base/mem.h"
 #include "libsx/base/text.h"
@@ -76,7 +75,16 @@ int sx_h_revisions(struct sx_req *r, struct sx_err *e)
 struct page {
     uint64_t rev, from, at, data;
     uint32_t count;
+    uint64_t expires_ms; /* of the tickets; by the cluster's time */
 };
+
+static int page_expires(struct page *p, sqlite3 *db, struct sx_err *e)
+{
+    if (sx_query_time(db, &p->expires_ms, e) != 0)
+        return -1;
+    p->expires_ms += SX_TICKET_LIFE_MS;
+    return 0;
+}
 
 static int read_rev(struct sx_req *r, uint64_t *rev, struct sx_err *e)
 {
@@ -183,19 +191,18 @@ static void answer_fini(struct answer *a)
 static void make_answer(struct sx_req *r, const struct page *p, const struct sx_volume *v,
                         const struct sx_file *f, const struct sx_manifest *m, struct answer *a)
 {
-    uint64_t expires = sx_wall_ms() + SX_TICKET_LIFE_MS;
     unsigned n_records;
     json_t *j = sx_file_json(f);
 
     sx_buf_reset(&a->entries);
     sx_buf_reset(&a->records);
     n_records = add_records(r, p, f, m, &a->records);
-    add_tickets(r, m, expires, &a->entries);
+    add_tickets(r, m, p->expires_ms, &a->entries);
     json_object_set_new(j, "from", json_integer((json_int_t)m->from));
     json_object_set_new(j, "offset", json_integer((json_int_t)m->offset));
     json_object_set_new(j, "count", json_integer(m->count));
     json_object_set_new(j, "records", json_integer(n_records));
-    json_object_set_new(j, "expires_ms", json_integer((json_int_t)expires));
+    json_object_set_new(j, "expires_ms", json_integer((json_int_t)p->expires_ms));
     json_object_set_new(j, "volume", json_string(v->name));
     json_object_set_new(j, "compression",
                         json_string(sx_codec_name((enum sx_codec)v->compression)));
@@ -223,7 +230,7 @@ int sx_h_file_get(struct sx_req *r, struct sx_err *e)
     sqlite3 *db;
 
     if (sx_path_check(r->args.v[1], e) != 0 || read_page(r, &p, e) != 0 ||
-        open_volume(r, SX_RIGHT_READ, &v, &db, e) != 0 ||
+        open_volume(r, SX_RIGHT_READ, &v, &db, e) != 0 || page_expires(&p, db, e) != 0 ||
         query_file(db, v.id, r->args.v[1], &p, &row, &m, e) != 0)
         return -1;
     return reply_page(r, &p, &v, &row.f, &m);
@@ -312,9 +319,11 @@ int sx_h_files_get(struct sx_req *r, struct sx_err *e)
     __attribute__((cleanup(many_fini))) struct many g = { .out = SX_BUF_INIT };
     struct sx_volume v;
     struct sx_part part;
+    sqlite3 *db;
     size_t n = 0;
 
-    if (read_many(r, &g, e) != 0 || sx_do_volume(r, r->args.v[0], SX_RIGHT_READ, &v, e) != 0)
+    if (read_many(r, &g, e) != 0 || open_volume(r, SX_RIGHT_READ, &v, &db, e) != 0 ||
+        page_expires(&g.page, db, e) != 0)
         return -1;
     for (; n < json_array_size(g.paths) && g.out.len < GET_ENOUGH; n++)
         if (add_one(r, &g, &v, json_string_value(json_array_get(g.paths, n))) != 0)

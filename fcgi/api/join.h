@@ -12,7 +12,6 @@
 struct sx_join_token {
     uint64_t id;
     char secret[2 * SX_JOIN_SECRET + 1]; /* hex */
-    uint64_t expires_ms;
 };
 
 /* Id and secret of the token that this request makes; a repeated request makes the same. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
  * Tickets: the permission, given with a page of a file's block list, to fetch one block for some
- * time. The first 16 bytes of HMAC-SHA-256(ticket key, id || expires_ms as u64 || user name).
+ * time, which is the cluster's (sx_query_time), not a clock's.  The first 16 bytes of HMAC-SHA-256(ticket key, id || expires_ms as u64 || user name).
  */
 #ifndef SX_FCGI_API_TICKET_H
 #define SX_FCGI_API_TICKET_H

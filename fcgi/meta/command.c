@@ -46,7 +46,7 @@ static const struct field node_remove_fields[] = { F(node_remove, id, U64, 0), {
 static const struct field token_create_fields[] = {
     F(token_create, id, U64, 0),
     FIXED(token_create, secret_hash),
-    F(token_create, expires_ms, U64, 0),
+    F(token_create, ttl_ms, U64, 0),
     { END },
 };
 static const struct field token_use_fields[] = {

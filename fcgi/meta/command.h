@@ -225,11 +225,12 @@ struct sx_cmd_node_remove {
     uint64_t id;
 };
 
-/* Admin.  Result: -. */
+#define SX_TOKEN_TTL_MAX_MS (7ull * 86400 * 1000)
+/* Admin.  Result: u64 expires_ms, by the entry's time as all that expires. */
 struct sx_cmd_token_create {
     uint64_t id;
     uint8_t secret_hash[32]; /* SHA-256 of the secret */
-    uint64_t expires_ms;
+    uint64_t ttl_ms;
 };
 
 /* Spends a token and adds the node, in one.  Cluster only (the holder has no name).  SX_ETOKEN.

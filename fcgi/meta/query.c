@@ -188,6 +188,11 @@ int sx_query_epoch(sqlite3 *db, uint64_t *epoch, struct sx_err *e)
     return numbers(db, "SELECT epoch FROM state", epoch, NULL, e);
 }
 
+int sx_query_time(sqlite3 *db, uint64_t *time_ms, struct sx_err *e)
+{
+    return numbers(db, "SELECT time_ms FROM state", time_ms, NULL, e);
+}
+
 int sx_query_applied(sqlite3 *db, uint64_t *index, uint64_t *term, struct sx_err *e)
 {
     return numbers(db, "SELECT idx, term FROM state", index, term, e);

@@ -64,6 +64,9 @@ int sx_query_map_version(sqlite3 *db, uint64_t *version, struct sx_err *e) SX_MU
 
 /* The epoch that leases are given in now. */
 int sx_query_epoch(sqlite3 *db, uint64_t *epoch, struct sx_err *e) SX_MUST_CHECK;
+/* The cluster's time: that of the last entry applied here, which is never older than some minutes where
+ * the cluster can be reached.  It ascends, and no clock of this node has a part in it. */
+int sx_query_time(sqlite3 *db, uint64_t *time_ms, struct sx_err *e) SX_MUST_CHECK;
 int sx_query_applied(sqlite3 *db, uint64_t *index, uint64_t *term, struct sx_err *e) SX_MUST_CHECK;
 
 struct sx_counters {

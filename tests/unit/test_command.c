@@ -127,7 +127,7 @@ static void test_all(void **state)
                NODE_SAMPLE);
     SAMPLE(node_set, .node = NODE_SAMPLE);
     SAMPLE(node_remove, .id = 5);
-    SAMPLE(token_create, .id = 5, .secret_hash = { 9 }, .expires_ms = 77);
+    SAMPLE(token_create, .id = 5, .secret_hash = { 9 }, .ttl_ms = 77);
     SAMPLE(token_use, .id = 5, .secret_hash = { 9 }, .node = NODE_SAMPLE);
     SAMPLE(setting_set, .name = "n", .value = SPAN("value"));
     SAMPLE(epoch_set, .epoch = 1700000000000);

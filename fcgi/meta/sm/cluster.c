@@ -105,8 +105,11 @@ int sx_sm_do_token_create(struct sx_sm *sm, const struct sx_span *body, struct s
         return -1;
     if (there)
         return sx_err_set(e, SX_EEXIST, "a token with this id exists");
+    if (c.ttl_ms > SX_TOKEN_TTL_MAX_MS)
+        return sx_err_set(e, SX_EINVAL, "a token for more than %llu ms", SX_TOKEN_TTL_MAX_MS);
+    sx_buf_u64(sm->out, sm->time_ms + c.ttl_ms);
     return sx_sm_run(sm, e, "INSERT INTO token VALUES(?, ?, ?, NULL)", "ibi", c.id, c.secret_hash,
-                     sizeof c.secret_hash, c.expires_ms);
+                     sizeof c.secret_hash, sm->time_ms + c.ttl_ms);
 }
 
 /* A node that asks again with the token that let it in is let in: its first answer was lost. */

@@ -13,14 +13,17 @@ static uint64_t ago(const struct sx_sm *sm, uint64_t ms)
     return sm->time_ms > ms ? sm->time_ms - ms : 0;
 }
 
-/* Results of commands: their numbers and their times ascend together. */
+/* Results of commands: their numbers and their times ascend together.  Time that jumped has not
+ * passed: whoever repeats a command with its id must not have it done twice. */
 static int ops_expire(struct sx_sm *sm, uint64_t *budget, struct sx_err *e)
 {
     uint64_t n = 0, last = 0;
     sqlite3_stmt *st;
-    int rc = sx_sm_row(sm, e, &st, "SELECT num, time_ms FROM op ORDER BY num LIMIT ?", "i",
-                       *budget);
+    int rc;
 
+    if (ago(sm, OP_MS) < sm->jump_ms)
+        return 0;
+    rc = sx_sm_row(sm, e, &st, "SELECT num, time_ms FROM op ORDER BY num LIMIT ?", "i", *budget);
     for (; rc == 1; rc = sx_sm_next(sm, e, st), n++) {
         if (sx_mdb_u64(st, 1) >= ago(sm, OP_MS)) {
             sqlite3_reset(st);

@@ -11,8 +11,9 @@
 
 static const char tables[] =
     "CREATE TABLE state(one INTEGER PRIMARY KEY, idx INTEGER NOT NULL, term INTEGER NOT NULL,"
-    " epoch INTEGER NOT NULL, next_volume INTEGER NOT NULL, map_version INTEGER NOT NULL);"
-    "INSERT INTO state VALUES(1, 0, 0, 2, 1, 0);" /* SX_EPOCH_FIRST */
+    " epoch INTEGER NOT NULL, next_volume INTEGER NOT NULL, map_version INTEGER NOT NULL,"
+    " time_ms INTEGER NOT NULL, jump_ms INTEGER NOT NULL);"
+    "INSERT INTO state VALUES(1, 0, 0, 2, 1, 0, 0, 0);" /* SX_EPOCH_FIRST */
 
     "CREATE TABLE setting(name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;"
 

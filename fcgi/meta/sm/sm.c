@@ -16,6 +16,7 @@
 #include "libsx/base/mem.h"
 
 #define CACHE_KIB_DEFAULT 65536u
+#define JUMP_MS 120000u /* there is an entry every minute (SX_JOBS_EXPIRE_MS) */
 
 static sx_sm_handler *const handlers[256] = {
 #define X(NAME, name, number) [number] = sx_sm_do_##name,
@@ -112,11 +113,25 @@ int sx_sm_number(struct sx_sm *sm, struct sx_err *e, uint64_t *v, uint64_t dflt,
 
 /* ---- life ---- */
 
+static int state_load(struct sx_sm *sm, struct sx_err *e)
+{
+    sqlite3_stmt *st;
+    int rc = sx_sm_row(sm, e, &st, "SELECT idx, term, time_ms, jump_ms FROM state", "");
+
+    if (rc == 1) {
+        sm->index = sx_mdb_u64(st, 0);
+        sm->term = sx_mdb_u64(st, 1);
+        sm->time_ms = sx_mdb_u64(st, 2);
+        sm->jump_ms = sx_mdb_u64(st, 3);
+        sqlite3_reset(st);
+    }
+    return rc;
+}
+
 static int setup(struct sx_sm *sm, unsigned cache_kib, struct sx_err *e)
 {
     SX_AUTO_FREE char *cache =
         sx_asprintf("PRAGMA cache_size = -%u", cache_kib ? cache_kib : CACHE_KIB_DEFAULT);
-    sqlite3_stmt *st;
 
     sqlite3_extended_result_codes(sm->db, 1);
     sx_sums_watch(sm->db);
@@ -127,12 +142,9 @@ static int setup(struct sx_sm *sm, unsigned cache_kib, struct sx_err *e)
         sx_mdb_exec(sm->db, "PRAGMA temp_store = MEMORY", e) != 0 ||
         sx_mdb_exec(sm->db, cache, e) != 0 || sx_sm_schema(sm->db, e) != 0)
         return -1;
-    if (sx_sm_row(sm, e, &st, "SELECT idx, term FROM state", "") != 1)
+    if (state_load(sm, e) != 1)
         return sm->broken ? -1 : sx_err_set(e, SX_ECORRUPT,
                                             "metadata database: table state is empty");
-    sm->index = sx_mdb_u64(st, 0);
-    sm->term = sx_mdb_u64(st, 1);
-    sqlite3_reset(st);
     return 0;
 }
 
@@ -219,7 +231,8 @@ static void results_deliver(struct sx_sm *sm)
 int sx_sm_commit(struct sx_sm *sm, struct sx_err *e)
 {
     sx_assert(sm->in_transaction && !sm->broken);
-    if (sx_sm_run(sm, e, "UPDATE state SET idx = ?, term = ?", "ii", sm->index, sm->term) != 0 ||
+    if (sx_sm_run(sm, e, "UPDATE state SET idx = ?, term = ?, time_ms = ?, jump_ms = ?", "iiii",
+                  sm->index, sm->term, sm->time_ms, sm->jump_ms) != 0 ||
         sx_sm_run(sm, e, "COMMIT", "") != 0)
         return -1;
     sm->in_transaction = false;
@@ -229,7 +242,6 @@ int sx_sm_commit(struct sx_sm *sm, struct sx_err *e)
 
 void sx_sm_rollback(struct sx_sm *sm)
 {
-    sqlite3_stmt *st;
 
     sx_assert(sm->in_transaction);
     for (unsigned i = 0; i < SX_SM_STMTS; i++)
@@ -238,11 +250,7 @@ void sx_sm_rollback(struct sx_sm *sm)
     sm->in_transaction = false;
     sm->broken = false;
     sx_buf_reset(&sm->results);
-    if (sx_sm_row(sm, NULL, &st, "SELECT idx, term FROM state", "") == 1) {
-        sm->index = sx_mdb_u64(st, 0);
-        sm->term = sx_mdb_u64(st, 1);
-        sqlite3_reset(st);
-    }
+    state_load(sm, NULL);
 }
 
 int sx_sm_checkpoint(struct sx_sm *sm, bool truncate, struct sx_err *e)
@@ -383,6 +391,9 @@ int sx_sm_apply(struct sx_sm *sm, const void *entry, size_t n, uint64_t index, u
         sm->broken = true;
         return sx_err_wrap(e, "entry %llu", (unsigned long long)index);
     }
+    /* The clock of a new leader may be ahead; or nobody led for a while. */
+    if (it.time_ms > sm->time_ms + JUMP_MS)
+        sm->jump_ms = it.time_ms;
     sm->time_ms = it.time_ms;
     while (sx_entry_next(&it, &command, &len)) {
         sm->num = index << 16 | position++;

@@ -36,11 +36,12 @@ struct sx_sm {
     EVP_MD *sha256;
     EVP_MD_CTX *md;
     uint64_t index, term;
+    uint64_t time_ms; /* of the entry that is, or was last, applied; ascends */
+    uint64_t jump_ms; /* to which time it last went on by more than passes between two entries */
     bool in_transaction;
     bool broken; /* the database failed: nothing but rollback makes sense */
 
     /* of the command that is being applied */
-    uint64_t time_ms;
     uint64_t num;        /* index << 16 | position: revision, content and job numbers */
     const char *user;    /* "": the cluster */
     bool admin;          /* the user is an administrator, or the cluster */
