@@ -30,6 +30,16 @@ struct run {
     struct cli_place *p;
 };
 
+static int volumes_parse(const char *value, uint32_t *n, struct sx_err *e)
+{
+    uint64_t v = SX_MAX_VOLUMES_ANY;
+
+    if (strcmp(value, "any") && sx_u64_parse(value, strlen(value), SX_MAX_VOLUMES_ANY, &v))
+        return sx_err_set(e, SX_EINVAL, "--max-volumes: '%s' is neither a number nor 'any'", value);
+    *n = (uint32_t)v;
+    return 0;
+}
+
 static int take_option(void *arg, int id, const char *value, struct sx_err *e)
 {
     struct options *o = arg;
@@ -49,6 +59,9 @@ static int take_option(void *arg, int id, const char *value, struct sx_err *e)
     case 's':
         o->change.has_quota = o->any = true;
         return sx_size_parse(value, &o->change.quota, e);
+    case 'm':
+        o->change.has_max_volumes = o->any = true;
+        return volumes_parse(value, &o->change.max_volumes, e);
     case OPT_KEY_OUT:
         o->key_out = value;
         return 0;
@@ -66,6 +79,8 @@ static const struct cli_option options[] = {
     { 't', "role", "ROLE", "useradd, usermod: normal or admin" },
     { 'd', "description", "TEXT", "useradd, usermod: who this is" },
     { 's', "quota", "SIZE", "useradd, usermod: for all volumes owned, like 10G; 0 for no limit" },
+    { 'm', "max-volumes", "N",
+      "useradd, usermod: the user may create so many volumes; 0 for none, or any" },
     { OPT_KEY_OUT, "key-out", "FILE",
       "useradd, keyadd: write a key file for sxinit, do not print the key" },
     { OPT_PASS, "pass-file", "FILE",
@@ -87,10 +102,10 @@ static int show_user(void *arg, const struct sx_user_info *u)
         keys = json_array();
         for (size_t i = 0; i < u->n_keys; i++)
             json_array_append_new(keys, json_string(u->keys[i]));
-        cli_json(json_pack("{s:s,s:s,s:s,s:I,s:I,s:I,s:o}", "user", u->name, "role", u->role,
+        cli_json(json_pack("{s:s,s:s,s:s,s:I,s:I,s:I,s:I,s:o}", "user", u->name, "role", u->role,
                            "description", u->description, "quota", (json_int_t)u->quota, "used",
-                           (json_int_t)u->used, "created_ms", (json_int_t)u->created_ms, "keys",
-                           keys));
+                           (json_int_t)u->used, "created_ms", (json_int_t)u->created_ms,
+                           "max_volumes", (json_int_t)u->max_volumes, "keys", keys));
         return 0;
     }
     if (c->quiet)
@@ -100,6 +115,10 @@ static int show_user(void *arg, const struct sx_user_info *u)
         printf(" used %s", sx_size_text(used, u->used));
         if (u->quota)
             printf(" of %s", sx_size_text(quota, u->quota));
+        if (u->max_volumes == SX_MAX_VOLUMES_ANY)
+            printf(" volumes any");
+        else if (u->max_volumes)
+            printf(" volumes %" PRIu32, u->max_volumes);
         printf(" keys %zu%s%s", u->n_keys, *u->description ? ": " : "", u->description);
     }
     putchar('\n');
@@ -200,7 +219,8 @@ static int user_del(struct run *r, struct sx_err *e)
 static int user_mod(struct run *r, struct sx_err *e)
 {
     if (!r->o->any)
-        return sx_err_set(e, SX_EUSAGE, "nothing to change: use --role, --quota or --description");
+        return sx_err_set(e, SX_EUSAGE, "nothing to change: use --role, --quota, "
+                                       "--max-volumes or --description");
     return sx_user_modify(r->p->cluster, r->args[0], &r->o->change, show_user, r->c, e);
 }
 
@@ -262,9 +282,8 @@ int main(int argc, char **argv)
     struct options o = { .any = false };
     const struct cli_command cmd = {
         "sxacl",
-        "useradd [--role ROLE] [--quota SIZE] [--description TEXT] [--key-out FILE [--pass-file "
-        "FILE]] "
-        "USER CLUSTER\nuserlist CLUSTER\nusermod [OPTION]... USER CLUSTER\nuserdel USER CLUSTER\n"
+        "useradd [OPTION]... [--key-out FILE [--pass-file FILE]] USER CLUSTER\nuserlist CLUSTER\n"
+        "usermod [OPTION]... USER CLUSTER\nuserdel USER CLUSTER\n"
         "keyadd [--key-out FILE] USER CLUSTER\nkeydel USER ACCESS-KEY CLUSTER\n"
         "volperm [--grant RIGHTS] [--revoke RIGHTS] USER CLUSTER/VOLUME\n"
         "volshow CLUSTER/VOLUME\nwhoami CLUSTER",

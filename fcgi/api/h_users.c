@@ -80,21 +80,24 @@ int sx_h_user_get(struct sx_req *r, struct sx_err *e)
     return reply_user(r, name, e);
 }
 
-static const char *const user_members[] = { "role", "quota", "description", NULL };
+static const char *const user_members[] = { "role", "quota", "description", "max_volumes", NULL };
 
-static int read_user(const json_t *j, uint8_t *role, uint64_t *quota, const char **description,
-                     struct sx_err *e)
+/* The members of a user, with their defaults; of a new one and of a change. */
+static int read_user(const json_t *j, struct sx_cmd_user_modify *c, struct sx_err *e)
 {
-    const char *name;
+    uint64_t volumes;
+    const char *role;
 
     if (sx_req_members(j, user_members, e) != 0 ||
-        sx_json_str(j, "role", "normal", &name, e) != 0 || sx_role_parse(name, role, e) != 0 ||
-        sx_json_u64(j, "quota", 0, INT64_MAX, quota, e) != 0 ||
-        sx_json_str(j, "description", "", description, e) != 0)
+        sx_json_str(j, "role", "normal", &role, e) != 0 || sx_role_parse(role, &c->role, e) != 0 ||
+        sx_json_u64(j, "quota", 0, INT64_MAX, &c->quota, e) != 0 ||
+        sx_json_u64(j, "max_volumes", 0, SX_VOLUMES_ANY, &volumes, e) != 0 ||
+        sx_json_str(j, "description", "", &c->description, e) != 0)
         return -1;
-    if (strlen(*description) > SX_DESCRIPTION_MAX)
+    c->max_volumes = (uint32_t)volumes;
+    if (strlen(c->description) > SX_DESCRIPTION_MAX)
         return sx_err_set(e, SX_EINVAL, "the description has %zu bytes; at most %u are allowed",
-                          strlen(*description), SX_DESCRIPTION_MAX);
+                          strlen(c->description), SX_DESCRIPTION_MAX);
     return 0;
 }
 
@@ -102,13 +105,18 @@ int sx_h_user_create(struct sx_req *r, struct sx_err *e)
 {
     SX_AUTO(sx_buf) struct sx_buf command = SX_BUF_INIT, result = SX_BUF_INIT, sealed = SX_BUF_INIT;
     struct sx_cmd_user_add c = { .name = r->args.v[0] };
+    struct sx_cmd_user_modify m;
     SX_AUTO_JSON json_t *j = NULL;
     struct key_pair keys;
     json_t *u;
 
     if (sx_user_name_check(c.name, e) != 0 || sx_req_json(r, &j, e) != 0 ||
-        read_user(j, &c.role, &c.quota, &c.description, e) != 0)
+        read_user(j, &m, e) != 0)
         return -1;
+    c.role = m.role;
+    c.quota = m.quota;
+    c.description = m.description;
+    c.max_volumes = m.max_volumes;
     derive_keys(r, &keys);
     sx_keys_seal_secret(&r->app->keys, keys.access_key, keys.secret, &sealed);
     c.access_key = keys.access_key;
@@ -128,14 +136,16 @@ int sx_h_user_modify(struct sx_req *r, struct sx_err *e)
     SX_AUTO_JSON json_t *j = NULL;
 
     if (sx_user_name_check(c.name, e) != 0 || sx_req_json(r, &j, e) != 0 ||
-        read_user(j, &c.role, &c.quota, &c.description, e) != 0)
+        read_user(j, &c, e) != 0)
         return -1;
     c.set =
         (uint8_t)((json_object_get(j, "role") ? SX_SET_ROLE : 0) |
                   (json_object_get(j, "quota") ? SX_SET_QUOTA : 0) |
-                  (json_object_get(j, "description") ? SX_SET_DESCRIPTION : 0));
+                  (json_object_get(j, "description") ? SX_SET_DESCRIPTION : 0) |
+                  (json_object_get(j, "max_volumes") ? SX_SET_MAX_VOLUMES : 0));
     if (c.set == 0)
-        return sx_err_set(e, SX_EINVAL, "nothing to change: give role, quota or description");
+        return sx_err_set(e, SX_EINVAL, "nothing to change: give role, quota, "
+                                        "description or max_volumes");
     sx_cmd_user_modify_encode(&command, r->op, r->user, &c);
     if (sx_do_submit(r, &command, &result, e) != 0)
         return -1;

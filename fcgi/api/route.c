@@ -29,7 +29,7 @@ static const struct sx_route client_routes[] = {
     { "DELETE", API "/nodes/*", SX_WHO_ADMIN, SX_KIND_WRITE, JSON, sx_h_node_delete },
 
     { "GET", API "/volumes", SX_WHO_USER, SX_KIND_READ, JSON, sx_h_volumes },
-    { "PUT", API "/volumes/*", SX_WHO_ADMIN, SX_KIND_WRITE, JSON, sx_h_volume_create },
+    { "PUT", API "/volumes/*", SX_WHO_USER, SX_KIND_WRITE, JSON, sx_h_volume_create },
     { "GET", API "/volumes/*", SX_WHO_USER, SX_KIND_READ, JSON, sx_h_volume_get },
     { "PATCH", API "/volumes/*", SX_WHO_USER, SX_KIND_WRITE, JSON, sx_h_volume_modify },
     { "DELETE", API "/volumes/*", SX_WHO_USER, SX_KIND_WRITE, JSON, sx_h_volume_delete },

@@ -69,6 +69,7 @@ static const struct field user_add_fields[] = {
     F(user_add, description, STR, SX_DESCRIPTION_MAX),
     F(user_add, access_key, STR, SX_ACCESS_KEY_MAX),
     F(user_add, secret, SPAN, SX_SEALED_MAX),
+    F(user_add, max_volumes, U32, 0),
     { END },
 };
 static const struct field user_modify_fields[] = {
@@ -77,6 +78,7 @@ static const struct field user_modify_fields[] = {
     F(user_modify, role, U8, 0),
     F(user_modify, quota, U64, 0),
     F(user_modify, description, STR, SX_DESCRIPTION_MAX),
+    F(user_modify, max_volumes, U32, 0),
     { END },
 };
 static const struct field user_delete_fields[] = {

@@ -281,11 +281,14 @@ struct sx_cmd_user_add {
     const char *description;
     const char *access_key;
     struct sx_span secret; /* sealed */
+    uint32_t max_volumes;
 };
 
+#define SX_VOLUMES_ANY UINT32_MAX /* as max_volumes of a user: no limit */
 #define SX_SET_ROLE 1u
 #define SX_SET_QUOTA 2u
 #define SX_SET_DESCRIPTION 4u
+#define SX_SET_MAX_VOLUMES 8u
 
 /* Admin.  SX_ECONFLICT if no admin were left.  Result: -. */
 struct sx_cmd_user_modify {
@@ -294,6 +297,7 @@ struct sx_cmd_user_modify {
     uint8_t role;
     uint64_t quota;
     const char *description;
+    uint32_t max_volumes; /* he makes volumes himself until he owns so many; 0: only admins do */
 };
 
 /* Admin; SX_EINVAL for oneself.  His volumes pass to the caller.  Result: -. */

@@ -85,6 +85,7 @@ struct sx_user {
     uint64_t quota, used;
     char description[SX_DESCRIPTION_MAX + 1];
     uint64_t created_ms;
+    uint32_t max_volumes;
 };
 
 /* SX_ENOUSER. */

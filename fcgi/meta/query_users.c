@@ -9,7 +9,7 @@
 #include "libsx/base/mem.h"
 #include "libsx/codec/block.h"
 
-#define USER_COLS "name, role, quota, used, description, created_ms"
+#define USER_COLS "name, role, quota, used, description, created_ms, max_volumes"
 
 static void user_read(sqlite3_stmt *st, struct sx_user *u)
 {
@@ -19,6 +19,7 @@ static void user_read(sqlite3_stmt *st, struct sx_user *u)
     u->used = sx_mdb_u64(st, 3);
     sx_mdb_text(st, 4, u->description, sizeof u->description);
     u->created_ms = sx_mdb_u64(st, 5);
+    u->max_volumes = (uint32_t)sx_mdb_u64(st, 6);
 }
 
 int sx_query_user(sqlite3 *db, const char *name, struct sx_user *u, struct sx_err *e)
@@ -49,10 +50,11 @@ static int user_json(sqlite3 *db, const struct sx_user *u, json_t **out, struct 
                                               "created_ms", (json_int_t)sx_mdb_u64(st, 1)));
     if (rc < 0)
         return -1;
-    *out = json_pack("{s:s, s:s, s:I, s:I, s:s, s:I, s:O}", "name", u->name, "role",
+    *out = json_pack("{s:s, s:s, s:I, s:I, s:s, s:I, s:I, s:O}", "name", u->name, "role",
                      sx_role_name(u->role), "quota", (json_int_t)u->quota, "used",
                      (json_int_t)u->used, "description", u->description, "created_ms",
-                     (json_int_t)u->created_ms, "keys", keys);
+                     (json_int_t)u->created_ms, "max_volumes",
+                     (json_int_t)u->max_volumes, "keys", keys);
     return *out ? 0 : sx_err_set(e, SX_EBUG, "user '%s' cannot be written as JSON", u->name);
 }
 

@@ -52,6 +52,30 @@ static int read_location(struct sx_s3 *s, struct sx_err *e)
                                                "CreateBucketConfiguration", &doc, e);
 }
 
+/* x-amz-object-ownership as the document that PutBucketOwnershipControls would leave; empty without
+ * it.  Who switches ACLs off cannot give one. */
+static int read_ownership(struct sx_s3 *s, const struct sx_buf *acl, struct sx_buf *out,
+                          struct sx_err *e)
+{
+    const char *mode = sx_s3_header(s, "x-amz-object-ownership");
+
+    if (!mode)
+        return 0;
+    if (strcmp(mode, "BucketOwnerEnforced") != 0 && strcmp(mode, "BucketOwnerPreferred") != 0 &&
+        strcmp(mode, "ObjectWriter") != 0)
+        return sx_err_set(e, SX_S3_INVALID_ARGUMENT, "Invalid x-amz-object-ownership header: %.64s",
+                          mode);
+    if (acl->len && strcmp(mode, "BucketOwnerEnforced") == 0)
+        return sx_s3_fail(e, SX_S3_INVALID_BUCKET_ACL);
+    sx_xml_begin(out);
+    sx_xml_root(out, "OwnershipControls");
+    sx_xml_open(out, "Rule");
+    sx_xml_elem(out, "ObjectOwnership", mode);
+    sx_xml_close(out, "Rule");
+    sx_xml_close(out, "OwnershipControls");
+    return 0;
+}
+
 /* SX_S3_BUCKET_ALREADY_OWNED, SX_S3_BUCKET_ALREADY_EXISTS if it does. */
 static int not_there(struct sx_s3 *s, struct sx_err *e)
 {
@@ -80,11 +104,13 @@ static int create_lock(struct sx_s3 *s, struct sx_err *e)
 int sx_s3_create_bucket(struct sx_s3 *s, struct sx_err *e)
 {
     SX_AUTO(sx_buf) struct sx_buf command = SX_BUF_INIT, result = SX_BUF_INIT, acl = SX_BUF_INIT;
+    SX_AUTO(sx_buf) struct sx_buf ownership = SX_BUF_INIT;
     struct sx_cmd_volume_create c = { .name = s->t.bucket, .compression = SX_COMPRESSION_DEFAULT };
     uint8_t op[SX_OP_ID];
 
     if (sx_s3_bucket_name(s->t.bucket, e) != 0 || not_there(s, e) != 0 ||
-        sx_s3_acl_of_bucket(s, &acl, e) != 0 || read_location(s, e) != 0)
+        sx_s3_acl_of_bucket(s, &acl, e) != 0 ||
+        read_ownership(s, &acl, &ownership, e) != 0 || read_location(s, e) != 0)
         return -1;
     sx_random(op, sizeof op);
     sx_cmd_volume_create_encode(&command, op, s->r->user, &c);
@@ -92,6 +118,8 @@ int sx_s3_create_bucket(struct sx_s3 *s, struct sx_err *e)
         return e->code == SX_EEXIST ? sx_s3_fail(e, SX_S3_BUCKET_ALREADY_EXISTS) : -1;
     s->v.rights = SX_RIGHT_ALL; /* he has just made it */
     if (create_lock(s, e) != 0 ||
+        (ownership.len && sx_s3_config_set(s, SX_S3_DOC_OWNERSHIP, ownership.data, ownership.len,
+                                           e) != 0) ||
         (acl.len && sx_s3_config_set(s, SX_S3_DOC_ACL, acl.data, acl.len, e) != 0))
         return -1;
     sx_s3_field(s, "Location: /%s\r\n", s->t.bucket);

@@ -233,6 +233,8 @@ int sx_acl_change(struct sx_cluster *k, const char *volume, const char *user, un
 
 /* ---- Users -------------------------------------------------------------------------------- */
 
+#define SX_MAX_VOLUMES_ANY UINT32_MAX
+
 struct sx_user_info {
     const char *name;
     const char *role; /* "admin", "normal" */
@@ -240,6 +242,7 @@ struct sx_user_info {
     uint64_t quota; /* 0: none */
     uint64_t used;
     uint64_t created_ms;
+    uint32_t max_volumes; /* he may create volumes until he owns so many; SX_MAX_VOLUMES_ANY: no limit */
     size_t n_keys;
     const char *const *keys; /* access keys */
 };
@@ -250,6 +253,8 @@ struct sx_user_change {
     const char *description;
     bool has_quota;
     uint64_t quota;
+    bool has_max_volumes;
+    uint32_t max_volumes;
 };
 void sx_user_change_init(struct sx_user_change *c);
 

@@ -12,6 +12,7 @@
 static int give(const json_t *j, sx_user_fn *fn, void *arg, struct sx_err *e)
 {
     const char *keys[USER_KEYS_MAX];
+    uint64_t volumes;
     struct sx_user_info u = { .keys = keys };
     size_t i;
     json_t *v;
@@ -20,8 +21,10 @@ static int give(const json_t *j, sx_user_fn *fn, void *arg, struct sx_err *e)
         sx_json_str(j, "description", "", &u.description, e) ||
         sx_json_u64(j, "quota", 0, INT64_MAX, &u.quota, e) ||
         sx_json_u64(j, "used", 0, INT64_MAX, &u.used, e) ||
-        sx_json_u64(j, "created_ms", 0, INT64_MAX, &u.created_ms, e))
+        sx_json_u64(j, "created_ms", 0, INT64_MAX, &u.created_ms, e) ||
+        sx_json_u64(j, "max_volumes", 0, UINT32_MAX, &volumes, e))
         return sx_err_wrap(e, "answer of the cluster");
+    u.max_volumes = (uint32_t)volumes;
     json_array_foreach(json_object_get(j, "keys"), i, v)
     {
         if (u.n_keys == USER_KEYS_MAX)
@@ -81,6 +84,8 @@ static json_t *change_json(const struct sx_user_change *c)
 
     if (c->has_quota)
         json_object_set_new(j, "quota", json_integer((json_int_t)c->quota));
+    if (c->has_max_volumes)
+        json_object_set_new(j, "max_volumes", json_integer((json_int_t)c->max_volumes));
     return j;
 }
 

@@ -102,7 +102,17 @@ sxvol create -q @t/vol
 sxvol create -q --revisions 3 --compression none --quota 1G @t/raw
 want "compression" "$(sxvol info --json @t/raw | python3 -c 'import json,sys; v=json.load(sys.stdin); print(v["compression"], v["revisions"], v["quota"])')" \
     "none 3 1073741824"
-fails 1 "administrator" sxvol -c "$T/conf" create @anna/mine
+fails 1 "may not create volumes" sxvol -c "$T/conf" create @anna/mine
+fails 1 "neither a number nor 'any'" sxacl usermod --max-volumes many anna @t
+sxacl usermod -q --max-volumes 1 anna @t
+sxvol create -q -c "$T/conf" @anna/mine
+fails 1 "at most 1 are allowed" sxvol -c "$T/conf" create @anna/mine2
+want "max_volumes" "$(sxacl usermod --json --max-volumes any anna @t | python3 -c 'import json,sys; print(json.load(sys.stdin)["max_volumes"])')" 4294967295
+sxvol create -q -c "$T/conf" @anna/mine2
+fails 1 "of his own only" sxvol -c "$T/conf" create --owner admin @anna/mine3
+sxvol remove -q -c "$T/conf" @anna/mine
+sxvol remove -q -c "$T/conf" @anna/mine2
+sxacl usermod -q --max-volumes 0 anna @t
 fails 1 "exists" sxvol create @t/vol
 fails 1 "begins with a dot" sxvol create @t/.vol
 fails 1 "too short" sxvol create @t/v

@@ -226,6 +226,33 @@ def acls(s3, other, anybody):
     assert len(s3.get_bucket_acl(Bucket="listed")["Grants"]) == 2
 
 
+def buckets_of_users(c, s3, other):
+    """Who may make buckets, and how many; who owns the objects of a new one."""
+    refused(lambda: other.create_bucket(Bucket="mine"), "AccessDenied", 403)
+    owned = 2
+    c.tool("sxacl", "usermod", "--max-volumes", str(owned), "other", "@t")
+    other.create_bucket(Bucket="mine", ObjectOwnership="BucketOwnerEnforced")
+    mode = other.get_bucket_ownership_controls(Bucket="mine")["OwnershipControls"]["Rules"]
+    assert mode == [{"ObjectOwnership": "BucketOwnerEnforced"}], mode
+    other.put_object(Bucket="mine", Key="k", Body=b"k")
+    refused(lambda: other.put_object_acl(Bucket="mine", Key="k", ACL="public-read"), "AccessControlListNotSupported", 400)
+    refused(lambda: other.create_bucket(Bucket="both", ObjectOwnership="BucketOwnerEnforced", ACL="public-read"),
+            "InvalidBucketAclWithObjectOwnership", 400)
+    refused(lambda: other.create_bucket(Bucket="both", ObjectOwnership="Nobody"), "InvalidArgument", 400)
+    other.create_bucket(Bucket="open", ObjectOwnership="ObjectWriter", ACL="public-read", ObjectLockEnabledForBucket=True)
+    assert len(other.get_bucket_acl(Bucket="open")["Grants"]) == 2
+    assert other.get_bucket_versioning(Bucket="open")["Status"] == "Enabled"
+    refused(lambda: other.create_bucket(Bucket="third"), "TooManyBuckets", 400)
+    refused(lambda: other.create_bucket(Bucket="mine"), "BucketAlreadyOwnedByYou", 409)
+    refused(lambda: other.create_bucket(Bucket="bucket"), "BucketAlreadyExists", 409)
+    refused(lambda: s3.head_bucket(Bucket="third"), "404", 404)
+    assert {"mine", "open"} <= {b["Name"] for b in other.list_buckets()["Buckets"]}
+    other.delete_bucket(Bucket="open")
+    other.create_bucket(Bucket="third", GrantRead='id="admin"')
+    assert len(other.get_bucket_acl(Bucket="third")["Grants"]) == 2
+    refused(lambda: other.get_bucket_ownership_controls(Bucket="third"), "OwnershipControlsNotFoundError", 404)
+
+
 def cors(s3, anybody):
     rule = {"AllowedOrigins": ["https://*.example.org"], "AllowedMethods": ["GET", "PUT"], "AllowedHeaders": ["x-amz-*"],
             "ExposeHeaders": ["ETag"], "MaxAgeSeconds": 600}
@@ -319,6 +346,7 @@ def main():
         say("policies")
         acls(s3, other, anybody)
         say("ACLs")
+        buckets_of_users(c, s3, other)
         cors(s3, anybody)
         tagging(s3)
         say("cross-origin requests, tags")

@@ -134,7 +134,8 @@ static void test_all(void **state)
     SAMPLE(expire, .limit = 100);
     SAMPLE(user_add, .name = "bob", .role = 1, .quota = 5, .description = "d\xc3\xa9",
            .access_key = "AK", .secret = SPAN("sealed"));
-    SAMPLE(user_modify, .name = "bob", .set = 7, .role = 1, .quota = 6, .description = "d");
+    SAMPLE(user_modify, .name = "bob", .set = 15, .role = 1, .quota = 6, .description = "d",
+           .max_volumes = 3);
     SAMPLE(user_delete, .name = "bob");
     SAMPLE(key_add, .name = "bob", .access_key = "AK", .secret = SPAN("sealed"));
     SAMPLE(key_delete, .name = "bob", .access_key = "AK");

@@ -281,7 +281,7 @@ static void test_volumes(void **state)
     struct sx_volume v;
 
     EXPECT(&W, DO(&W, "alice", volume_create, .name = "v2"), SX_EACCESS,
-           "user 'alice' is no administrator");
+           "user 'alice' may not create volumes");
     EXPECT(&W, DO(&W, "admin", volume_create, .name = "v"), SX_ENAME,
            "volume name 'v' is shorter than 2 bytes");
     EXPECT(&W, DO(&W, "admin", volume_create, .name = ".v"), SX_ENAME,
@@ -309,6 +309,40 @@ static void test_volumes(void **state)
     assert_int_equal(DO(&W, "admin", volume_delete, .volume = "v2"), SX_OK);
     assert_int_equal(DO(&W, "admin", volume_create, .name = "v2"), SX_OK);
     assert_int_equal(result_u64(&W), 3); /* numbers are not used again */
+}
+
+/* Users who make volumes themselves; alice owns "vol" from the start. */
+static void test_volumes_of_users(void **state)
+{
+    struct sx_volume v;
+    struct sx_user u;
+
+    assert_int_equal(DO(&W, "admin", user_modify, .name = "alice", .set = SX_SET_MAX_VOLUMES,
+                        .max_volumes = 2), SX_OK);
+    assert_int_equal(sx_query_user(world_db(&W), "alice", &u, NULL), 0);
+    assert_int_equal(u.max_volumes, 2);
+    EXPECT(&W, DO(&W, "alice", volume_create, .name = "v2", .owner = "bob"), SX_EACCESS,
+           "user 'alice' may create volumes of his own only");
+    EXPECT(&W, DO(&W, "alice", volume_create, .name = "vol"), SX_EEXIST, "volume 'vol' exists");
+    assert_int_equal(DO(&W, "alice", volume_create, .name = "v2"), SX_OK);
+    assert_int_equal(sx_query_volume(world_db(&W), "alice", "v2", SX_RIGHT_ALL, &v, NULL), 0);
+    assert_string_equal(v.owner, "alice");
+    EXPECT(&W, DO(&W, "alice", volume_create, .name = "v3"), SX_EVOLUMES,
+           "user 'alice' owns 2 volumes; at most 2 are allowed");
+    assert_int_equal(DO(&W, "alice", volume_delete, .volume = "v2"), SX_OK);
+    assert_int_equal(DO(&W, "alice", volume_create, .name = "v3", .owner = "alice"), SX_OK);
+    assert_int_equal(DO(&W, "admin", volume_create, .name = "v4", .owner = "alice"), SX_OK);
+    assert_int_equal(DO(&W, "admin", user_modify, .name = "alice", .set = SX_SET_MAX_VOLUMES,
+                        .max_volumes = SX_VOLUMES_ANY), SX_OK);
+    assert_int_equal(DO(&W, "alice", volume_create, .name = "v5"), SX_OK);
+    EXPECT(&W, DO(&W, "alice", user_modify, .name = "alice", .set = SX_SET_MAX_VOLUMES,
+                  .max_volumes = 9), SX_EACCESS, "user 'alice' is no administrator");
+    assert_int_equal(DO(&W, "admin", user_add, .name = "dave", .description = "", .access_key = "AKd",
+                        .secret = SEALED, .max_volumes = 1), SX_OK);
+    assert_int_equal(DO(&W, "dave", volume_create, .name = "v6"), SX_OK);
+    assert_int_equal(DO(&W, "admin", user_modify, .name = "dave", .set = SX_SET_MAX_VOLUMES), SX_OK);
+    EXPECT(&W, DO(&W, "dave", volume_create, .name = "v7"), SX_EACCESS,
+           "user 'dave' may not create volumes");
 }
 
 static void test_volume_modify(void **state)
@@ -564,6 +598,7 @@ int main(void)
         T(test_user_delete),
         T(test_keys),
         T(test_volumes),
+        T(test_volumes_of_users),
         T(test_volume_modify),
         T(test_acl),
         T(test_acl_atomic),

@@ -25,7 +25,8 @@ static const char tables[] =
     " node INTEGER);"
 
     "CREATE TABLE user(name TEXT PRIMARY KEY, role INTEGER NOT NULL, quota INTEGER NOT NULL,"
-    " used INTEGER NOT NULL, description TEXT NOT NULL, created_ms INTEGER NOT NULL) WITHOUT ROWID;"
+    " used INTEGER NOT NULL, description TEXT NOT NULL, created_ms INTEGER NOT NULL,"
+    " max_volumes INTEGER NOT NULL) WITHOUT ROWID;"
 
     "CREATE TABLE key(access_key TEXT PRIMARY KEY, user TEXT NOT NULL, sealed BLOB NOT NULL,"
     " created_ms INTEGER NOT NULL) WITHOUT ROWID;"

@@ -47,8 +47,8 @@ int sx_sm_user_create(struct sx_sm *sm, const struct sx_cmd_user_add *u, struct 
         return -1;
     if (there)
         return sx_err_set(e, SX_EEXIST, "user '%s' exists", u->name);
-    if (sx_sm_run(sm, e, "INSERT INTO user VALUES(?, ?, ?, 0, ?, ?)", "tuiti", u->name,
-                  (unsigned)u->role, u->quota, u->description, sm->time_ms) != 0)
+    if (sx_sm_run(sm, e, "INSERT INTO user VALUES(?, ?, ?, 0, ?, ?, ?)", "tuitiu", u->name,
+                  (unsigned)u->role, u->quota, u->description, sm->time_ms, u->max_volumes) != 0)
         return -1;
     return key_write(sm, u->name, u->access_key, &u->secret, e);
 }
@@ -96,6 +96,10 @@ int sx_sm_do_user_modify(struct sx_sm *sm, const struct sx_span *body, struct sx
         return -1;
     if (c.set & SX_SET_DESCRIPTION &&
         sx_sm_run(sm, e, "UPDATE user SET description = ? WHERE name = ?", "tt", c.description,
+                  c.name) != 0)
+        return -1;
+    if (c.set & SX_SET_MAX_VOLUMES &&
+        sx_sm_run(sm, e, "UPDATE user SET max_volumes = ? WHERE name = ?", "ut", c.max_volumes,
                   c.name) != 0)
         return -1;
     return 0;

@@ -56,12 +56,34 @@ static int create_check(struct sx_sm *sm, struct sx_cmd_volume_create *c, struct
     return sx_sm_user_exists(sm, c->owner, e);
 }
 
+/* Administrators make volumes for anybody, a user as many of his own as he may. */
+static int may_create(struct sx_sm *sm, const char *owner, struct sx_err *e)
+{
+    uint64_t allowed, owned;
+
+    if (sm->admin)
+        return 0;
+    if (sx_sm_number(sm, e, &allowed, 0, "SELECT max_volumes FROM user WHERE name = ?", "t",
+                     sm->user) != 0 ||
+        sx_sm_number(sm, e, &owned, 0, "SELECT count(*) FROM volume WHERE owner = ?", "t",
+                     sm->user) != 0)
+        return -1;
+    if (!allowed)
+        return sx_err_set(e, SX_EACCESS, "user '%s' may not create volumes", sm->user);
+    if (*owner && strcmp(owner, sm->user) != 0)
+        return sx_err_set(e, SX_EACCESS, "user '%s' may create volumes of his own only", sm->user);
+    if (allowed != SX_VOLUMES_ANY && owned >= allowed)
+        return sx_err_set(e, SX_EVOLUMES, "user '%s' owns %llu volumes; at most %llu are allowed",
+                          sm->user, (unsigned long long)owned, (unsigned long long)allowed);
+    return 0;
+}
+
 int sx_sm_do_volume_create(struct sx_sm *sm, const struct sx_span *body, struct sx_err *e)
 {
     struct sx_cmd_volume_create c;
     uint64_t id;
 
-    if (sx_cmd_volume_create_decode(body->p, body->n, &c, e) != 0 || sx_sm_need_admin(sm, e) != 0 ||
+    if (sx_cmd_volume_create_decode(body->p, body->n, &c, e) != 0 || may_create(sm, c.owner, e) != 0 ||
         name_free(sm, c.name, e) != 0 || create_check(sm, &c, e) != 0 ||
         sx_sm_number(sm, e, &id, 0, "SELECT next_volume FROM state", "") != 0 ||
         sx_sm_run(sm, e, "UPDATE state SET next_volume = next_volume + 1", "") != 0 ||
