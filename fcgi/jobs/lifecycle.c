@@ -34,7 +34,6 @@ struct sx_lifecycle_walk {
     uint8_t upload[SX_UPLOAD_ID];
     /* what is known of the versions of `path` */
     uint64_t newest_rev, newer_ms;   /* the newest; when the one before came */
-    bool newest_marker;
     unsigned seen;
     /* what was done in v */
     uint64_t n_deleted, n_aborted;
@@ -140,12 +139,12 @@ static bool goes_on(struct sx_lifecycle_walk *w)
 /* ---- commands ---- */
 
 /* 1, or 0 if it was refused: the version is held, or something has changed meanwhile. */
-static int submit(struct sx_lifecycle_walk *w, const struct sx_buf *command, struct sx_err *e)
+static int submit(struct sx_lifecycle_walk *w, const struct sx_buf *command, struct sx_buf *result,
+                  struct sx_err *e)
 {
-    SX_AUTO(sx_buf) struct sx_buf result = SX_BUF_INIT;
     struct sx_err why = SX_ERR_INIT;
 
-    if (sx_meta_submit(w->meta, SX_META_GROUP_CLUSTER, command, &result, SX_META_TIMEOUT_MS,
+    if (sx_meta_submit(w->meta, SX_META_GROUP_CLUSTER, command, result, SX_META_TIMEOUT_MS,
                        &why) == 0)
         return 1;
     switch (why.code) {
@@ -163,21 +162,35 @@ static int submit(struct sx_lifecycle_walk *w, const struct sx_buf *command, str
     }
 }
 
-/* Only as long as the newest version is the one that was looked at (a marker cannot be named so):
- * a version that has become the newest again is not old any more. */
+/* The marker that a deletion has made is the newest version now. */
+static void take_marker(struct sx_lifecycle_walk *w, const struct sx_buf *result)
+{
+    struct sx_cur c = sx_cur_of(result->data, result->len);
+    uint64_t marker;
+
+    sx_cur_u32(&c);
+    marker = sx_cur_u64(&c);
+    if (marker)
+        w->newest_rev = marker;
+}
+
+/* Only as long as the newest version is the one that was looked at: a version that has become the newest
+ * again is not old any more, and a marker that is not the newest any more is no rest of its key. */
 static int delete(struct sx_lifecycle_walk *w, const char *path, uint64_t rev, struct sx_err *e)
 {
     const struct sx_cmd_file_delete c = { .volume = w->v.name, .path = path, .rev = rev,
-                                          .flags = w->newest_marker ? 0 : SX_DELETE_IF_REV,
-                                          .if_rev = w->newest_marker ? 0 : w->newest_rev };
-    SX_AUTO(sx_buf) struct sx_buf command = SX_BUF_INIT;
+                                          .flags = SX_DELETE_IF_REV, .if_rev = w->newest_rev };
+    SX_AUTO(sx_buf) struct sx_buf command = SX_BUF_INIT, result = SX_BUF_INIT;
     uint8_t op[SX_OP_ID];
     int done;
 
     sx_random(op, sizeof op);
     sx_cmd_file_delete_encode(&command, op, "", &c);
-    done = submit(w, &command, e);
-    w->n_deleted += done == 1;
+    done = submit(w, &command, &result, e);
+    if (done == 1) {
+        w->n_deleted++;
+        take_marker(w, &result);
+    }
     return done < 0 ? -1 : 0;
 }
 
@@ -210,7 +223,7 @@ static bool is_alone(struct sx_lifecycle_walk *w, const char *path)
 }
 
 /* One of the list: newest first in each file, so what is older knows when the one before came. */
-static int take_version(struct sx_lifecycle_walk *w, const json_t *f, bool act, struct sx_err *e)
+static int take_version(struct sx_lifecycle_walk *w, const json_t *f, struct sx_err *e)
 {
     uint64_t now = sx_wall_ms(), rev = rev_of(f, "rev");
     struct sx_lifecycle_version v = {
@@ -228,7 +241,6 @@ static int take_version(struct sx_lifecycle_walk *w, const json_t *f, bool act, 
     if (v.newest) {
         w->seen = 0;
         w->newest_rev = rev;
-        w->newest_marker = v.marker;
         v.alone = v.marker && is_alone(w, v.key);
     } else {
         v.noncurrent_ms = w->newer_ms;
@@ -236,7 +248,7 @@ static int take_version(struct sx_lifecycle_walk *w, const json_t *f, bool act, 
     }
     w->seen++;
     w->newer_ms = v.created_ms;
-    if (!act || (!v.newest && w->v.versioning == SX_VERSIONING_OFF))
+    if (!v.newest && w->v.versioning == SX_VERSIONING_OFF)
         return 0;
     action = sx_lifecycle_decide(w->rules, &v, now);
     if (action == SX_LIFECYCLE_KEEP)
@@ -244,8 +256,6 @@ static int take_version(struct sx_lifecycle_walk *w, const json_t *f, bool act, 
     return delete(w, v.key, action == SX_LIFECYCLE_REMOVE ? rev : 0, e);
 }
 
-/* A page that ends within a file's versions: the next one finds its place by the last of them, so
- * that one stays until the next walk. */
 static int versions_page(struct sx_lifecycle_walk *w, struct sx_err *e)
 {
     const struct sx_list l = { .after = w->path, .after_rev = w->rev, .limit = SX_LIFECYCLE_PAGE,
@@ -262,7 +272,7 @@ static int versions_page(struct sx_lifecycle_walk *w, struct sx_err *e)
     rev = rev_of(page, "next_rev");
     files = json_object_get(page, "files");
     json_array_foreach(files, i, f)
-        if (take_version(w, f, !rev || i + 1 < json_array_size(files), e) != 0)
+        if (take_version(w, f, e) != 0)
             return -1;
     w->uploads = next == NULL;
     snprintf(w->path, sizeof w->path, "%s", next ? next : "");
@@ -291,7 +301,7 @@ static bool take_upload(void *ctx, const struct sx_mupload *u)
 
 static int abort_upload(struct sx_lifecycle_walk *w, const uint8_t *id, struct sx_err *e)
 {
-    SX_AUTO(sx_buf) struct sx_buf command = SX_BUF_INIT;
+    SX_AUTO(sx_buf) struct sx_buf command = SX_BUF_INIT, result = SX_BUF_INIT;
     struct sx_cmd_upload_abort c;
     uint8_t op[SX_OP_ID];
     int done;
@@ -299,7 +309,7 @@ static int abort_upload(struct sx_lifecycle_walk *w, const uint8_t *id, struct s
     memcpy(c.upload, id, sizeof c.upload);
     sx_random(op, sizeof op);
     sx_cmd_upload_abort_encode(&command, op, "", &c);
-    done = submit(w, &command, e);
+    done = submit(w, &command, &result, e);
     w->n_aborted += done == 1;
     return done < 0 ? -1 : 0;
 }

@@ -381,7 +381,7 @@ struct sx_cmd_config_set {
 #define SX_PUT_IF_MATCH 2u      /* refuse unless the file has `if_match` */
 #define SX_PUT_UPLOAD 4u        /* the block list is that of `upload` */
 #define SX_PUT_NEW 8u           /* a new revision even if nothing differs from the newest */
-#define SX_PUT_IF_REV 16u       /* refuse unless the newest revision is `if_rev` */
+#define SX_PUT_IF_REV 16u       /* refuse unless the newest revision, or marker, is `if_rev` */
 #define SX_COPY_REPLACE 32u
 
 /* Write.  Content is one of: nothing (size 0); an inline record with its one entry; a list of

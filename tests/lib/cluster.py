@@ -12,6 +12,7 @@ import glob
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -278,6 +279,15 @@ class Cluster:
             return s and s["under_replicated"] == 0 and all(
                 n["queues"]["replication"] == 0 and n["queues"]["missing"] == 0 for n in s["nodes"]) and s
         return wait_for("empty replication queues", seconds, settled, every=0.5)
+
+    def leader(self):
+        """The number of the node that leads, by what it logged last."""
+        terms = {}
+        for i, n in enumerate(self.nodes):
+            with open(f"{n.dir}/log/sx.log", errors="replace") as f:
+                for m in re.finditer(r"group 0: term (\d+), node (\w+) leads", f.read()):
+                    terms[int(m.group(1))] = m.group(2)
+        return next(i for i, n in enumerate(self.nodes) if n.id == terms[max(terms)])
 
     # -- running things --------------------------------------------------------------------------
 

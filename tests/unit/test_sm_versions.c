@@ -338,7 +338,7 @@ static int put_if(const char *path, uint64_t if_rev)
 
 static void test_if_rev(void **state)
 {
-    uint64_t a = put("f", 1), b;
+    uint64_t a = put("f", 1), b, m;
 
     EXPECT(&W, put_if("g", a), SX_EPRECONDITION, "file 'g' has changed");
     assert_int_equal(put_if("f", a), SX_OK);
@@ -348,6 +348,20 @@ static void test_if_rev(void **state)
     assert_true(result_file(&W).rev > b && !result_file(&W).unchanged);
     EXPECT(&W, DO(&W, "alice", file_delete, .volume = "vol", .path = "f",
                   .flags = SX_DELETE_IF_REV, .if_rev = b), SX_EPRECONDITION, "file 'f' has changed");
+    /* Of a marker: only as long as it is the newest. */
+    assert_int_equal(versioning(SX_VERSIONING_ENABLED), SX_OK);
+    assert_int_equal(del("g", 0, 0), SX_ENOFILE);
+    put("h", 1);
+    assert_int_equal(del("h", 0, 0), SX_OK);
+    m = marker();
+    put("h", 2);
+    assert_int_equal(DO(&W, "alice", file_delete, .volume = "vol", .path = "h", .rev = m,
+                        .flags = SX_DELETE_IF_REV, .if_rev = m), SX_EPRECONDITION);
+    assert_int_equal(del("h", 0, 0), SX_OK);
+    m = marker();
+    assert_int_equal(DO(&W, "alice", file_delete, .volume = "vol", .path = "h", .rev = m,
+                        .flags = SX_DELETE_IF_REV, .if_rev = m), SX_OK);
+    assert_int_equal(versioning(SX_VERSIONING_SUSPENDED), SX_OK);
     EXPECT(&W, DO(&W, "alice", file_copy, .volume = "vol", .path = "f", .to_volume = "vol",
                   .to_path = "f", .flags = SX_PUT_IF_REV, .if_rev = b), SX_EPRECONDITION,
            "file 'f' has changed");

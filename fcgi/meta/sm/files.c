@@ -217,7 +217,7 @@ static int delete_what(struct sx_sm *sm, const struct sx_cmd_file_delete *c,
         rc = sx_err_set(e, SX_ENOFILE, "file '%s' does not exist in volume '%s'", c->path, v->name);
     if (rc != 0)
         return -1;
-    if (c->flags & SX_DELETE_IF_REV && (r->f.marker || r->f.rev != c->if_rev))
+    if (c->flags & SX_DELETE_IF_REV && r->f.rev != c->if_rev)
         return sx_err_set(e, SX_EPRECONDITION, "file '%s' has changed", c->path);
     *rev = c->rev;
     return c->flags & SX_DELETE_NULL ? sx_frow_null(sm, v, r, rev, e) : 0;
