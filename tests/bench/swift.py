@@ -80,7 +80,9 @@ class Swift:
             self.write(f"{part}.conf", self.common(port, f"{part}-server") + f"[app:{part}-server]\nuse = egg:swift#{part}\n")
             self.serve(part)
         self.write("proxy.conf", self.common(proxy, PIPELINE) +
-                   "[app:proxy-server]\nuse = egg:swift#proxy\nallow_account_management = true\naccount_autocreate = true\n" +
+                   "[app:proxy-server]\nuse = egg:swift#proxy\nallow_account_management = true\naccount_autocreate = true\n"
+                   # So many connections on so few processors take longer than half a second to be accepted.
+                   "conn_timeout = 10\nnode_timeout = 60\nrecoverable_node_timeout = 60\n" +
                    "".join(f"[filter:{name}]\nuse = egg:swift#{name.replace('cache', 'memcache')}\n" +
                            text.format(cache=f"127.0.0.1:{cache}") for name, text in STEPS.items()))
         self.serve("proxy")
