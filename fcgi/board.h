@@ -17,7 +17,7 @@
 
 #include "libsx/base/err.h"
 
-#define SX_BOARD_SLOTS 520 /* two kinds of workers, SX_WORKERS_MAX each, and the managers */
+#define SX_BOARD_SLOTS 600 /* two kinds of workers, SX_WORKERS_MAX each, SX_EXTRA_MAX, the managers */
 #define SX_BOARD_PEERS 256 /* as SX_NODES_MAX */
 #define SX_BOARD_ROLE 32
 
@@ -31,10 +31,12 @@ enum sx_board_state {
 
 struct sx_board_slot {
     char role[SX_BOARD_ROLE]; /* "worker 1", "group manager"; constant */
+    bool extra;               /* runs only now and then (dispatch.h); constant */
     _Atomic int32_t pid;
     _Atomic uint32_t state;    /* enum sx_board_state */
     _Atomic uint32_t restarts; /* starts after the first */
     _Atomic uint64_t requests; /* answered */
+    _Atomic uint64_t busy_ms;  /* monotonic: when the request it has began; 0: it has none */
 };
 
 struct sx_board_peer {

@@ -6,6 +6,7 @@
  *   running            > 0   -
  *   waits for back-off   0   when it is started (also right at the beginning)
  *   ended for good       0   SX_NEVER: exit status SX_EXIT_NO_RESTART, or the dispatcher stops
+ *   extra, not needed    0   SX_NEVER, until balance() needs it
  *
  * Signals come through a signalfd; children unblock them before they begin.  Children find out
  * about the dispatcher's death by PR_SET_PDEATHSIG (SIGTERM, so that they finish what they are
@@ -38,6 +39,7 @@ struct child {
     uint64_t started_ms;
     uint64_t restart_at_ms;
     uint64_t delay_ms; /* of the next restart but one */
+    uint64_t earliest_ms; /* extra: not before, when it is needed */
     bool ran;
 };
 
@@ -51,6 +53,8 @@ struct dispatch {
     int life[2]; /* pipe: the children read, nobody writes */
     int ready_fd;
     sigset_t old_mask;
+    uint64_t balance_ms; /* when balance() is due */
+    uint64_t spare_ms;   /* since when there are more extra workers than needed; 0: not so */
     bool stopping;
 };
 
@@ -67,25 +71,34 @@ static void on_hangup(int sig)
     errno = saved;
 }
 
+static void make_child(struct dispatch *d, const struct sx_process *role, unsigned number)
+{
+    struct child *c = &d->children[d->n];
+    bool extra = number > role->count;
+
+    c->role = role;
+    c->slot = &d->board->slots[d->n++];
+    c->slot->extra = extra;
+    c->restart_at_ms = extra ? SX_NEVER : 0;
+    if (extra)
+        snprintf(c->slot->role, SX_BOARD_ROLE, "extra %s %u", role->name, number - role->count);
+    else if (role->numbered)
+        snprintf(c->slot->role, SX_BOARD_ROLE, "%s %u", role->name, number);
+    else
+        snprintf(c->slot->role, SX_BOARD_ROLE, "%s", role->name);
+}
+
 static void make_children(struct dispatch *d, const struct sx_process *roles, unsigned n_roles)
 {
     unsigned total = 0;
 
     for (unsigned i = 0; i < n_roles; i++)
-        total += roles[i].count;
+        total += roles[i].count + roles[i].extra;
     sx_assert(total <= SX_BOARD_SLOTS);
     d->children = sx_calloc(total, sizeof *d->children);
     for (unsigned i = 0; i < n_roles; i++)
-        for (unsigned k = 0; k < roles[i].count; k++) {
-            struct child *c = &d->children[d->n];
-
-            c->role = &roles[i];
-            c->slot = &d->board->slots[d->n++];
-            if (roles[i].numbered)
-                snprintf(c->slot->role, SX_BOARD_ROLE, "%s %u", roles[i].name, k + 1);
-            else
-                snprintf(c->slot->role, SX_BOARD_ROLE, "%s", roles[i].name);
-        }
+        for (unsigned k = 1; k <= roles[i].count + roles[i].extra; k++)
+            make_child(d, &roles[i], k);
     d->board->n_slots = total;
     atomic_store(&d->board->dispatcher, getpid());
 }
@@ -143,6 +156,85 @@ static void start_due(struct dispatch *d)
             start_child(d, &d->children[i], now);
 }
 
+/* ---- extra workers ---- */
+
+/* How many extra workers of a role should run, and do.  If all are busy and some of them for long, the
+ * queue holds more that will be: then those count that have not ended between two looks. */
+static unsigned extra_wanted(const struct dispatch *d, const struct sx_process *role, uint64_t now,
+                             unsigned *running)
+{
+    unsigned idle = 0, lasting = 0, wanted = 0;
+
+    *running = 0;
+    for (unsigned i = 0; i < d->n; i++) {
+        const struct child *c = &d->children[i];
+        uint64_t since = atomic_load(&c->slot->busy_ms);
+
+        if (c->role != role || c->pid == 0)
+            continue;
+        *running += c->slot->extra;
+        idle += since == 0;
+        lasting += since != 0 && since + SX_BALANCE_MS <= now;
+        wanted += since != 0 && since + SX_LONG_MS <= now;
+    }
+    if (idle == 0 && wanted > 0)
+        wanted = lasting;
+    return wanted < role->extra ? wanted : role->extra;
+}
+
+/* Starts extra workers; gives the number of those that run without need. */
+static unsigned balance_role(struct dispatch *d, const struct sx_process *role, uint64_t now)
+{
+    unsigned running, wanted = extra_wanted(d, role, now, &running);
+
+    for (unsigned i = 0; i < d->n && running < wanted; i++) {
+        struct child *c = &d->children[i];
+
+        if (c->role == role && c->slot->extra && c->pid == 0 && c->restart_at_ms == SX_NEVER) {
+            c->restart_at_ms = c->earliest_ms;
+            running++;
+        }
+    }
+    return running > wanted ? running - wanted : 0;
+}
+
+/* One that is idle; it ends what may have come to it meanwhile. */
+static void end_extra(struct dispatch *d, const struct sx_process *role)
+{
+    for (unsigned i = 0; i < d->n; i++) {
+        const struct child *c = &d->children[i];
+
+        if (c->role == role && c->slot->extra && c->pid > 0 && atomic_load(&c->slot->busy_ms) == 0) {
+            kill(c->pid, SIGTERM);
+            return;
+        }
+    }
+}
+
+static void balance(struct dispatch *d)
+{
+    const struct sx_process *role = NULL;
+    uint64_t now = sx_mono_ms();
+    bool spare = false;
+
+    if (now < d->balance_ms)
+        return;
+    d->balance_ms = now + SX_BALANCE_MS;
+    for (unsigned i = 0; i < d->n; i++)
+        if (d->children[i].role != role && (role = d->children[i].role)->extra > 0 &&
+            balance_role(d, role, now) > 0) {
+            spare = true;
+            if (d->spare_ms && now - d->spare_ms >= SX_EXTRA_KEEP_MS)
+                end_extra(d, role);
+        }
+    if (!spare)
+        d->spare_ms = 0;
+    else if (!d->spare_ms)
+        d->spare_ms = now;
+}
+
+/* ---- ends ---- */
+
 /* When a child that lived `lived_ms` is started again. */
 static void plan_restart(struct child *c, uint64_t now)
 {
@@ -166,8 +258,10 @@ static void child_ended(struct dispatch *d, struct child *c, int status)
     c->pid = 0;
     atomic_store(&c->slot->pid, 0);
     atomic_store(&c->slot->state, final ? SX_BOARD_FAILED : SX_BOARD_EMPTY);
+    atomic_store(&c->slot->busy_ms, 0);
     plan_restart(c, now);
-    if (d->stopping || final)
+    c->earliest_ms = c->restart_at_ms;
+    if (d->stopping || final || c->slot->extra)
         c->restart_at_ms = SX_NEVER;
     if (final)
         sx_error("%s (pid %d) ended with status %d and is not started again: see its lines above",
@@ -176,7 +270,7 @@ static void child_ended(struct dispatch *d, struct child *c, int status)
         sx_error("%s (pid %d) was killed by signal %d (%s) after %llu ms%s", c->slot->role, pid,
                  WTERMSIG(status), strsignal(WTERMSIG(status)),
                  (unsigned long long)(now - c->started_ms), d->stopping ? "" : "; restarting");
-    else if (!d->stopping)
+    else if (!d->stopping && (!c->slot->extra || status != 0))
         sx_warn("%s (pid %d) ended with status %d after %llu ms; restarting", c->slot->role, pid,
                 WEXITSTATUS(status), (unsigned long long)(now - c->started_ms));
 }
@@ -304,7 +398,10 @@ int sx_dispatch(const struct sx_node_conf *conf, struct sx_board *board,
         d.ready_fd = -1;
     }
     while (!d.stopping) {
-        wait_signal(&d, next_start(&d));
+        uint64_t start_ms = next_start(&d);
+
+        wait_signal(&d, start_ms < d.balance_ms ? start_ms : d.balance_ms);
+        balance(&d);
         start_due(&d);
     }
     for (unsigned phase = 0; phase < SX_PHASES; phase++)

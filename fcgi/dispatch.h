@@ -30,6 +30,7 @@ struct sx_process {
     unsigned count;
     enum sx_process_phase phase;
     int listen_fd;
+    unsigned extra; /* at most so many more, in place of those that are long at one request */
     /* The child's whole life; the result is its exit status.  SIGTERM has its default action
      * when it is called. */
     int (*run)(const struct sx_child *child);
@@ -42,6 +43,14 @@ struct sx_process {
 #define SX_RESTART_MIN_MS 100
 #define SX_RESTART_MAX_MS 5000
 #define SX_RESTART_GOOD_MS 30000
+/* A worker has one request at a time, and holds it for as long as a slow client takes to send or
+ * read a body.  For each that has been at one for SX_LONG_MS an extra one runs, up to the role's
+ * `extra`, so that quick requests find as many workers as ever.  Those that were not needed for
+ * SX_EXTRA_KEEP_MS end. */
+#define SX_LONG_MS 1000
+#define SX_BALANCE_MS 500 /* between two looks */
+#define SX_EXTRA_KEEP_MS 30000
+#define SX_EXTRA_MAX 64
 /* How long the children of one phase may take to end before they are killed. */
 #define SX_DRAIN_MS 30000
 

@@ -26,6 +26,7 @@
 
 #define SX_CLIENT_SOCKET "client.sock"
 #define SX_NODE_SOCKET "node.sock"
+#define EXTRA_PER_WORKER 3
 
 struct options {
     const char *dir;
@@ -95,6 +96,14 @@ static int run_jobs(const struct sx_child *c)
     return sx_jobs_main(c->conf, c->stop_fd);
 }
 
+/* Clients may be slow; other nodes are not. */
+static unsigned extra_workers(const struct sx_node_conf *conf)
+{
+    unsigned n = EXTRA_PER_WORKER * conf->workers;
+
+    return n < SX_EXTRA_MAX ? n : SX_EXTRA_MAX;
+}
+
 static int listen_and_dispatch(const struct sx_node_conf *conf, const char *log_path, int ready_fd,
                                struct sx_err *e)
 {
@@ -106,12 +115,15 @@ static int listen_and_dispatch(const struct sx_node_conf *conf, const char *log_
         sx_start_listen(conf, SX_NODE_SOCKET, &node, e) != 0)
         return -1;
     const struct sx_process roles[] = {
-        { "group manager", false, 1, SX_PHASE_LAST, -1, run_manager },
-          { "worker", true, conf->workers, SX_PHASE_WORKER, client, sx_serve_clients },
-          { "reserved worker", true, conf->reserved_workers, SX_PHASE_WORKER, node,
-            sx_serve_nodes }, { "job manager", false, 1, SX_PHASE_MANAGER, -1, run_jobs },
-          { "block transfer", false, 1, SX_PHASE_MANAGER, -1, run_transfer },
-          { "garbage collector", false, 1, SX_PHASE_MANAGER, -1, run_collector }, };
+        { "group manager", false, 1, SX_PHASE_LAST, -1, 0, run_manager },
+        { "worker", true, conf->workers, SX_PHASE_WORKER, client, extra_workers(conf),
+          sx_serve_clients },
+        { "reserved worker", true, conf->reserved_workers, SX_PHASE_WORKER, node, 0,
+          sx_serve_nodes },
+        { "job manager", false, 1, SX_PHASE_MANAGER, -1, 0, run_jobs },
+        { "block transfer", false, 1, SX_PHASE_MANAGER, -1, 0, run_transfer },
+        { "garbage collector", false, 1, SX_PHASE_MANAGER, -1, 0, run_collector },
+    };
     r = sx_dispatch(conf, board, roles, sizeof roles / sizeof roles[0], log_path, ready_fd, e);
     sx_start_unlisten(conf, SX_CLIENT_SOCKET, client);
     sx_start_unlisten(conf, SX_NODE_SOCKET, node);

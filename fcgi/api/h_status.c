@@ -27,11 +27,13 @@ static json_t *processes_json(const struct sx_board *b)
 {
     json_t *array = json_array();
 
-    for (unsigned i = 0; i < b->n_slots; i++)
-        json_array_append_new(array,
-                              json_pack("{s:s,s:i,s:i}", "role", b->slots[i].role, "pid",
-                                        (int)atomic_load(&b->slots[i].pid), "restarts",
-                                        (int)atomic_load(&b->slots[i].restarts)));
+    for (unsigned i = 0; i < b->n_slots; i++) {
+        int pid = atomic_load(&b->slots[i].pid);
+
+        if (pid != 0 || !b->slots[i].extra)
+            json_array_append_new(array, json_pack("{s:s,s:i,s:i}", "role", b->slots[i].role, "pid", pid,
+                                                   "restarts", (int)atomic_load(&b->slots[i].restarts)));
+    }
     return array;
 }
 

@@ -21,6 +21,7 @@
 
 #include "fcgi/api/reply.h"
 #include "fcgi/api/request.h"
+#include "libsx/base/clock.h"
 #include "libsx/base/log.h"
 #include "libsx/base/mem.h"
 
@@ -103,6 +104,7 @@ static void serve_one(struct sx_app *app, struct sx_req *r, FCGX_Request *f, con
     struct sx_err e = SX_ERR_INIT;
 
     atomic_store(&app->slot->state, SX_BOARD_BUSY);
+    atomic_store(&app->slot->busy_ms, sx_mono_ms());
     limit_socket(f->ipcFd);
     if (sx_req_begin(r, app, f, &e) != 0)
         how->refuse(r, &e);
@@ -119,6 +121,7 @@ static void serve_one(struct sx_app *app, struct sx_req *r, FCGX_Request *f, con
     sx_req_end(r);
     FCGX_Finish_r(f);
     atomic_fetch_add(&app->slot->requests, 1);
+    atomic_store(&app->slot->busy_ms, 0);
     atomic_store(&app->slot->state, SX_BOARD_IDLE);
 }
 
