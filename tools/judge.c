@@ -57,7 +57,7 @@ static int decode(void *arg, const struct sx_record *r, struct sx_err *e)
 {
     struct judge *j = arg;
 
-    return sx_block_decode(j->ctx, &r->id, r->stored, r->len, &j->plain, e);
+    return sx_block_check(j->ctx, &r->id, r->stored, r->len, &j->plain, e);
 }
 
 static int referenced(void *arg, const struct sx_id *ids, size_t n, uint8_t *yes, struct sx_err *e)

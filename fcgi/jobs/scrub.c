@@ -59,7 +59,7 @@ static int decode(void *arg, const struct sx_record *r, struct sx_err *e)
 {
     struct sx_scrub *s = arg;
 
-    return sx_block_decode(s->ctx, &r->id, r->stored, r->len, &s->plain, e);
+    return sx_block_check(s->ctx, &r->id, r->stored, r->len, &s->plain, e);
 }
 
 static int referenced(void *arg, const struct sx_id *ids, size_t n, uint8_t *yes, struct sx_err *e)

@@ -144,6 +144,10 @@ static int take_record(struct down_file *f, struct down_entry *en, const struct 
     if (!r->len || sx_id_cmp(&r->id, &en->id) ||
         sx_block_decode(w->codec, &en->id, r->stored, r->len, &w->scratch, &bad) ||
         w->scratch.len != en->len) {
+        if (bad.code == SX_EKEY) {
+            *e = bad; /* no node has another */
+            return -1;
+        }
         en->attempts++; /* not there, or damaged: another node */
         return 0;
     }

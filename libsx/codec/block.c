@@ -17,6 +17,7 @@
 
 #define VERSION 1
 #define CIPHER_AES_256_GCM 1
+#define CIPHER_CUSTOMER 2 /* the same, under a key that the cluster does not keep */
 
 #define AT_VERSION 4
 #define AT_CODEC 5
@@ -44,6 +45,7 @@ struct sx_block_ctx {
     struct sx_gcm *gcm;
     struct sx_press *press;
     struct sx_buf scratch;
+    uint8_t cipher;
 };
 
 const char *sx_codec_name(enum sx_codec codec)
@@ -74,7 +76,22 @@ int sx_domain_init(struct sx_domain *d, const uint8_t key[SX_DOMAIN_KEY_SIZE], s
     sx_hkdf_sha256(d->id_key, sizeof d->id_key, key, SX_DOMAIN_KEY_SIZE, id_info, strlen(id_info));
     sx_hkdf_sha256(d->enc_key, sizeof d->enc_key, key, SX_DOMAIN_KEY_SIZE, enc_info,
                    strlen(enc_info));
+    d->customer = false;
     return 0;
+}
+
+int sx_domain_init_customer(struct sx_domain *d, const uint8_t key[SX_DOMAIN_KEY_SIZE],
+                            struct sx_err *e)
+{
+    static const char info[] = "sx customer key";
+    uint8_t domain_key[SX_DOMAIN_KEY_SIZE];
+    int r;
+
+    sx_hkdf_sha256(domain_key, sizeof domain_key, key, SX_DOMAIN_KEY_SIZE, info, strlen(info));
+    r = sx_domain_init(d, domain_key, e);
+    sx_wipe(domain_key, sizeof domain_key);
+    d->customer = true;
+    return r;
 }
 
 struct sx_block_ctx *sx_block_ctx_new(const struct sx_domain *domain)
@@ -88,6 +105,7 @@ struct sx_block_ctx *sx_block_ctx_new(const struct sx_domain *domain)
     ctx->key_mac = sx_mac_new(prk, sizeof prk);
     ctx->gcm = sx_gcm_new();
     ctx->press = sx_press_new();
+    ctx->cipher = domain->customer ? CIPHER_CUSTOMER : CIPHER_AES_256_GCM;
     sx_wipe(prk, sizeof prk);
     return ctx;
 }
@@ -141,12 +159,12 @@ static void make_aad(uint8_t aad[AAD_SIZE], const struct sx_id *id, const uint8_
     memcpy(aad + SX_ID_SIZE, header, AAD_HEADER);
 }
 
-static void make_header(uint8_t *h, enum sx_codec codec, size_t plain, size_t payload)
+static void make_header(uint8_t *h, uint8_t cipher, enum sx_codec codec, size_t plain, size_t payload)
 {
     memcpy(h, magic, sizeof magic);
     h[AT_VERSION] = VERSION;
     h[AT_CODEC] = (uint8_t)codec;
-    h[AT_CIPHER] = CIPHER_AES_256_GCM;
+    h[AT_CIPHER] = cipher;
     h[AT_ZERO] = 0;
     sx_put_u32(h + AT_PLAIN, (uint32_t)plain);
     sx_put_u32(h + AT_PAYLOAD, (uint32_t)payload);
@@ -166,7 +184,7 @@ int sx_block_encode(struct sx_block_ctx *ctx, const struct sx_id *id, const void
     payload = h + SX_BLOCK_HEADER;
     packed = sx_press(ctx->press, codec, level, plain, n, payload,
                       n - (n + MIN_GAIN - 1) / MIN_GAIN);
-    make_header(h, packed ? codec : SX_CODEC_NONE, n, packed ? packed : n);
+    make_header(h, ctx->cipher, packed ? codec : SX_CODEC_NONE, n, packed ? packed : n);
     make_aad(aad, id, h);
     block_key(ctx, id, key);
     struct sx_gcm_op op = { .key = key, .nonce = h + AT_NONCE, .aad = aad, .aad_len = sizeof aad,
@@ -187,7 +205,8 @@ int sx_block_inspect(const void *stored, size_t n, uint32_t *plain_len, struct s
         return sx_err_set(e, SX_EBLOCK, "a stored block cannot have %zu bytes", n);
     if (memcmp(h, magic, sizeof magic) != 0)
         return sx_err_set(e, SX_EBLOCK, "block has a wrong magic number");
-    if (h[AT_VERSION] != VERSION || h[AT_CODEC] >= CODECS || h[AT_CIPHER] != CIPHER_AES_256_GCM)
+    if (h[AT_VERSION] != VERSION || h[AT_CODEC] >= CODECS ||
+        (h[AT_CIPHER] != CIPHER_AES_256_GCM && h[AT_CIPHER] != CIPHER_CUSTOMER))
         return sx_err_set(e, SX_EBLOCK,
                           "block has header version %u, codec %u, cipher %u: not known",
                           h[AT_VERSION], h[AT_CODEC], h[AT_CIPHER]);
@@ -233,6 +252,16 @@ static int open_payload(struct sx_block_ctx *ctx, const struct sx_id *id, const 
     return 0;
 }
 
+static int cipher_check(const struct sx_block_ctx *ctx, const uint8_t *h, struct sx_err *e)
+{
+    if (h[AT_CIPHER] == ctx->cipher)
+        return 0;
+    return sx_err_set(e, SX_EKEY, "%s", ctx->cipher == CIPHER_CUSTOMER
+                      ? "the data is not encrypted with a key of the client's"
+                      : "the data is encrypted with an S3 client's own key (SSE-C); only S3 requests"
+                        " with that key can read it");
+}
+
 int sx_block_decode(struct sx_block_ctx *ctx, const struct sx_id *id, const void *stored, size_t n,
                     struct sx_buf *out, struct sx_err *e)
 {
@@ -240,7 +269,7 @@ int sx_block_decode(struct sx_block_ctx *ctx, const struct sx_id *id, const void
     uint8_t *to;
 
     sx_buf_reset(out);
-    if (sx_block_inspect(stored, n, &plain, e))
+    if (sx_block_inspect(stored, n, &plain, e) || cipher_check(ctx, stored, e))
         return -1;
     to = sx_buf_reserve(out, plain);
     if (open_payload(ctx, id, stored, to, plain, e)) {
@@ -250,4 +279,16 @@ int sx_block_decode(struct sx_block_ctx *ctx, const struct sx_id *id, const void
     }
     sx_buf_extend(out, plain);
     return 0;
+}
+
+int sx_block_check(struct sx_block_ctx *ctx, const struct sx_id *id, const void *stored, size_t n,
+                   struct sx_buf *scratch, struct sx_err *e)
+{
+    uint32_t plain;
+
+    if (sx_block_inspect(stored, n, &plain, e))
+        return -1;
+    if (((const uint8_t *)stored)[AT_CIPHER] == CIPHER_CUSTOMER && ctx->cipher != CIPHER_CUSTOMER)
+        return 0;
+    return sx_block_decode(ctx, id, stored, n, scratch, e);
 }

@@ -8,7 +8,7 @@
  *        0    4  magic "SXB1"
  *        4    1  header version, 1
  *        5    1  codec: 0 none, 1 zstd, 2 zlib, 3 lz4
- *        6    1  cipher: 1 AES-256-GCM
+ *        6    1  cipher: 1 AES-256-GCM; 2 the same, with the key of an S3 client (SSE-C)
  *        7    1  0
  *        8    4  plain length, 1 … SX_BLOCK_PLAIN_MAX
  *       12    4  payload length, 1 … plain length
@@ -26,6 +26,7 @@
 #ifndef SX_CODEC_BLOCK_H
 #define SX_CODEC_BLOCK_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -48,12 +49,18 @@ int sx_codec_parse(const char *name, enum sx_codec *codec, struct sx_err *e) SX_
 struct sx_domain {
     uint8_t id_key[32];
     uint8_t enc_key[32];
+    bool customer; /* the key is an S3 client's own: the cluster does not keep it */
 };
 
 #define SX_DOMAIN_KEY_SIZE 32
 
 int sx_domain_init(struct sx_domain *d, const uint8_t key[SX_DOMAIN_KEY_SIZE], struct sx_err *e)
     SX_MUST_CHECK;
+/* The domain of what an S3 client encrypts with this key (SSE-C).  Its domain key is derived (info
+ * "sx customer key"), so that no key a client sends, not even the cluster's own, which native clients
+ * know, makes the ids of another domain. */
+int sx_domain_init_customer(struct sx_domain *d, const uint8_t key[SX_DOMAIN_KEY_SIZE],
+                            struct sx_err *e) SX_MUST_CHECK;
 
 /* Working memory of an encoder or decoder (compression contexts, cipher and MAC
  * contexts, scratch), made once and used for many blocks.  One thread at a time. */
@@ -74,9 +81,14 @@ int sx_block_encode(struct sx_block_ctx *ctx, const struct sx_id *id, const void
     SX_MUST_CHECK;
 
 /* Decodes into `out` (replacing its content) and checks tag, sizes and, always, that the
- * plain bytes have this id.  SX_EBLOCK if anything is wrong; no byte is given out then. */
+ * plain bytes have this id.  SX_EBLOCK if anything is wrong, SX_EKEY if the block is a customer's and
+ * the domain is the cluster's, or the reverse; no byte is given out then. */
 int sx_block_decode(struct sx_block_ctx *ctx, const struct sx_id *id, const void *stored, size_t n,
                     struct sx_buf *out, struct sx_err *e) SX_MUST_CHECK;
+/* For whoever asks only whether a block is whole: of a customer's block, which nobody here can open,
+ * the header is checked.  (Its bytes are covered by the record's checksum.)  `scratch` is overwritten. */
+int sx_block_check(struct sx_block_ctx *ctx, const struct sx_id *id, const void *stored, size_t n,
+                   struct sx_buf *scratch, struct sx_err *e) SX_MUST_CHECK;
 
 /* Checks a header without keys: magic, version, codec, lengths, n = 48 + payload.
  * Gives the plain length. */

@@ -203,6 +203,53 @@ static void test_wrong_id_or_key(void **state)
     assert_int_equal(out.len, 0);
 }
 
+/* A block of a customer's key says so: who has not the key can tell it from a damaged one, and check
+ * its header, nothing more. */
+static void test_customer(void **state)
+{
+    SX_AUTO(sx_buf) struct sx_buf stored = SX_BUF_INIT, out = SX_BUF_INIT;
+    static const uint8_t key[SX_DOMAIN_KEY_SIZE] = { 0 }; /* any key will do, this one, too */
+    static const uint8_t one[SX_DOMAIN_KEY_SIZE] = { 1 };
+    struct sx_domain customer, same;
+    struct sx_block_ctx *theirs;
+    struct sx_id id, ours;
+
+    assert_done(sx_domain_init_customer(&customer, key, &e), &e);
+    theirs = sx_block_ctx_new(&customer);
+    assert_done(sx_block_id(theirs, fox, FOX_LEN, &id, &e), &e);
+    assert_done(sx_block_id(ctx, fox, FOX_LEN, &ours, &e), &e);
+    assert_int_not_equal(sx_id_cmp(&id, &ours), 0);
+    assert_done(sx_block_encode(theirs, &id, fox, FOX_LEN, SX_CODEC_ZSTD, 0, &stored, &e), &e);
+    assert_int_equal(stored.data[6], 2);
+    assert_done(sx_block_decode(theirs, &id, stored.data, stored.len, &out, &e), &e);
+    assert_memory_equal(out.data, fox, FOX_LEN);
+
+    assert_error(sx_block_decode(ctx, &id, stored.data, stored.len, &out, &e), &e, SX_EKEY);
+    assert_int_equal(out.len, 0);
+    assert_done(sx_block_check(ctx, &id, stored.data, stored.len, &out, &e), &e);
+    assert_done(sx_block_check(theirs, &id, stored.data, stored.len, &out, &e), &e);
+    stored.data[12] ^= 1; /* the header is looked at all the same */
+    assert_error(sx_block_check(ctx, &id, stored.data, stored.len, &out, &e), &e, SX_EBLOCK);
+    stored.data[12] ^= 1;
+    stored.data[6] = 1; /* the cipher is authenticated */
+    assert_error(sx_block_check(ctx, &id, stored.data, stored.len, &out, &e), &e, SX_EBLOCK);
+    stored.data[6] = 2;
+    stored.data[stored.len - 1] ^= 1;
+    assert_error(sx_block_check(theirs, &id, stored.data, stored.len, &out, &e), &e, SX_EBLOCK);
+
+    sx_buf_reset(&stored);
+    encode_fox(&stored, &ours, SX_CODEC_ZSTD);
+    assert_done(sx_block_check(ctx, &ours, stored.data, stored.len, &out, &e), &e);
+    assert_error(sx_block_decode(theirs, &ours, stored.data, stored.len, &out, &e), &e, SX_EKEY);
+
+    /* The cluster's own key, which native clients know, makes another domain when a customer sends it. */
+    assert_done(sx_domain_init(&same, one, &e), &e);
+    assert_done(sx_domain_init_customer(&customer, one, &e), &e);
+    assert_memory_not_equal(same.id_key, customer.id_key, sizeof same.id_key);
+    assert_memory_not_equal(same.enc_key, customer.enc_key, sizeof same.enc_key);
+    sx_block_ctx_free(theirs);
+}
+
 static void test_codec_names(void **state)
 {
     enum sx_codec codec;
@@ -291,7 +338,8 @@ int main(void)
         cmocka_unit_test(test_domain),       cmocka_unit_test(test_golden),
         cmocka_unit_test(test_sizes),        cmocka_unit_test(test_size_limits),
         cmocka_unit_test(test_flipped_bits), cmocka_unit_test(test_wrong_length),
-        cmocka_unit_test(test_wrong_id_or_key), cmocka_unit_test(test_codec_names),
+        cmocka_unit_test(test_wrong_id_or_key), cmocka_unit_test(test_customer),
+        cmocka_unit_test(test_codec_names),
         cmocka_unit_test(test_crc32c),       cmocka_unit_test(test_record),
         cmocka_unit_test(test_record_lengths),
     };
