@@ -16,6 +16,7 @@
 
 #define CONF_FILE_MAX 65536u
 #define NODE_ID_MAX INT64_MAX
+#define TLS_PREFIX "https://"
 
 static const char *const members[] = { "cluster", "name",      "node",    "address",
                                        "port",    "peer_port", "zone",    "capacity",
@@ -195,14 +196,24 @@ static int domains(const json_t *j, const char *member, char ***domains, struct 
 
 static int s3(struct sx_node_conf *c, const json_t *j, struct sx_err *e)
 {
+    char external[sizeof TLS_PREFIX + sizeof c->s3_external];
+    const char *name = external;
+
     if (domains(j, "s3_domains", &c->s3_domains, e) != 0 ||
         domains(j, "s3_website_domains", &c->s3_website_domains, e) != 0 ||
-        text(j, "s3_external", c->s3_external, 0, sizeof c->s3_external - 1, e) != 0)
+        text(j, "s3_external", external, 0, sizeof external - 1, e) != 0)
         return -1;
-    if (!c->s3_external[0] || host_valid(c->s3_external, true))
+    c->s3_external_tls = strncmp(external, TLS_PREFIX, strlen(TLS_PREFIX)) == 0;
+    if (c->s3_external_tls)
+        name += strlen(TLS_PREFIX);
+    else if (!*name)
         return 0;
-    return sx_err_set(e, SX_EINVAL,
-                      "'s3_external' must be a DNS name in lower case, and perhaps a :port");
+    if (strlen(name) >= sizeof c->s3_external || !host_valid(name, true))
+        return sx_err_set(e, SX_EINVAL,
+                          "'s3_external' must be a DNS name in lower case, perhaps with https:// before"
+                          " and a :port behind it");
+    memcpy(c->s3_external, name, strlen(name) + 1);
+    return 0;
 }
 
 static int level(struct sx_node_conf *c, const json_t *j, struct sx_err *e)
@@ -276,7 +287,8 @@ json_t *sx_node_conf_to_json(const struct sx_node_conf *c)
     json_object_set_new(j, "s3_port", json_integer(c->s3_port));
     json_object_set_new(j, "s3_domains", domains_json(c->s3_domains));
     json_object_set_new(j, "s3_website_domains", domains_json(c->s3_website_domains));
-    json_object_set_new(j, "s3_external", json_string(c->s3_external));
+    json_object_set_new(j, "s3_external", json_sprintf("%s%s", c->s3_external_tls ? TLS_PREFIX : "",
+                                                       c->s3_external));
     return j;
 }
 

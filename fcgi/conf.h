@@ -49,6 +49,7 @@ struct sx_node_conf {
     char **s3_domains;                     /* BUCKET.NAME is a bucket's host; ended by NULL, or NULL */
     char **s3_website_domains;             /* BUCKET.NAME is a bucket's website; the same */
     char s3_external[SX_CONF_ADDRESS_MAX + 7]; /* "name[:port]" that clients of a proxy sign; or "" */
+    bool s3_external_tls;                  /* they speak TLS with it: "https://" stands before the name */
 };
 
 /* Reads DIR/node.json.  `zone`, `user`, `log_level`, `workers`, `reserved_workers`, `lease_s`,

@@ -86,6 +86,8 @@ static void mistakes_are_named(void **state)
     refuse("s3_domains", json_pack("[s]", "A.example.com"));
     refuse("s3_domains", json_pack("[sssssssss]", "a", "b", "c", "d", "e", "f", "g", "h", "i"));
     refuse("s3_external", json_string("http://a"));
+    refuse("s3_external", json_string("https://"));
+    refuse("s3_external", json_string("https://a/"));
     refuse("s3_external", json_string("a:"));
     refuse("s3_external", json_string("a:123456"));
     refuse("colour", json_string("blue"));
@@ -117,12 +119,33 @@ static void defaults(void **state)
     sx_node_conf_fini(&c);
 }
 
+/* The scheme is told apart from the name, and both are written again. */
+static void external(void **state)
+{
+    SX_AUTO_JSON json_t *j = json_loads(good, 0, NULL), *again = NULL;
+    struct sx_err e = SX_ERR_INIT;
+    struct sx_node_conf c;
+
+    json_object_set_new(j, "s3_external", json_string("https://s3.example.com:444"));
+    assert_done(parse(&c, j, &e), &e);
+    assert_string_equal(c.s3_external, "s3.example.com:444");
+    assert_true(c.s3_external_tls);
+    again = sx_node_conf_to_json(&c);
+    assert_true(json_equal(json_object_get(j, "s3_external"), json_object_get(again, "s3_external")));
+    sx_node_conf_fini(&c);
+    json_object_set_new(j, "s3_external", json_string("s3.example.com"));
+    assert_done(parse(&c, j, &e), &e);
+    assert_false(c.s3_external_tls);
+    sx_node_conf_fini(&c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(read_back),
         cmocka_unit_test(mistakes_are_named),
         cmocka_unit_test(defaults),
+        cmocka_unit_test(external),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
