@@ -13,6 +13,7 @@ sx_test_lib = tests/lib/cluster.py tests/lib/sxhttp.py tests/lib/cluster.sh test
 sx_style_tests = tests/style/tree.py tests/style/headers.py tests/style/tools.py
 sx_cluster_tests = tests/cluster/test_single.py tests/cluster/test_batch.py tests/cluster/test_bad_input.py tests/cluster/test_gc.py \
 	tests/cluster/test_s3.py tests/cluster/test_s3_config.py tests/cluster/test_s3_objects.py tests/cluster/test_lifecycle.py tests/cluster/test_s3_website.py tests/cluster/test_roles.py tests/cluster/test_repair.py tests/cluster/test_scrub.py \
+	tests/cluster/test_s3_customer.py \
 	tests/cluster/test_three.py tests/cluster/test_space.py tests/cluster/test_devices.py \
 	tests/cluster/test_damaged_node.py tests/cluster/test_bench.py
 sx_fault_tests = tests/fault/test_power.py tests/fault/test_kill.py tests/fault/test_fsync.py \

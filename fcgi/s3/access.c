@@ -71,10 +71,9 @@ static void gather_facts(const struct sx_s3 *s, struct sx_s3_question *q)
     static const char *const args[][2] = { { "s3:prefix", "prefix" },
                                            { "s3:delimiter", "delimiter" },
                                            { "s3:max-keys", "max-keys" } };
-    const char *https = sx_req_param(s->r, "HTTPS");
 
     add_fact(q, "aws:SourceIp", sx_req_param(s->r, "REMOTE_ADDR"));
-    add_fact(q, "aws:SecureTransport", https && strcmp(https, "on") == 0 ? "true" : "false");
+    add_fact(q, "aws:SecureTransport", sx_s3_is_secure(s) ? "true" : "false");
     add_fact(q, "s3:VersionId", q->version);
     if (!s->anonymous)
         add_fact(q, "aws:username", s->r->user);

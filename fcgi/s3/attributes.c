@@ -161,6 +161,8 @@ static int document(void *ctx, struct sx_err *e)
     if (sx_s3_find_object(a->s, &a->row, e) != 0)
         return -1;
     a->items = sx_s3_items(&a->row.f);
+    if (sx_s3_customer_object(&a->s->customer, a->items, e) != 0)
+        return -1;
     class = sx_s3_item(a->items, "s3.class");
     sx_s3_etag(&a->row.f, a->items, etag);
     sx_xml_begin(out);
@@ -189,9 +191,11 @@ int sx_s3_get_attributes(struct sx_s3 *s, struct sx_err *e)
                                                                       .out = SX_BUF_INIT };
     char date[SX_HTTP_DATE_TEXT];
 
-    if (read_request(&a, e) != 0 || sx_s3_at_once(s, document, &a, e) != 0)
+    if (read_request(&a, e) != 0 || sx_s3_key(s, e) != 0 ||
+        sx_s3_at_once(s, document, &a, e) != 0)
         return -1;
     sx_s3_field(s, "Last-Modified: %s\r\n", sx_http_date(date, a.row.f.created_ms));
     sx_s3_version_field(s, &s->v, &a.row.f);
+    sx_s3_customer_lines(&s->customer, &s->fields);
     return sx_s3_reply(s, 200, SX_S3_XML, &a.out);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * CopyObject: a transaction in the metadata, whatever the size.
+ * CopyObject: a transaction in the metadata, whatever the size.  Only where source and copy are
+ * encrypted with different keys (SSE-C) the bytes are read and stored anew.
  *
  * The command names the revision whose facts were looked at.  If another client replaces that before
  * the command is applied, the source is looked at anew.
@@ -10,7 +11,8 @@
 #include "fcgi/s3/cond.h"
 #include "fcgi/s3/config.h"
 #include "fcgi/s3/handlers.h"
-#include "fcgi/s3/object.h"
+#include "fcgi/s3/object_put.h"
+#include "fcgi/s3/pump.h"
 #include "fcgi/s3/range.h"
 #include "libsx/base/mem.h"
 #include "libsx/crypt/crypt.h"
@@ -27,6 +29,10 @@ struct copy {
     bool replace;              /* metadata, or tags: `meta` is sent */
     json_t *meta;              /* of the new object */
     struct sx_s3_write w;
+    struct sx_s3_customer *key; /* the source's */
+    bool recode;
+    struct sx_egress *egress;  /* if so: the source's bytes, */
+    struct sx_s3_put put;      /* and what they become */
 };
 
 static void copy_fini(struct copy *c)
@@ -35,6 +41,8 @@ static void copy_fini(struct copy *c)
     sx_file_row_fini(&c->row);
     json_decref(c->items);
     json_decref(c->meta);
+    sx_egress_free(c->egress);
+    sx_s3_put_fini(&c->put);
 }
 
 int sx_s3_source_find(struct sx_s3 *s, struct sx_s3_copy_source *from, struct sx_volume *v,
@@ -111,6 +119,18 @@ static int check_tags(struct copy *c, const char *tags, struct sx_err *e)
     return r;
 }
 
+/* What the content is encrypted with: as the source's, or as the request asks. */
+static void key_item(struct copy *c)
+{
+    const json_t *kept = json_object_get(c->items, SX_S3_CUSTOMER_ITEM);
+
+    json_object_del(c->meta, SX_S3_CUSTOMER_ITEM);
+    if (c->recode)
+        sx_s3_customer_item(&c->s->customer, c->meta);
+    else if (kept)
+        json_object_set(c->meta, SX_S3_CUSTOMER_ITEM, (json_t *)(uintptr_t)kept);
+}
+
 static int new_items(struct copy *c, struct sx_err *e)
 {
     SX_AUTO_JSON json_t *sent = json_object();
@@ -138,13 +158,14 @@ static int new_items(struct copy *c, struct sx_err *e)
     if (sx_s3_acl_item(c->s, c->meta, e) != 0)
         return -1;
     keep_content_items(c->items, c->meta);
+    key_item(c);
     return 0;
 }
 
 /* AWS refuses a copy onto itself that changes nothing. */
 static int check_itself(const struct copy *c, struct sx_err *e)
 {
-    if (c->replace || c->from.version || strcmp(c->from.bucket, c->s->t.bucket) != 0 ||
+    if (c->replace || c->recode || c->from.version || strcmp(c->from.bucket, c->s->t.bucket) != 0 ||
         strcmp(c->from.key, c->s->t.key) != 0 || sx_s3_header(c->s, "x-amz-storage-class"))
         return 0;
     return sx_err_set(e, SX_S3_INVALID_REQUEST,
@@ -174,16 +195,97 @@ static int submit(struct copy *c, struct sx_file *f, struct sx_buf *result, stru
     return sx_s3_conflict(&c->w, e);
 }
 
-static int try_copy(struct copy *c, struct sx_file *f, struct sx_buf *result, struct sx_err *e)
+static void source_version_field(struct copy *c)
 {
-    copy_fini(c);
-    *c = (struct copy){ .s = c->s, .w = c->w, .row = SX_FILE_ROW_INIT };
-    if (sx_s3_source_find(c->s, &c->from, &c->v, &c->row, e) != 0)
+    char version[SX_S3_VERSION_TEXT];
+
+    if (!c->v.versioning)
+        return;
+    sx_s3_version(&c->row.f, version);
+    sx_s3_field(c->s, "x-amz-copy-source-version-id: %s\r\n", version);
+}
+
+/* ---- with another key ---- */
+
+static int recode_bytes(struct copy *c, struct sx_sums *sums, enum sx_sum_alg alg, struct sx_err *e)
+{
+    const struct sx_s3_pump pump = { c->egress, c->put.ingest, sums };
+    struct sx_s3_put *p = &c->put;
+
+    if (sx_s3_pump(c->s, &pump, e) != 0 || sx_s3_put_end(p, e) != 0)
+        return -1;
+    json_object_del(p->items, "s3.parts");
+    json_object_del(p->items, "s3.sum");
+    if (alg != SX_SUM_NONE)
+        sx_s3_sum_set(p->items, alg, sums->value[alg]);
+    snprintf(c->etag, sizeof c->etag, "%s", sx_s3_item(p->items, "s3.etag"));
+    return sx_s3_put_commit(p, e);
+}
+
+/* The copy is an object of one part, with the checksum of its bytes by the source's algorithm. */
+static int recode(struct copy *c, struct sx_file *f, struct sx_err *e)
+{
+    enum sx_sum_alg alg = sx_s3_sum_alg(c->items);
+    struct sx_s3 *s = c->s;
+    struct sx_sums sums;
+    int r;
+
+    c->put.s = s;
+    c->put.items = json_incref(c->meta);
+    c->put.w = c->w;
+    c->put.ingest = sx_ingest_new(s->r->app, sx_s3_user(s), &s->v, s->t.key, true);
+    sx_ingest_under(c->put.ingest, sx_s3_customer_ctx(&s->customer));
+    sx_sums_init(&sums, alg == SX_SUM_NONE ? 0 : SX_SUM_BIT(alg));
+    r = recode_bytes(c, &sums, alg, e);
+    sx_sums_fini(&sums);
+    *f = c->put.f;
+    return r;
+}
+
+/* ---- the copy ---- */
+
+static bool same_key(const struct sx_s3_customer *a, const struct sx_s3_customer *b)
+{
+    return a->there == b->there && (!a->there || sx_mem_equal(a->key, b->key, sizeof a->key));
+}
+
+static int find_source(void *ctx, struct sx_err *e)
+{
+    struct copy *c = ctx;
+    struct sx_s3 *s = c->s;
+
+    if (sx_s3_source_find(s, &c->from, &c->v, &c->row, e) != 0)
         return -1;
     c->items = sx_s3_items(&c->row.f);
     sx_s3_etag(&c->row.f, c->items, c->etag);
-    return sx_s3_source_conditions(c->s, c->etag, &c->row.f, e) != 0 || new_items(c, e) != 0 ||
-           check_itself(c, e) != 0 || submit(c, f, result, e) != 0 ? -1 : 0;
+    c->recode = !same_key(c->key, &s->customer);
+    if (sx_s3_customer_object(c->key, c->items, e) != 0 ||
+        sx_s3_source_conditions(s, c->etag, &c->row.f, e) != 0 || new_items(c, e) != 0 ||
+        check_itself(c, e) != 0)
+        return -1;
+    if (!c->recode)
+        return 0;
+    if (sx_egress_open(s->r->app, s->db, &c->row.f, 0, c->row.f.size, &c->egress, e) != 0)
+        return -1;
+    sx_egress_under(c->egress, sx_s3_customer_ctx(c->key));
+    return 0;
+}
+
+static int try_copy(struct copy *c, struct sx_file *f, struct sx_buf *result, struct sx_err *e)
+{
+    size_t fields = c->s->fields.len;
+    int r;
+
+    copy_fini(c);
+    *c = (struct copy){ .s = c->s, .w = c->w, .key = c->key, .row = SX_FILE_ROW_INIT };
+    if (sx_s3_at_once(c->s, find_source, c, e) != 0)
+        return -1;
+    source_version_field(c);
+    sx_s3_customer_lines(&c->s->customer, &c->s->fields);
+    r = c->recode ? recode(c, f, e) : submit(c, f, result, e);
+    if (r != 0 && c->s->r->status == 0)
+        c->s->fields.len = fields;
+    return r;
 }
 
 static bool source_gone(const struct sx_err *e)
@@ -209,28 +311,26 @@ static int copy(struct copy *c, struct sx_file *f, struct sx_buf *result, struct
 static int reply(struct copy *c, const struct sx_file *f)
 {
     SX_AUTO(sx_buf) struct sx_buf out = SX_BUF_INIT;
-    char quoted[SX_S3_ETAG_TEXT + 2], version[SX_S3_VERSION_TEXT];
+    char quoted[SX_S3_ETAG_TEXT + 2];
 
     snprintf(quoted, sizeof quoted, "\"%s\"", c->etag);
-    sx_xml_begin(&out);
     sx_xml_root(&out, "CopyObjectResult");
     sx_xml_elem_time(&out, "LastModified", f->created_ms);
     sx_xml_elem(&out, "ETag", quoted);
     sx_s3_sum_elems(&out, c->meta);
     sx_xml_close(&out, "CopyObjectResult");
     sx_s3_version_field(c->s, &c->s->v, f);
-    if (c->v.versioning) {
-        sx_s3_version(&c->row.f, version);
-        sx_s3_field(c->s, "x-amz-copy-source-version-id: %s\r\n", version);
-    }
-    return sx_s3_reply(c->s, 200, SX_S3_XML, &out);
+    return sx_s3_pump_reply(c->s, &out);
 }
 
 int sx_s3_copy_object(struct sx_s3 *s, struct sx_err *e)
 {
-    __attribute__((cleanup(copy_fini))) struct copy c = { .s = s, .row = SX_FILE_ROW_INIT };
+    __attribute__((cleanup(sx_s3_customer_fini))) struct sx_s3_customer key = { .there = false };
+    __attribute__((cleanup(copy_fini))) struct copy c = { .s = s, .key = &key,
+                                                          .row = SX_FILE_ROW_INIT };
     SX_AUTO(sx_buf) struct sx_buf result = SX_BUF_INIT;
     struct sx_file f;
 
-    return sx_s3_write_read(s, &c.w, e) != 0 || copy(&c, &f, &result, e) != 0 ? -1 : reply(&c, &f);
+    return sx_s3_write_read(s, &c.w, e) != 0 || sx_s3_source_key(s, &key, e) != 0 ||
+                   copy(&c, &f, &result, e) != 0 ? -1 : reply(&c, &f);
 }

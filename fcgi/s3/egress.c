@@ -20,6 +20,7 @@ struct piece {
 
 struct sx_egress {
     struct sx_app *app;
+    struct sx_block_ctx *domain; /* NULL: the cluster's */
     struct sx_file f;
     char *path;
     uint64_t at, end;       /* bytes of the file still to be given */
@@ -82,6 +83,11 @@ int sx_egress_open(struct sx_app *app, sqlite3 *db, const struct sx_file *f, uin
     return 0;
 }
 
+void sx_egress_under(struct sx_egress *g, struct sx_block_ctx *ctx)
+{
+    g->domain = ctx;
+}
+
 void sx_egress_free(struct sx_egress *g)
 {
     if (!g)
@@ -118,10 +124,10 @@ static int find_record(struct sx_egress *g, struct piece *p, struct sx_record *r
 
 static int decode(struct sx_egress *g, struct piece *p)
 {
-    struct sx_block_ctx *ctx;
+    struct sx_block_ctx *ctx = g->domain;
     struct sx_record rec;
 
-    if (find_record(g, p, &rec) != 0 || sx_app_block_ctx(g->app, &ctx, &p->err) != 0 ||
+    if (find_record(g, p, &rec) != 0 || (!ctx && sx_app_block_ctx(g->app, &ctx, &p->err) != 0) ||
         sx_block_decode(ctx, &p->id, rec.stored, rec.len, &p->plain, &p->err) != 0)
         return -1;
     if (p->plain.len != p->len)

@@ -19,6 +19,9 @@ struct sx_egress;
 /* Bytes from … from + n of f (its copy is kept).  `db` is the handle that f was read from. */
 int sx_egress_open(struct sx_app *app, sqlite3 *db, const struct sx_file *f, uint64_t from,
                    uint64_t n, struct sx_egress **g, struct sx_err *e) SX_MUST_CHECK;
+/* The blocks are of this domain, not the cluster's; NULL changes nothing.  Before the first piece; ctx outlives
+ * the egress. */
+void sx_egress_under(struct sx_egress *g, struct sx_block_ctx *ctx);
 void sx_egress_free(struct sx_egress *g); /* NULL is allowed */
 /* The next piece, valid until the next call; *n = 0 at the end.  SX_ENOBLOCK, SX_ENOREVISION. */
 int sx_egress_next(struct sx_egress *g, const uint8_t **p, size_t *n,

@@ -12,6 +12,7 @@
  *   s3.expires         Expires                 s3.parts   number of parts of a multipart upload
  *   s3.redirect        x-amz-website-redirect-location
  *                                              s3.upload  id of that upload
+ *                                              s3.ssec    see customer.h
  *   KEY                x-amz-meta-KEY; a KEY that begins with "s3." stands as "s3.meta.KEY"
  *
  * A file that was put by the native client has none of the s3. items: its ETag is made of the

@@ -115,7 +115,7 @@ static int authorise(struct sx_s3 *s, struct sx_err *e)
 
     if (!s->t.bucket || s->t.op == SX_S3_OP_CREATE_BUCKET)
         return s->anonymous ? sx_s3_fail(e, SX_S3_ACCESS_DENIED) : 0;
-    if (sx_s3_bucket_open(s, e) != 0 || check_owner(s, e) != 0 || sx_s3_no_customer_key(s, e) != 0)
+    if (sx_s3_bucket_open(s, e) != 0 || check_owner(s, e) != 0)
         return -1;
     if (s->t.op == SX_S3_OP_POST_OBJECT)
         return 0; /* by who its form says he is */
@@ -204,6 +204,7 @@ void sx_s3_serve(struct sx_req *r)
     sx_s3_target_fini(&s.t);
     sx_s3_policy_free(s.policy);
     sx_payload_free(s.payload);
+    sx_s3_customer_fini(&s.customer);
     sx_buf_fini(&s.fields);
     sx_buf_fini(&s.body);
 }

@@ -34,6 +34,7 @@ struct fill {
 
 struct sx_ingest {
     struct sx_app *app;
+    struct sx_block_ctx *domain; /* NULL: the cluster's */
     const char *user;
     const struct sx_volume *volume;
     char *path;
@@ -77,6 +78,11 @@ struct sx_ingest *sx_ingest_new(struct sx_app *app, const char *user,
     g->md5 = sx_digest_new();
     sx_chunker_init(&g->chunker, SX_CHUNK_MIN, SX_CHUNK_AVG, SX_CHUNK_MAX);
     return g;
+}
+
+void sx_ingest_under(struct sx_ingest *g, struct sx_block_ctx *ctx)
+{
+    g->domain = ctx;
 }
 
 /* ---- commands ---- */
@@ -147,9 +153,9 @@ static int part_send(struct sx_ingest *g, struct sx_err *e)
 
 static int cut_and_name(struct sx_ingest *g, const struct fill *f, struct sx_err *e)
 {
-    struct sx_block_ctx *ctx;
+    struct sx_block_ctx *ctx = g->domain;
 
-    if (sx_app_block_ctx(g->app, &ctx, e) != 0)
+    if (!ctx && sx_app_block_ctx(g->app, &ctx, e) != 0)
         return -1;
     g->n_chunks = 0;
     for (g->cut = f->from; f->to - g->cut > g->keep;) {
@@ -192,12 +198,11 @@ static int look_for(struct sx_ingest *g, const struct sx_blocks *b, struct sx_er
 
 static int encode(struct sx_ingest *g, const struct chunk *c, struct sx_buf *out, struct sx_err *e)
 {
-    struct sx_block_ctx *ctx;
+    struct sx_block_ctx *ctx = g->domain;
     size_t at = sx_record_begin(out);
 
-    if (sx_app_block_ctx(g->app, &ctx, e) != 0 ||
-        sx_block_encode(ctx, &c->id, c->p, c->len, g->volume->compression, 0, out,
-                        e) != 0)
+    if ((!ctx && sx_app_block_ctx(g->app, &ctx, e) != 0) ||
+        sx_block_encode(ctx, &c->id, c->p, c->len, g->volume->compression, 0, out, e) != 0)
         return -1;
     sx_record_end(out, at, &c->id);
     return 0;

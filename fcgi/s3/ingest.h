@@ -36,6 +36,9 @@ struct sx_ingest_content {
  * submitted.  `inline_ok`: a short stream becomes an inline content. */
 struct sx_ingest *sx_ingest_new(struct sx_app *app, const char *user,
                                 const struct sx_volume *volume, const char *path, bool inline_ok);
+/* The blocks are of this domain, not the cluster's; NULL changes nothing.  Before the first byte; ctx outlives
+ * the ingest. */
+void sx_ingest_under(struct sx_ingest *g, struct sx_block_ctx *ctx);
 /* Gives up what was not committed.  NULL is allowed. */
 void sx_ingest_free(struct sx_ingest *g);
 

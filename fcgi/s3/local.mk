@@ -12,7 +12,7 @@ libsxs3_la_SOURCES = \
 	fcgi/s3/chunked.h fcgi/s3/chunked.c \
 	fcgi/s3/payload.h fcgi/s3/payload.c \
 	fcgi/s3/ops.def fcgi/s3/target.h fcgi/s3/target.c fcgi/s3/query.c \
-	fcgi/s3/cond.h fcgi/s3/cond.c \
+	fcgi/s3/cond.h fcgi/s3/cond.c fcgi/s3/customer.h fcgi/s3/customer.c \
 	fcgi/s3/range.h fcgi/s3/range.c \
 	fcgi/s3/postpolicy.h fcgi/s3/postpolicy.c \
 	fcgi/s3/form.h fcgi/s3/form.c \
@@ -35,7 +35,7 @@ libsxgate_la_SOURCES = \
 	fcgi/s3/object_put.h fcgi/s3/object_put.c fcgi/s3/object_post.c \
 	fcgi/s3/attributes.c fcgi/s3/lock.c fcgi/s3/copy.c fcgi/s3/list.c fcgi/s3/bucket.c \
 	fcgi/s3/multipart.h fcgi/s3/multipart.c fcgi/s3/multipart_list.c \
-	fcgi/s3/part_copy.c fcgi/s3/sums.c \
+	fcgi/s3/part_copy.c fcgi/s3/pump.h fcgi/s3/pump.c fcgi/s3/sums.c \
 	fcgi/s3/config.h fcgi/s3/config.c fcgi/s3/bucket_policy.c fcgi/s3/preflight.c fcgi/s3/acls.c \
 	fcgi/s3/annotate.h fcgi/s3/annotate.c fcgi/s3/tagging.c \
 	fcgi/s3/site.h fcgi/s3/site.c
@@ -46,7 +46,7 @@ sx_s3_tests = tests/unit/test_s3_checksum \
 	tests/unit/test_s3_xml \
 	tests/unit/test_s3_payload \
 	tests/unit/test_s3_target \
-	tests/unit/test_s3_aside tests/unit/test_s3_cond \
+	tests/unit/test_s3_aside tests/unit/test_s3_cond tests/unit/test_s3_customer \
 	tests/unit/test_s3_form \
 	tests/unit/test_s3_config \
 	tests/unit/test_s3_website \
@@ -84,6 +84,9 @@ tests_unit_test_s3_form_LDADD = libsxs3.la libsxcore.la $(CMOCKA_LIBS)
 tests_unit_test_s3_matrix_SOURCES = tests/unit/test_s3_matrix.c
 tests_unit_test_s3_matrix_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_s3_matrix_LDADD = libsxs3.la libsxcore.la $(CRYPTO_LIBS) $(CMOCKA_LIBS)
+tests_unit_test_s3_customer_SOURCES = tests/unit/test_s3_customer.c
+tests_unit_test_s3_customer_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_s3_customer_LDADD = libsxs3.la libsxcore.la $(CRYPTO_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_s3_facts_SOURCES = tests/unit/test_s3_facts.c
 tests_unit_test_s3_facts_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_s3_facts_LDADD = $(sx_daemon_libs) $(CMOCKA_LIBS)

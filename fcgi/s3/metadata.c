@@ -51,10 +51,10 @@ int sx_s3_volume_modify(struct sx_s3 *s, const struct sx_cmd_volume_modify *c, s
 
 void sx_s3_location(const struct sx_s3 *s, struct sx_buf *out)
 {
-    const char *host = sx_s3_header(s, "host"), *https = sx_req_param(s->r, "HTTPS");
+    const char *host = sx_s3_header(s, "host");
 
-    sx_buf_printf(out, "%s://%s%s", https && strcmp(https, "on") == 0 ? "https" : "http",
-                  host ? host : "", s->r->path);
+    sx_buf_printf(out, "%s://%s%s", sx_s3_is_secure(s) ? "https" : "http", host ? host : "",
+                  s->r->path);
 }
 
 void sx_s3_version(const struct sx_file *f, char out[SX_S3_VERSION_TEXT])

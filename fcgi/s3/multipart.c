@@ -41,8 +41,10 @@ int sx_s3_create_upload(struct sx_s3 *s, struct sx_err *e)
     if (sx_s3_write_read(s, &w, e) != 0 ||
         sx_s3_facts_read(s->r->headers, s->r->n_headers, items, e) != 0 ||
         sx_s3_acl_item(s, items, e) != 0 ||
-        sx_s3_upload_items(s, &w, items, e) != 0 ||
-        sx_meta_items_encode(items, &meta, e) != 0)
+        sx_s3_upload_items(s, &w, items, e) != 0)
+        return -1;
+    sx_s3_customer_item(&s->customer, items);
+    if (sx_meta_items_encode(items, &meta, e) != 0)
         return -1;
     sx_random(op, sizeof op);
     sx_random(c.upload, sizeof c.upload);
@@ -51,6 +53,7 @@ int sx_s3_create_upload(struct sx_s3 *s, struct sx_err *e)
     if (sx_s3_submit(s, &command, &result, e) != 0)
         return -1;
     sx_s3_sum_announce(s, items);
+    sx_s3_customer_lines(&s->customer, &s->fields);
     sx_xml_begin(&out);
     sx_xml_root(&out, "InitiateMultipartUploadResult");
     sx_xml_elem(&out, "Bucket", s->v.name);
@@ -146,7 +149,10 @@ int sx_s3_upload_part(struct sx_s3 *s, struct sx_err *e)
     if (sx_s3_part_number(s, &number, e) != 0 || sx_s3_upload_find(s, &u, e) != 0)
         return -1;
     began = sx_meta_items_json(u.meta.data, u.meta.len);
+    if (sx_s3_key(s, e) != 0 || sx_s3_customer_part(&s->customer, began, e) != 0)
+        return -1;
     p.ingest = sx_ingest_new(s->r->app, sx_s3_user(s), &s->v, s->t.key, false);
+    sx_ingest_under(p.ingest, sx_s3_customer_ctx(&s->customer));
     if (sx_s3_body_stream(s, sx_s3_part_sums(began), take, p.ingest, e) != 0)
         return -1;
     if (sx_payload_size(s->payload) > PART_SIZE_MAX)
@@ -158,6 +164,7 @@ int sx_s3_upload_part(struct sx_s3 *s, struct sx_err *e)
         return -1;
     sx_s3_field(s, "ETag: \"%s\"\r\n", sx_hex(hex, p.content.md5, SX_MD5_SIZE));
     sx_s3_part_sum_field(s, p.items);
+    sx_s3_customer_lines(&s->customer, &s->fields);
     return sx_s3_reply_empty(s, 200);
 }
 
@@ -408,7 +415,9 @@ int sx_s3_complete_upload(struct sx_s3 *s, struct sx_err *e)
     c.began = sx_meta_items_json(c.u.meta.data, c.u.meta.len);
     sx_s3_sum_join_init(&c.sums, c.began);
     if (sx_s3_body_xml(s, "CompleteMultipartUpload", &doc, e) != 0 ||
-        sx_s3_write_read(s, &c.w, e) != 0 || match_parts(&c, sx_xml_top(doc), e) != 0 ||
+        sx_s3_write_read(s, &c.w, e) != 0 ||
+        (s->customer.there && sx_s3_customer_part(&s->customer, c.began, e) != 0) ||
+        match_parts(&c, sx_xml_top(doc), e) != 0 ||
         sx_s3_sum_join_end(&c.sums, s, c.items, e) != 0)
         return -1;
     complete_items(&c);

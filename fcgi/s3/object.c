@@ -91,23 +91,17 @@ static int read_hold(struct sx_s3 *s, struct sx_s3_write *w, struct sx_err *e)
     return 0;
 }
 
-int sx_s3_no_customer_key(struct sx_s3 *s, struct sx_err *e)
-{
-    if (!sx_s3_header(s, "x-amz-server-side-encryption-customer-algorithm") &&
-        !sx_s3_header(s, "x-amz-server-side-encryption-customer-key") &&
-        !sx_s3_header(s, "x-amz-copy-source-server-side-encryption-customer-algorithm"))
-        return 0;
-    return sx_err_set(e, SX_S3_NOT_IMPLEMENTED,
-                      "Encryption with a key of the customer (SSE-C) is not implemented");
-}
-
-/* Everything is encrypted, with keys that the cluster holds; nothing else can be asked for. */
+/* Everything is encrypted, with keys that the cluster holds or with the one that comes along. */
 static int read_encryption(struct sx_s3 *s, struct sx_err *e)
 {
     const char *sse = sx_s3_header(s, "x-amz-server-side-encryption");
 
-    if (sx_s3_no_customer_key(s, e) != 0)
+    if (sx_s3_key(s, e) != 0)
         return -1;
+    if (sse && s->customer.there)
+        return sx_err_set(e, SX_S3_INVALID_ARGUMENT,
+                          "Server Side Encryption with Customer provided key is incompatible with the"
+                          " encryption method specified");
     if (!sse || strcmp(sse, "AES256") == 0)
         return 0;
     if (strncmp(sse, "aws:kms", 7) == 0)

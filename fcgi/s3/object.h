@@ -18,20 +18,18 @@ struct sx_s3_write {
 };
 
 /* If-Match, If-None-Match (only "*", as AWS), x-amz-object-lock-*, x-amz-server-side-encryption (AES256 is
- * what we do; a key of the customer's or of KMS is refused).  SX_S3_PRECONDITION_FAILED,
+ * what we do; KMS is refused), the key of SSE-C into s->customer.  SX_S3_PRECONDITION_FAILED,
  * SX_S3_NO_SUCH_KEY for If-Match of what is not there, SX_S3_NOT_IMPLEMENTED, …  Needs s->t.key. */
 int sx_s3_write_read(struct sx_s3 *s, struct sx_s3_write *w, struct sx_err *e) SX_MUST_CHECK;
 /* Turns the refusal of a command whose condition did hold when it was looked at into what a race
  * is called.  -1. */
 int sx_s3_conflict(const struct sx_s3_write *w, struct sx_err *e);
 
-/* SX_S3_NOT_IMPLEMENTED for SSE-C: on a read, too, it would not be what the customer means. */
-int sx_s3_no_customer_key(struct sx_s3 *s, struct sx_err *e) SX_MUST_CHECK;
-
 /* The item s3.sum of the body that was just read: the client's algorithm, or CRC64NVME. */
 void sx_s3_sum_item(struct sx_s3 *s, json_t *items);
 /* The same from a value. */
 void sx_s3_sum_set(json_t *items, enum sx_sum_alg alg, const uint8_t value[SX_SUM_MAX]);
+enum sx_sum_alg sx_s3_sum_alg(const json_t *items); /* of an object, or SX_SUM_NONE */
 /* x-amz-checksum-… and -type lines of an object. */
 void sx_s3_sum_fields(struct sx_s3 *s, const json_t *items);
 /* <ChecksumCRC32> and so on of an object, and <ChecksumType>. */

@@ -93,14 +93,19 @@ static int find(void *ctx, struct sx_err *e)
         return -1;
     g->items = sx_s3_items(&g->row.f);
     sx_s3_etag(&g->row.f, g->items, g->etag);
+    if (sx_s3_customer_object(&s->customer, g->items, e) != 0)
+        return -1;
     if (g->status)
         sx_s3_range_parse(NULL, g->row.f.size, &g->range);
     else if (check_conditions(g, e) != 0 || read_range(g, e) != 0)
         return -1;
     if (s->r->head)
         return 0;
-    return sx_egress_open(s->r->app, s->db, &g->row.f, g->range.first, g->range.count, &g->egress,
-                          e);
+    if (sx_egress_open(s->r->app, s->db, &g->row.f, g->range.first, g->range.count, &g->egress,
+                       e) != 0)
+        return -1;
+    sx_egress_under(g->egress, sx_s3_customer_ctx(&s->customer));
+    return 0;
 }
 
 /* response-content-type and so on replace what is stored; only for those who signed. */
@@ -150,7 +155,10 @@ static int head_fields(struct get *g, struct sx_err *e)
 
     sx_http_date(date, g->row.f.created_ms);
     sx_s3_field(s, "ETag: \"%s\"\r\nLast-Modified: %s\r\nAccept-Ranges: bytes\r\n", g->etag, date);
-    sx_s3_field(s, "x-amz-server-side-encryption: AES256\r\n");
+    if (s->customer.there)
+        sx_s3_customer_lines(&s->customer, &s->fields);
+    else
+        sx_s3_field(s, "x-amz-server-side-encryption: AES256\r\n");
     sx_s3_version_field(s, &s->v, &g->row.f);
     lock_fields(s, &g->row.f);
     if (override(s, g->items, e) != 0)
@@ -190,6 +198,8 @@ int sx_s3_get_object(struct sx_s3 *s, struct sx_err *e)
     __attribute__((cleanup(get_fini))) struct get g = { .s = s, .row = SX_FILE_ROW_INIT };
     char date[SX_HTTP_DATE_TEXT];
 
+    if (sx_s3_key(s, e) != 0)
+        return -1;
     if (sx_s3_at_once(s, find, &g, e) != 0) {
         if (e->code != SX_S3_NOT_MODIFIED)
             return -1;

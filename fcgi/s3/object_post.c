@@ -318,7 +318,10 @@ static int store(struct post *p, struct sx_err *e)
         return -1;
     if (p->alg != SX_SUM_NONE && p->alg != SX_SUM_MD5)
         sx_s3_sum_set(p->put.items, p->alg, p->sums.value[p->alg]);
-    return sx_s3_put_commit(&p->put, e);
+    if (sx_s3_put_commit(&p->put, e) != 0)
+        return -1;
+    sx_s3_put_fields(&p->put);
+    return 0;
 }
 
 /* ---- the answer ---- */

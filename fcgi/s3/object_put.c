@@ -82,7 +82,9 @@ int sx_s3_put_begin(struct sx_s3_put *p, struct sx_s3 *s, struct sx_err *e)
         sx_s3_facts_read(s->r->headers, s->r->n_headers, p->items, e) != 0 ||
         sx_s3_acl_item(s, p->items, e) != 0)
         return -1;
+    sx_s3_customer_item(&s->customer, p->items);
     p->ingest = sx_ingest_new(s->r->app, sx_s3_user(s), &s->v, s->t.key, true);
+    sx_ingest_under(p->ingest, sx_s3_customer_ctx(&s->customer));
     return 0;
 }
 
@@ -98,12 +100,16 @@ int sx_s3_put_end(struct sx_s3_put *p, struct sx_err *e)
 
 int sx_s3_put_commit(struct sx_s3_put *p, struct sx_err *e)
 {
-    if (commit(p, e) != 0 || sx_file_result_decode(p->result.data, p->result.len, &p->f, e) != 0)
-        return -1;
+    return commit(p, e) != 0 ||
+                   sx_file_result_decode(p->result.data, p->result.len, &p->f, e) != 0 ? -1 : 0;
+}
+
+void sx_s3_put_fields(struct sx_s3_put *p)
+{
     sx_s3_field(p->s, "ETag: \"%s\"\r\n", sx_s3_item(p->items, "s3.etag"));
     sx_s3_sum_fields(p->s, p->items);
+    sx_s3_customer_lines(&p->s->customer, &p->s->fields);
     sx_s3_version_field(p->s, &p->s->v, &p->f);
-    return 0;
 }
 
 /* ---- PutObject ---- */
@@ -121,5 +127,8 @@ int sx_s3_put_object(struct sx_s3 *s, struct sx_err *e)
         sx_s3_put_end(&p, e) != 0)
         return -1;
     sx_s3_sum_item(s, p.items);
-    return sx_s3_put_commit(&p, e) != 0 ? -1 : sx_s3_reply_empty(s, 200);
+    if (sx_s3_put_commit(&p, e) != 0)
+        return -1;
+    sx_s3_put_fields(&p);
+    return sx_s3_reply_empty(s, 200);
 }

@@ -22,8 +22,10 @@ struct sx_s3_put {
 int sx_s3_put_begin(struct sx_s3_put *p, struct sx_s3 *s, struct sx_err *e) SX_MUST_CHECK;
 /* After the last byte: stored, with the item s3.etag. */
 int sx_s3_put_end(struct sx_s3_put *p, struct sx_err *e) SX_MUST_CHECK;
-/* The object is there, and the lines of its ETag, checksum and version are in the answer. */
+/* The object is there. */
 int sx_s3_put_commit(struct sx_s3_put *p, struct sx_err *e) SX_MUST_CHECK;
+/* The lines of its ETag, checksum, version and key for the answer. */
+void sx_s3_put_fields(struct sx_s3_put *p);
 void sx_s3_put_fini(struct sx_s3_put *p); /* of all zero bytes, too */
 
 #endif

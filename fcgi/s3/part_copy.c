@@ -2,21 +2,17 @@
  *
  * UploadPartCopy: the bytes of the source stream through the encoder as if they were sent, since the
  * part needs their MD5 and checksum; what is stored already is not stored again.
- *
- * While that takes long the answer begins and blanks keep it alive, as AWS does.  What fails then
- * ends the connection, and the client repeats the part.
  */
 #include <string.h>
 
-#include "fcgi/s3/egress.h"
 #include "fcgi/s3/handlers.h"
 #include "fcgi/s3/multipart.h"
+#include "fcgi/s3/pump.h"
 #include "libsx/base/clock.h"
 #include "libsx/base/mem.h"
 #include "libsx/base/text.h"
 
 #define COPY_SIZE_MAX (5ull << 30)
-#define ALIVE_MS 10000u /* between two blanks; nginx gives up an answer after 60 s */
 
 struct part_copy {
     struct sx_s3 *s;
@@ -24,13 +20,13 @@ struct part_copy {
     struct sx_volume v; /* the source's */
     struct sx_file_row row;
     json_t *items; /* the source's */
+    struct sx_s3_customer key; /* the same */
     struct sx_s3_range range;
     struct sx_mupload u;
     json_t *began;
     struct sx_egress *egress;
     struct sx_s3_part part;
     struct sx_sums sums;
-    uint64_t alive_ms; /* when something was sent last */
     struct sx_buf out;
 };
 
@@ -42,6 +38,7 @@ static void part_copy_fini(struct part_copy *c)
     sx_mupload_fini(&c->u);
     json_decref(c->began);
     sx_egress_free(c->egress);
+    sx_s3_customer_fini(&c->key);
     sx_s3_part_fini(&c->part);
     sx_sums_fini(&c->sums);
     sx_buf_fini(&c->out);
@@ -70,63 +67,29 @@ static int find_source(void *ctx, struct sx_err *e)
         return -1;
     c->items = sx_s3_items(&c->row.f);
     sx_s3_etag(&c->row.f, c->items, etag);
+    if (sx_s3_customer_object(&c->key, c->items, e) != 0)
+        return -1;
     if (sx_s3_source_conditions(c->s, etag, &c->row.f, e) != 0 || read_range(c, e) != 0)
         return -1;
-    return sx_egress_open(c->s->r->app, c->s->db, &c->row.f, c->range.first, c->range.count,
-                          &c->egress, e);
-}
-
-/* The head of the answer, and what an XML document begins with; then blanks. */
-static void keep_alive(struct part_copy *c)
-{
-    if (sx_mono_ms() - c->alive_ms < ALIVE_MS)
-        return;
-    if (c->s->r->status == 0) {
-        sx_xml_begin(&c->out);
-        sx_s3_reply_head_open(c->s, 200, SX_S3_XML);
-        sx_reply_write(c->s->r, c->out.data, c->out.len);
-    }
-    sx_reply_write(c->s->r, " ", 1);
-    sx_reply_flush(c->s->r);
-    c->alive_ms = sx_mono_ms();
-}
-
-static int stream(struct part_copy *c, struct sx_err *e)
-{
-    const uint8_t *p = NULL;
-    size_t n = 0;
-
-    c->alive_ms = sx_mono_ms();
-    do {
-        if (sx_egress_next(c->egress, &p, &n, e) != 0 ||
-            sx_ingest_add(c->part.ingest, p, n, e) != 0)
-            return -1;
-        sx_sums_add(&c->sums, p, n);
-        keep_alive(c);
-    } while (n > 0);
-    sx_sums_end(&c->sums);
-    return sx_ingest_end(c->part.ingest, &c->part.content, e);
+    if (sx_egress_open(c->s->r->app, c->s->db, &c->row.f, c->range.first, c->range.count,
+                       &c->egress, e) != 0)
+        return -1;
+    sx_egress_under(c->egress, sx_s3_customer_ctx(&c->key));
+    return 0;
 }
 
 static int reply(struct part_copy *c)
 {
     char etag[2 * SX_MD5_SIZE + 3] = "\"";
-    bool open = c->s->r->status != 0;
 
     sx_hex(etag + 1, c->part.content.md5, SX_MD5_SIZE);
     strcat(etag, "\"");
-    sx_buf_reset(&c->out);
-    if (!open)
-        sx_xml_begin(&c->out);
     sx_xml_root(&c->out, "CopyPartResult");
     sx_xml_elem_time(&c->out, "LastModified", sx_wall_ms());
     sx_xml_elem(&c->out, "ETag", etag);
     sx_s3_part_sum_elem(&c->out, c->part.items);
     sx_xml_close(&c->out, "CopyPartResult");
-    if (!open)
-        return sx_s3_reply(c->s, 200, SX_S3_XML, &c->out);
-    sx_reply_write(c->s->r, c->out.data, c->out.len);
-    return 0;
+    return sx_s3_pump_reply(c->s, &c->out);
 }
 
 /* Told before the answer may begin. */
@@ -149,14 +112,20 @@ int sx_s3_upload_part_copy(struct sx_s3 *s, struct sx_err *e)
     uint32_t number;
 
     c.part.items = json_object();
-    if (sx_s3_part_number(s, &number, e) != 0 || sx_s3_upload_find(s, &c.u, e) != 0 ||
-        sx_s3_at_once(s, find_source, &c, e) != 0)
+    if (sx_s3_key(s, e) != 0 || sx_s3_source_key(s, &c.key, e) != 0 ||
+        sx_s3_part_number(s, &number, e) != 0 || sx_s3_upload_find(s, &c.u, e) != 0)
         return -1;
     c.began = sx_meta_items_json(c.u.meta.data, c.u.meta.len);
+    if (sx_s3_customer_part(&s->customer, c.began, e) != 0 ||
+        sx_s3_at_once(s, find_source, &c, e) != 0)
+        return -1;
     c.part.ingest = sx_ingest_new(s->r->app, sx_s3_user(s), &s->v, s->t.key, false);
+    sx_ingest_under(c.part.ingest, sx_s3_customer_ctx(&s->customer));
     sx_sums_init(&c.sums, sx_s3_part_sums(c.began));
     source_version_field(&c);
-    if (stream(&c, e) != 0)
+    sx_s3_customer_lines(&s->customer, &s->fields);
+    if (sx_s3_pump(s, &(struct sx_s3_pump){ c.egress, c.part.ingest, &c.sums }, e) != 0 ||
+        sx_ingest_end(c.part.ingest, &c.part.content, e) != 0)
         return -1;
     sx_s3_copy_sum_item(&c.sums, c.began, c.part.items);
     return sx_s3_part_commit(s, &c.u, number, &c.part, e) != 0 ? -1 : reply(&c);

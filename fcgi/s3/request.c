@@ -27,6 +27,31 @@ bool sx_s3_is_true(const char *value)
     return value && strcasecmp(value, "true") == 0;
 }
 
+bool sx_s3_is_secure(const struct sx_s3 *s)
+{
+    const char *https = sx_req_param(s->r, "HTTPS");
+
+    return s->r->app->conf->s3_external_tls || (https && strcmp(https, "on") == 0);
+}
+
+static int read_key(struct sx_s3 *s, bool source, struct sx_s3_customer *c, struct sx_err *e)
+{
+    const struct sx_s3_key_headers h = { .headers = s->r->headers, .n = s->r->n_headers,
+                                         .source = source, .secure = sx_s3_is_secure(s) };
+
+    return sx_s3_customer_read(c, &h, e);
+}
+
+int sx_s3_key(struct sx_s3 *s, struct sx_err *e)
+{
+    return read_key(s, false, &s->customer, e);
+}
+
+int sx_s3_source_key(struct sx_s3 *s, struct sx_s3_customer *c, struct sx_err *e)
+{
+    return read_key(s, true, c, e);
+}
+
 /* Length and type are parameters of FastCGI of their own, not among the headers. */
 static int open_payload(struct sx_s3 *s, unsigned sums, struct sx_err *e)
 {

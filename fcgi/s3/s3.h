@@ -13,6 +13,7 @@
 
 #include "fcgi/api/reply.h"
 #include "fcgi/api/request.h"
+#include "fcgi/s3/customer.h"
 #include "fcgi/s3/facts.h"
 #include "fcgi/s3/payload.h"
 #include "fcgi/s3/policy.h"
@@ -35,6 +36,7 @@ struct sx_s3 {
     unsigned need;             /* the rights that the operation needs without a policy */
     struct sx_s3_policy *policy; /* or NULL */
     const char *tags;          /* that a body or a copy brings, as text; NULL: those of the headers count */
+    struct sx_s3_customer customer; /* the key that the request brings, once a handler has asked for it */
     struct sx_buf fields;      /* header lines of the answer */
     struct sx_payload *payload;
     struct sx_buf body;        /* where a handler has asked for it whole */
@@ -49,6 +51,11 @@ const char *sx_s3_arg(const struct sx_s3 *s, const char *name);
 const char *sx_s3_header(const struct sx_s3 *s, const char *name);
 /* Whether a header's or parameter's value, or NULL, is true; botocore up to 2023 writes "True". */
 bool sx_s3_is_true(const char *value);
+/* Whether the client's connection is TLS, here or at the proxy that s3_external names. */
+bool sx_s3_is_secure(const struct sx_s3 *s);
+/* The request's key of SSE-C, if it brings one, into s->customer; that of a copy's source, into c.  Errors of sx_s3_customer_read(). */
+int sx_s3_key(struct sx_s3 *s, struct sx_err *e) SX_MUST_CHECK;
+int sx_s3_source_key(struct sx_s3 *s, struct sx_s3_customer *c, struct sx_err *e) SX_MUST_CHECK;
 /* In whose name commands are submitted: the user's or, where a policy allows what his rights do not
  * give, the cluster's. */
 const char *sx_s3_user(const struct sx_s3 *s);

@@ -69,6 +69,13 @@ void sx_s3_sum_set(json_t *items, enum sx_sum_alg alg, const uint8_t value[SX_SU
     set_item(items, alg, value, 0, FULL);
 }
 
+enum sx_sum_alg sx_s3_sum_alg(const json_t *items)
+{
+    struct words w;
+
+    return split(items, &w) ? sx_sum_by_name(w.w[0]) : SX_SUM_NONE;
+}
+
 void sx_s3_sum_fields(struct sx_s3 *s, const json_t *items)
 {
     struct words w;

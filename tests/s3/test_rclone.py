@@ -40,6 +40,13 @@ endpoint = {s.url}
         assert listed == {os.path.relpath(os.path.join(d, f), tree) for d, _, fs in os.walk(tree) for f in fs}, listed
         assert rclone("cat", "sx:two/tree/new") == "new"
         say("sync, lsl, cat")
+        key = ("--s3-sse-customer-algorithm", "AES256", "--s3-sse-customer-key", "0123456789abcdef0123456789abcdef")
+        rclone("copy", f"{tree}/large", "sx:two/locked", *key)
+        rclone("copy", "sx:two/locked/large", f"{c.dir}/opened", *key)
+        assert read(f"{c.dir}/opened/large") == read(f"{tree}/large")
+        assert not rclone("cat", "sx:two/locked/large", check=False)  # it takes a refused HEAD for an empty folder
+        rclone("delete", "sx:two/locked", *key)
+        say("the customer's key")
         rclone("move", "sx:two/tree", "sx:two/moved")
         rclone("copy", "sx:two/moved/large", f"{c.dir}/got")
         assert read(f"{c.dir}/got/large") == read(f"{tree}/large")
