@@ -107,6 +107,8 @@ enum sx_lock_mode { SX_LOCK_OFF = 0, SX_LOCK_ON = 1, SX_LOCK_GOVERNANCE = 2, SX_
 #define SX_HOLD_LEGAL 1u      /* until it is taken off */
 #define SX_HOLD_GOVERNANCE 2u /* until retain_ms, or by somebody who may bypass that */
 #define SX_HOLD_COMPLIANCE 4u /* until retain_ms, by nobody */
+#define SX_HOLD_TIMED 6u      /* either */
+#define SX_HOLD_NO_LEGAL 8u   /* holds nothing: it was said that there is no legal hold */
 
 const char *sx_versioning_name(unsigned versioning); /* "off", "enabled", "suspended" */
 
@@ -439,7 +441,7 @@ struct sx_cmd_file_annotate {
     struct sx_span items; /* sx_meta_items_encode() */
 };
 
-#define SX_LOCK_SET_LEGAL 1u  /* of `hold` the bit SX_HOLD_LEGAL counts */
+#define SX_LOCK_SET_LEGAL 1u  /* of `hold` the bit SX_HOLD_LEGAL counts; without it SX_HOLD_NO_LEGAL is set */
 #define SX_LOCK_SET_RETAIN 2u /* the other bits, and retain_ms */
 #define SX_LOCK_BYPASS 4u     /* governance may be shortened or ended */
 

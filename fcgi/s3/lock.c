@@ -166,7 +166,7 @@ int sx_s3_get_retention(struct sx_s3 *s, struct sx_err *e)
         sx_file_row_fini(&row);
         return -1;
     }
-    retained = row.f.hold & ~SX_HOLD_LEGAL;
+    retained = row.f.hold & SX_HOLD_TIMED;
     sx_xml_begin(&out);
     sx_xml_root(&out, "Retention");
     sx_xml_elem(&out, "Mode", mode_name(row.f.hold));
@@ -211,6 +211,8 @@ int sx_s3_get_legal_hold(struct sx_s3 *s, struct sx_err *e)
     struct sx_file_row row = SX_FILE_ROW_INIT;
     int r = find(s, &row, e);
 
+    if (r == 0 && !(row.f.hold & (SX_HOLD_LEGAL | SX_HOLD_NO_LEGAL)))
+        r = sx_s3_fail(e, SX_S3_NO_OBJECT_LOCK);
     if (r == 0) {
         sx_xml_begin(&out);
         sx_xml_root(&out, "LegalHold");

@@ -84,8 +84,10 @@ static int read_hold(struct sx_s3 *s, struct sx_s3_write *w, struct sx_err *e)
     if (mode && (sx_s3_mode_parse(mode, &w->hold, e) != 0 ||
                  sx_iso_date_parse(until, &w->retain_ms) != 0))
         return sx_err_set(e, SX_S3_INVALID_ARGUMENT, "The object lock headers are not valid");
-    if (legal && strcmp(legal, "ON") == 0)
-        w->hold |= SX_HOLD_LEGAL;
+    if (legal && strcmp(legal, "ON") != 0 && strcmp(legal, "OFF") != 0)
+        return sx_err_set(e, SX_S3_INVALID_ARGUMENT, "Legal Hold must be either of 'ON' or 'OFF'");
+    if (legal)
+        w->hold |= strcmp(legal, "ON") == 0 ? SX_HOLD_LEGAL : SX_HOLD_NO_LEGAL;
     if (w->hold && s->v.lock_mode == SX_LOCK_OFF)
         return sx_err_set(e, SX_S3_INVALID_REQUEST, "Bucket is missing Object Lock Configuration");
     return 0;

@@ -138,9 +138,10 @@ static void lock_fields(struct sx_s3 *s, const struct sx_file *f)
 {
     char until[SX_ISO_DATE_TEXT];
 
-    if (f->hold & SX_HOLD_LEGAL)
-        sx_s3_field(s, "x-amz-object-lock-legal-hold: ON\r\n");
-    if (!(f->hold & ~SX_HOLD_LEGAL))
+    if (f->hold & (SX_HOLD_LEGAL | SX_HOLD_NO_LEGAL))
+        sx_s3_field(s, "x-amz-object-lock-legal-hold: %s\r\n",
+                    f->hold & SX_HOLD_LEGAL ? "ON" : "OFF");
+    if (!(f->hold & SX_HOLD_TIMED))
         return;
     sx_iso_date(until, f->retain_ms);
     sx_s3_field(s, "x-amz-object-lock-mode: %s\r\nx-amz-object-lock-retain-until-date: %s\r\n",

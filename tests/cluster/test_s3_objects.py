@@ -118,8 +118,9 @@ def legal_hold(s3):
     refused(lambda: s3.get_object_legal_hold(Bucket="bucket", Key="multi"), "InvalidRequest", 400)
     refused(lambda: s3.put_object_legal_hold(Bucket="bucket", Key="multi", LegalHold={"Status": "ON"}), "InvalidRequest", 400)
     v = s3.put_object(Body=b"1", **one)["VersionId"]
-    assert s3.get_object_legal_hold(**one)["LegalHold"] == {"Status": "OFF"}
+    refused(lambda: s3.get_object_legal_hold(**one), "NoSuchObjectLockConfiguration", 404)
     refused(lambda: s3.put_object_legal_hold(LegalHold={"Status": "on"}, **one), "MalformedXML", 400)
+    refused(lambda: s3.put_object(Body=b"x", ObjectLockLegalHoldStatus="on", **one), "InvalidArgument", 400)
     s3.put_object_legal_hold(LegalHold={"Status": "ON"}, **one)
     assert s3.get_object_legal_hold(**one)["LegalHold"] == {"Status": "ON"}
     assert s3.head_object(**one)["ObjectLockLegalHoldStatus"] == "ON"
@@ -128,6 +129,8 @@ def legal_hold(s3):
     refused(lambda: s3.get_object_legal_hold(**one), "NoSuchKey", 404)
     refused(lambda: s3.get_object_legal_hold(VersionId=marker, **one), "MethodNotAllowed", 405)
     s3.put_object_legal_hold(LegalHold={"Status": "OFF"}, VersionId=v, **one)
+    assert s3.get_object_legal_hold(VersionId=v, **one)["LegalHold"] == {"Status": "OFF"}
+    assert s3.head_object(VersionId=v, **one)["ObjectLockLegalHoldStatus"] == "OFF"
     s3.delete_object(VersionId=v, **one)
 
 

@@ -468,7 +468,21 @@ static void test_legal_hold(void **state)
     assert_int_equal(DO(&W, "alice", file_rename, .volume = "vol", .path = "f",
                         .to_volume = "vol", .to_path = "g"), SX_ELOCKED);
     assert_int_equal(hold(a, SX_LOCK_SET_LEGAL, 0, 0), SX_OK);
+    assert_int_equal(result_file(&W).hold, SX_HOLD_NO_LEGAL);
     assert_int_equal(del("f", a, 0), SX_OK);
+    /* The volume's default counts beside it, and what is said of it does not touch retention. */
+    assert_int_equal(lock(SX_LOCK_GOVERNANCE, 1000000), SX_OK);
+    put("f", 1);
+    assert_int_equal(hold(0, SX_LOCK_SET_LEGAL, SX_HOLD_LEGAL, 0), SX_OK);
+    assert_int_equal(result_file(&W).hold, SX_HOLD_LEGAL | SX_HOLD_GOVERNANCE);
+    assert_int_equal(hold(0, SX_LOCK_SET_RETAIN | SX_LOCK_BYPASS, 0, 0), SX_OK);
+    assert_int_equal(result_file(&W).hold, SX_HOLD_LEGAL);
+    assert_int_equal(hold(0, SX_LOCK_SET_LEGAL, 0, 0), SX_OK);
+    assert_int_equal(DO(&W, "alice", file_copy, .volume = "vol", .path = "f", .to_volume = "vol",
+                        .to_path = "g", .flags = SX_PUT_NEW, .hold = SX_HOLD_LEGAL), SX_OK);
+    assert_int_equal(result_file(&W).hold, SX_HOLD_LEGAL | SX_HOLD_GOVERNANCE);
+    assert_int_equal(DO(&W, "alice", file_rename, .volume = "vol", .path = "f", .to_volume = "vol",
+                        .to_path = "h"), SX_OK);
 }
 
 static void test_governance(void **state)

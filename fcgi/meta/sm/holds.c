@@ -33,7 +33,7 @@ int sx_frow_any_locked(struct sx_sm *sm, const struct sx_volume *v, const struct
     if (v->lock_mode && r->older &&
         sx_sm_number(sm, e, &n, 0,
                      "SELECT 1 FROM old WHERE volume = ? AND path = ? AND"
-                     " (hold & 1 OR (hold AND retain_ms > ?)) LIMIT 1", "iti", v->id, r->f.path,
+                     " (hold & 1 OR (hold & 6 AND retain_ms > ?)) LIMIT 1", "iti", v->id, r->f.path,
                      sm->time_ms) != 0)
         return -1;
     return n ? sx_err_set(e, SX_ELOCKED, "an old revision of file '%s' is held", r->f.path) : 0;
@@ -47,8 +47,8 @@ int sx_frow_stamp(const struct sx_sm *sm, const struct sx_volume *v, uint8_t hol
     f->null_version = v->versioning != SX_VERSIONING_ENABLED;
     f->hold = hold;
     f->retain_ms = retain_ms;
-    if (hold == 0 && v->lock_mode >= SX_LOCK_GOVERNANCE) {
-        f->hold = v->lock_mode == SX_LOCK_COMPLIANCE ? SX_HOLD_COMPLIANCE : SX_HOLD_GOVERNANCE;
+    if (!(hold & SX_HOLD_TIMED) && v->lock_mode >= SX_LOCK_GOVERNANCE) {
+        f->hold |= v->lock_mode == SX_LOCK_COMPLIANCE ? SX_HOLD_COMPLIANCE : SX_HOLD_GOVERNANCE;
         f->retain_ms = sm->time_ms + v->lock_ms;
     }
     return sx_frow_hold_check(sm, v, f->hold, f->retain_ms, e);
@@ -57,11 +57,11 @@ int sx_frow_stamp(const struct sx_sm *sm, const struct sx_volume *v, uint8_t hol
 int sx_frow_hold_check(const struct sx_sm *sm, const struct sx_volume *v, uint8_t hold,
                        uint64_t retain_ms, struct sx_err *e)
 {
-    unsigned timed = hold & (SX_HOLD_GOVERNANCE | SX_HOLD_COMPLIANCE);
+    unsigned timed = hold & SX_HOLD_TIMED, legal = hold & (SX_HOLD_LEGAL | SX_HOLD_NO_LEGAL);
 
     if (hold && v->lock_mode == SX_LOCK_OFF)
         return sx_err_set(e, SX_ECONFLICT, "volume '%s' has no object lock", v->name);
-    if (hold > 7 || timed == (SX_HOLD_GOVERNANCE | SX_HOLD_COMPLIANCE))
+    if (hold > 15 || timed == SX_HOLD_TIMED || legal == (SX_HOLD_LEGAL | SX_HOLD_NO_LEGAL))
         return sx_err_set(e, SX_EINVAL, "a revision cannot be held by %u", hold);
     if ((timed != 0) != (retain_ms != 0) || (timed && retain_ms <= sm->time_ms))
         return sx_err_set(e, SX_EINVAL, "retention needs a mode and a time in the future");
@@ -73,7 +73,8 @@ int sx_frow_hold_check(const struct sx_sm *sm, const struct sx_volume *v, uint8_
 static void change_legal(struct sx_file *f, const struct sx_cmd_file_lock *c)
 {
     if (c->set & SX_LOCK_SET_LEGAL)
-        f->hold = (uint8_t)((f->hold & ~SX_HOLD_LEGAL) | (c->hold & SX_HOLD_LEGAL));
+        f->hold = (uint8_t)((f->hold & SX_HOLD_TIMED) |
+                            (c->hold & SX_HOLD_LEGAL ? SX_HOLD_LEGAL : SX_HOLD_NO_LEGAL));
 }
 
 /* Retention that has not passed is only made stricter, but governance by who may bypass it. */
@@ -82,15 +83,15 @@ static int change_retention(const struct sx_sm *sm, struct sx_file *f,
 {
     unsigned now = f->retain_ms > sm->time_ms ? f->hold : 0;
     bool longer = c->retain_ms >= f->retain_ms;
-    bool free = !(now & (SX_HOLD_GOVERNANCE | SX_HOLD_COMPLIANCE)) ||
+    bool free = !(now & SX_HOLD_TIMED) ||
                 (now & SX_HOLD_GOVERNANCE && c->set & SX_LOCK_BYPASS) ||
-                (now & SX_HOLD_GOVERNANCE && longer && c->hold & ~SX_HOLD_LEGAL) ||
+                (now & SX_HOLD_GOVERNANCE && longer && c->hold & SX_HOLD_TIMED) ||
                 (now & SX_HOLD_COMPLIANCE && longer && c->hold & SX_HOLD_COMPLIANCE);
 
     if (!free)
         return sx_err_set(e, SX_ELOCKED, "the retention of file '%s' until %llu cannot be shortened",
                           f->path, (unsigned long long)f->retain_ms);
-    f->hold = (uint8_t)((f->hold & SX_HOLD_LEGAL) | (c->hold & ~SX_HOLD_LEGAL));
+    f->hold = (uint8_t)((f->hold & ~SX_HOLD_TIMED) | (c->hold & SX_HOLD_TIMED));
     f->retain_ms = c->retain_ms;
     return 0;
 }
