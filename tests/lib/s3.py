@@ -13,16 +13,19 @@ import sxhttp
 
 FULL = os.environ.get("SX_S3_FULL") == "1"  # make check-s3: the same tests, larger
 MIB = 1 << 20
+PLAIN_PORT = 8445
+PLAIN = ("--s3-port", str(PLAIN_PORT))  # options of a cluster that also serves S3 by plain HTTP
 
 
 class Site:
-    """A gateway as a client is told of it."""
+    """A gateway as a client is told of it; `plain`: its port without TLS, of a cluster with the options PLAIN."""
 
-    def __init__(self, cluster, node=0):
+    def __init__(self, cluster, node=0, plain=False):
         n = cluster.nodes[node]
         self.cluster, self.dir = cluster, cluster.dir
-        self.address, self.port = n.address, n.port
-        self.host, self.url = f"{n.address}:{n.port}", f"https://{n.address}:{n.port}"
+        self.address, self.port = n.address, PLAIN_PORT if plain else n.port
+        self.host = f"{self.address}:{self.port}"
+        self.url = ("http://" if plain else "https://") + self.host
         self.ca = f"{cluster.nodes[0].dir}/tls/ca.pem"
         self.access, self.secret = cluster.key["access_key"], cluster.key["secret_key"]
         self.env = dict(cluster.env, HOME=cluster.dir, AWS_ACCESS_KEY_ID=self.access, AWS_SECRET_ACCESS_KEY=self.secret,

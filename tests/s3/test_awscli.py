@@ -1,16 +1,43 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""aws-cli, over TLS: cp, sync, ls, mv, rm, presign, large objects in parts, ranges."""
+"""aws-cli, over TLS and in short over plain HTTP, and curl: cp, sync, ls, mv, rm, presign, large objects in parts, ranges."""
 import os
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 from cluster import Cluster, need, say  # noqa: E402
-from s3 import FULL, MIB, Site, make_tree, read, same_trees, write  # noqa: E402
+from s3 import FULL, MIB, PLAIN, Site, make_tree, read, same_trees, write  # noqa: E402
+
+
+def plain(c, tree):
+    s = Site(c, plain=True)
+
+    def aws(*words):
+        return s.run("aws", "--endpoint-url", s.url, "s3", *words)
+
+    aws("mb", "s3://plain")
+    aws("cp", "--only-show-errors", f"{tree}/large", "s3://plain/large")
+    url = aws("presign", "s3://plain/large").strip()
+    s.run("curl", "-sSf", "-o", f"{c.dir}/plain", url)
+    assert read(f"{c.dir}/plain") == read(f"{tree}/large")
+    aws("cp", "--only-show-errors", "s3://plain/large", f"{c.dir}/plain")
+    assert read(f"{c.dir}/plain") == read(f"{tree}/large")
+    with_curl(c, s)
+
+
+def with_curl(c, s):
+    """curl signs, but must be told to say what the body is."""
+    words = ("curl", "-sS", "--user", f"{s.access}:{s.secret}", "--aws-sigv4", "aws:amz:us-east-1:s3")
+    told = words + ("-f", "-H", "x-amz-content-sha256: UNSIGNED-PAYLOAD")
+    write(f"{c.dir}/body", b"by curl")
+    s.run(*told, "-T", f"{c.dir}/body", f"{s.url}/plain/curl")
+    assert s.run(*told, f"{s.url}/plain/curl") == "by curl"
+    assert "x-amz-content-sha256" in s.run(*words, f"{s.url}/plain/curl")
+    s.run(*told, "-X", "DELETE", f"{s.url}/plain/curl")
 
 
 def main():
     need("aws", "curl")
-    with Cluster("awscli") as c:
+    with Cluster("awscli", options=PLAIN) as c:
         s = Site(c)
 
         def aws(*words, **more):
@@ -38,6 +65,8 @@ def main():
         aws("s3", "rm", "--recursive", "--only-show-errors", "s3://five")
         aws("s3", "rb", "s3://five")
         say("rm, rb")
+        plain(c, tree)
+        say("plain HTTP, curl")
 
 
 main()

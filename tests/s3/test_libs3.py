@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""libs3's `s3`, which signs with Signature V2, over TLS: buckets, put, head, get, copy, list, delete."""
+"""libs3's `s3`, which signs with Signature V2, over TLS and in short over plain HTTP: buckets, put, head, get, copy, list, delete."""
 import os
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 from cluster import Cluster, need, say  # noqa: E402
-from s3 import FULL, MIB, Site, read, write  # noqa: E402
+from s3 import FULL, MIB, PLAIN, Site, read, write  # noqa: E402
 
 
 def main():
     need("s3")
-    with Cluster("libs3") as c:
+    with Cluster("libs3", options=PLAIN) as c:
         site = Site(c)
         env = {"S3_ACCESS_KEY_ID": site.access, "S3_SECRET_ACCESS_KEY": site.secret, "S3_HOSTNAME": site.host}
 
@@ -37,6 +37,13 @@ def main():
         assert "copy" not in s3("list", "four")
         s3("delete", "four")
         say("copy, list, delete")
+        env["S3_HOSTNAME"] = Site(c, plain=True).host
+        s3("-u", "create", "plain")
+        s3("-u", "put", "plain/a", f"filename={c.dir}/file")
+        s3("-u", "get", "plain/a", f"filename={c.dir}/plain")
+        assert read(f"{c.dir}/plain") == data
+        assert f"{len(data)}" in s3("-u", "head", "plain/a")
+        say("plain HTTP")
 
 
 main()

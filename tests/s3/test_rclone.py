@@ -1,24 +1,24 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""rclone, over TLS: copy, check (by MD5), sync, lsl, cat, move, multipart."""
+"""rclone, over TLS and in short over plain HTTP: copy, check (by MD5), sync, lsl, cat, move, multipart."""
 import os
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 from cluster import Cluster, need, say  # noqa: E402
-from s3 import FULL, MIB, Site, make_tree, read, same_trees, write  # noqa: E402
+from s3 import FULL, MIB, PLAIN, Site, make_tree, read, same_trees, write  # noqa: E402
 
 
 def main():
     need("rclone")
-    with Cluster("rclone") as c:
+    with Cluster("rclone", options=PLAIN) as c:
         s = Site(c)
-        write(f"{c.dir}/rclone.conf", f"""[sx]
+        write(f"{c.dir}/rclone.conf", "".join(f"""[{name}]
 type = s3
 provider = Other
 access_key_id = {s.access}
 secret_access_key = {s.secret}
-endpoint = {s.url}
-""".encode())
+endpoint = {url}
+""" for name, url in (("sx", s.url), ("plain", Site(c, plain=True).url))).encode())
 
         def rclone(*words, **more):
             return s.run("rclone", "--config", f"{c.dir}/rclone.conf", "--ca-cert", s.ca, "--retries", "1", "--s3-upload-cutoff", "6M",
@@ -53,6 +53,10 @@ endpoint = {s.url}
         rclone("purge", "sx:two")
         assert rclone("lsd", "sx:") == ""
         say("move, purge")
+        rclone("sync", tree, "plain:two/tree")
+        rclone("check", "--download", tree, "plain:two/tree")
+        rclone("purge", "plain:two")
+        say("plain HTTP")
 
 
 main()

@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""restic, over TLS: init, two backups, check --read-data, restore, forget --prune."""
+"""restic, over TLS and in short over plain HTTP: init, two backups, check --read-data, restore, forget --prune."""
 import json
 import os
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 from cluster import Cluster, need, say  # noqa: E402
-from s3 import FULL, MIB, Site, make_tree, same_trees, write  # noqa: E402
+from s3 import FULL, MIB, PLAIN, Site, make_tree, same_trees, write  # noqa: E402
 
 
 def main():
     need("restic")
-    with Cluster("restic") as c:
+    with Cluster("restic", options=PLAIN) as c:
         s = Site(c)
         env = {"RESTIC_PASSWORD": "secret", "RESTIC_REPOSITORY": f"s3:{s.url}/three", "RESTIC_CACHE_DIR": f"{c.dir}/cache"}
 
@@ -31,6 +31,12 @@ def main():
         assert len(json.loads(restic("snapshots", "--json"))) == 1
         restic("check", "--read-data")
         say("restore, forget, check")
+        env["RESTIC_REPOSITORY"] = f"s3:{Site(c, plain=True).url}/plain"
+        restic("init")
+        restic("backup", f"{tree}/d0")
+        restic("restore", "latest", "--target", f"{c.dir}/plain")
+        same_trees(f"{tree}/d0", f"{c.dir}/plain{tree}/d0")
+        say("plain HTTP")
 
 
 main()

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""s3cmd, over TLS: buckets, put, get, ls, info, cp, mv, sync both ways, multipart, signature V2, del."""
+"""s3cmd, over TLS and in short over plain HTTP: buckets, put, get, ls, info, cp, mv, sync both ways, multipart, signature V2, del."""
 import os
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 from cluster import Cluster, need, say  # noqa: E402
-from s3 import FULL, MIB, Site, make_tree, md5, read, same_trees, write  # noqa: E402
+from s3 import FULL, MIB, PLAIN, Site, make_tree, md5, read, same_trees, write  # noqa: E402
 
 
 def stored(c):
@@ -28,21 +28,30 @@ def shared_with_native(c, s3cmd):
     assert read(f"{c.dir}/shared") == c.tool("sxcat", "@t/one/again").stdout
 
 
+def client(s, name, *lines):
+    """s3cmd with a configuration for the site."""
+    write(f"{s.dir}/{name}", "\n".join(["[default]", f"access_key = {s.access}", f"secret_key = {s.secret}", f"host_base = {s.host}",
+                                        f"host_bucket = {s.host}", *lines, ""]).encode())
+    return lambda *words, **more: s.run("s3cmd", "-c", f"{s.dir}/{name}", "--no-progress", *words, **more)
+
+
+def plain(c):
+    s3cmd = client(Site(c, plain=True), "plaincfg", "use_https = False")
+    s3cmd("mb", "s3://plain")
+    write(f"{c.dir}/plain", os.urandom(6 * MIB))
+    s3cmd("put", "--multipart-chunk-size-mb=5", f"{c.dir}/plain", "s3://plain/a b")
+    s3cmd("cp", "s3://plain/a b", "s3://plain/copy")
+    s3cmd("get", "s3://plain/copy", f"{c.dir}/plain-got")
+    assert read(f"{c.dir}/plain-got") == read(f"{c.dir}/plain")
+    s3cmd("del", "--recursive", "--force", "s3://plain/")
+    s3cmd("rb", "s3://plain")
+
+
 def main():
     need("s3cmd")
-    with Cluster("s3cmd") as c:
+    with Cluster("s3cmd", options=PLAIN) as c:
         s = Site(c)
-        write(f"{c.dir}/s3cfg", f"""[default]
-access_key = {s.access}
-secret_key = {s.secret}
-host_base = {s.host}
-host_bucket = {s.host}
-ca_certs_file = {s.ca}
-""".encode())
-
-        def s3cmd(*words, **more):
-            return s.run("s3cmd", "-c", f"{c.dir}/s3cfg", "--no-progress", *words, **more)
-
+        s3cmd = client(s, "s3cfg", f"ca_certs_file = {s.ca}")
         s3cmd("mb", "s3://one")
         tree = make_tree(f"{c.dir}/tree", files=200 if FULL else 14, size=(100 if FULL else 12) * MIB)
         s3cmd("sync", "--multipart-chunk-size-mb=5", f"{tree}/", "s3://one/tree/")
@@ -77,6 +86,8 @@ ca_certs_file = {s.ca}
         assert s3cmd("ls", "--recursive", "s3://one/") == ""
         s3cmd("rb", "s3://one")
         say("signature V2, del, rb")
+        plain(c)
+        say("plain HTTP")
 
 
 main()

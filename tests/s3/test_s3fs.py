@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""s3fs, over TLS: files, directories, renames, modes and times through a mount.  Needs /dev/fuse and the right to mount.
+"""s3fs, over TLS and in short over plain HTTP: files, directories, renames, modes and times through a mount.  Needs /dev/fuse and the right to mount.
 The certificate is not checked: s3fs takes only CAs that the machine trusts."""
 import os
 import shutil
@@ -8,7 +8,7 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 from cluster import Cluster, need, say, skip, wait_for  # noqa: E402
-from s3 import FULL, MIB, Site, make_tree, read, same_trees, write  # noqa: E402
+from s3 import FULL, MIB, PLAIN, Site, make_tree, read, same_trees, write  # noqa: E402
 
 
 def use(mount, c):
@@ -29,28 +29,42 @@ def use(mount, c):
     assert os.listdir(mount) == ["moved"]
 
 
+def mounted(c, s, options, work):
+    mount = f"{c.dir}/mount"
+    os.makedirs(mount, exist_ok=True)
+    s3fs = subprocess.Popen(["s3fs", "seven", mount, "-f", "-o", f"url={s.url},use_path_request_style,passwd_file={c.dir}/passwd",
+                             "-o", f"retries=1,multipart_size=5,enable_noobj_cache{options}"], env=s.env)
+    c.background.append(s3fs)
+    try:
+        wait_for("the mount", 10, lambda: os.path.ismount(mount) or s3fs.poll() is not None)
+        if not os.path.ismount(mount):
+            skip("s3fs cannot mount here")
+        work(mount, c)
+    finally:
+        subprocess.run(["fusermount", "-uz", mount], check=False)
+    s3fs.wait(timeout=30)
+
+
+def use_shortly(mount, c):
+    assert os.listdir(mount) == ["moved"]
+    write(f"{mount}/plain", read(f"{c.dir}/tree/large"))
+    os.rename(f"{mount}/plain", f"{mount}/renamed")
+    assert read(f"{mount}/renamed") == read(f"{c.dir}/tree/large")
+
+
 def main():
     need("s3fs", "fusermount")
     if not os.access("/dev/fuse", os.R_OK | os.W_OK):
         skip("/dev/fuse cannot be opened")
-    with Cluster("s3fs") as c:
+    with Cluster("s3fs", options=PLAIN) as c:
         s = Site(c)
         assert s.raw().request("PUT", "/seven").status == 200
         write(f"{c.dir}/passwd", f"{s.access}:{s.secret}\n".encode())
         os.chmod(f"{c.dir}/passwd", 0o600)
-        mount = f"{c.dir}/mount"
-        os.mkdir(mount)
-        c.background.append(subprocess.Popen(
-            ["s3fs", "seven", mount, "-f", "-o", f"url={s.url},use_path_request_style,passwd_file={c.dir}/passwd,retries=1",
-             "-o", "multipart_size=5,enable_noobj_cache,no_check_certificate"], env=s.env))
-        try:
-            wait_for("the mount", 10, lambda: os.path.ismount(mount) or c.background[-1].poll() is not None)
-            if not os.path.ismount(mount):
-                skip("s3fs cannot mount here")
-            use(mount, c)
-            say("files, renames, modes, times")
-        finally:
-            subprocess.run(["fusermount", "-uz", mount], check=False)
+        mounted(c, s, ",no_check_certificate", use)
+        say("files, renames, modes, times")
+        mounted(c, Site(c, plain=True), "", use_shortly)
+        say("plain HTTP")
 
 
 main()
