@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Clocks that are apart (C1 to C3 of the fault catalogue): of three nodes one is an hour ahead, one an hour behind (libfaketime; the
-monotonic clocks are right). Under load with short leases and collection, while the lead goes from one node to the next:
+monotonic clocks are right). Under load with short leases and collection, while the lead goes from one node to the next, and each comes
+back with another of the three clocks:
 
   - nothing that was acknowledged is lost, whatever node answered, and no block that is in use is collected;
   - of two changes the later one stands, whatever the clocks of their nodes say;
@@ -45,7 +46,7 @@ def ask(raw, seconds, method, target, body=b"", status=200):
 
 def order(c, rng, pairs):
     """What comes later stands, whichever node takes it."""
-    raws = [(Site(c, i).raw(), seconds) for i, seconds in enumerate(APART)]
+    raws = [(Site(c, i).raw(), n.clock_s) for i, n in enumerate(c.nodes)]
     for i in range(pairs):
         first, second = rng.sample(raws, 2)
         ask(*first, "PUT", f"/vol/pair{i}", b"first")
@@ -60,7 +61,7 @@ def order(c, rng, pairs):
 
 def signatures(c):
     """By the clock of the node that is asked: good within 15 minutes, wrong beyond."""
-    for i, seconds in enumerate(APART):
+    for i, seconds in enumerate(n.clock_s for n in c.nodes):
         raw = Site(c, i).raw()
         for skew in (-WINDOW_S + 5, 0, WINDOW_S - 5):
             ask(raw, seconds + skew, "GET", "/vol?list-type=2")
@@ -86,12 +87,16 @@ def tickets(c):
 
 
 def leads_go_round(c, load):
-    """Each node is away for a while, so that the lead, and with it the cluster's time, passes from clock to clock."""
-    for node in c.nodes:
+    """Each node is away for a while, so that the lead, and with it the cluster's time, passes from clock to clock. It comes back
+    with that of its neighbour."""
+    for node, seconds in zip(c.nodes, [n.clock_s for n in c.nodes[1:] + c.nodes[:1]]):
         load.wait_progress(10, 60)
         node.kill()
         load.wait_progress(20, 60)
+        node.clock_s = seconds
+        node.env = clock(seconds)
         node.start()
+        assert abs(told(node) - seconds) < 10, f"the clock of {node} is not moved: {told(node)}"
         c.wait_healthy(60)
     load.wait_progress(10, 60)
 
@@ -103,15 +108,13 @@ def main():
     rng, rounds = fault.begin("clocks"), fault.share(10)
     with Cluster("clocks", settings=SETTINGS) as c:
         for seconds in APART[1:]:
-            c.add_node(env=clock(seconds))
+            c.add_node(env=clock(seconds), clock_s=seconds)
         c.wait_healthy()
-        for node, seconds in zip(c.nodes, APART):
-            assert abs(told(node) - seconds) < 10, f"the clock of {node} is not moved: {told(node)}"
         c.tool("sxvol", "create", "--replica", "3", "@t/vol")
         tickets(c)
-        signatures(c)
         load = Load(c, "@t/vol/load", threads=3, size_max=1 << 20)
         for _ in range(rounds):
+            signatures(c)
             order(c, rng, 5)
             leads_go_round(c, load)
         load.stop()

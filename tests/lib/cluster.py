@@ -102,6 +102,7 @@ class Node:
         self.address, self.port = f"{cluster.net}.{number}", PORT
         self.id = None
         self.env = {}  # besides the cluster's
+        self.clock_s = 0  # how far its clock is ahead
 
     def __repr__(self):
         return f"node {self.number}"
@@ -157,7 +158,7 @@ class Node:
 
     def client(self, key="admin", **more):
         return sxhttp.Client(self.address, self.port, ca=f"{self.cluster.nodes[0].dir}/tls/ca.pem",
-                             key=self.cluster.key if key == "admin" else key, **more)
+                             key=self.cluster.key if key == "admin" else key, clock_s=self.clock_s, **more)
 
 
 class Cluster:
@@ -201,10 +202,11 @@ class Cluster:
             self.add_node()
         self.wait_healthy()
 
-    def add_node(self, *more, env=None):
+    def add_node(self, *more, env=None, clock_s=0):
         """Makes the first node, or one that joins, starts it, and waits for it."""
         node = Node(self, len(self.nodes) + 1)
         node.env.update(env or {})
+        node.clock_s = clock_s
         words = ["--address", node.address, "--port", str(PORT), "--peer-port", str(PEER_PORT), "--dir", node.dir,
                  "--size", self.size, "--workers", str(self.workers), "--reserved-workers", str(self.reserved),
                  "--user", "", "--log-level", os.environ.get("SX_TEST_LOG", "info"), "--json", *self.options, *more]

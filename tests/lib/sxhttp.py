@@ -78,7 +78,8 @@ class Answer:
 class Client:
     """One node as one user.  `key` is a key file's object, or None: requests are not signed."""
 
-    def __init__(self, address, port, ca=None, key=None, cert=None, timeout=60):
+    def __init__(self, address, port, ca=None, key=None, cert=None, timeout=60, clock_s=0):
+        self.clock_s = clock_s  # of the node, against ours
         self.address, self.port, self.key, self.timeout = address, port, key, timeout
         self.context = ssl.create_default_context(cafile=ca) if ca else ssl._create_unverified_context()
         if cert:
@@ -97,7 +98,7 @@ class Client:
             body, kind = json.dumps(body).encode(), kind or "application/json"
         full = path if path.startswith("/.node") or path.startswith("//") else "/.sx/v1" + path
         raw_path, _, query = full.partition("?")
-        now = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=skew_s)
+        now = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=self.clock_s + skew_s)
         send = {"host": f"{self.address}:{self.port}"}
         if kind or body:
             send["content-type"] = kind or "application/x-sx"
