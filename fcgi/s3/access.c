@@ -65,6 +65,8 @@ static void gather_facts(const struct sx_s3 *s, struct sx_s3_question *q)
         { "s3:x-amz-copy-source", "x-amz-copy-source" },
         { "s3:x-amz-metadata-directive", "x-amz-metadata-directive" },
         { "s3:x-amz-server-side-encryption", "x-amz-server-side-encryption" },
+        { "s3:x-amz-server-side-encryption-customer-algorithm",
+          "x-amz-server-side-encryption-customer-algorithm" },
         { "s3:x-amz-storage-class", "x-amz-storage-class" },
         { "s3:x-amz-content-sha256", "x-amz-content-sha256" },
     };

@@ -198,6 +198,16 @@ def checksums(s3):
     assert r["ChecksumSHA256"] == want, r
 
 
+def policies(s3):
+    """A bucket can ask that all that is put has a key."""
+    asks = {"Effect": "Deny", "Principal": "*", "Action": "s3:PutObject", "Resource": "arn:aws:s3:::bucket/*",
+            "Condition": {"Null": {"s3:x-amz-server-side-encryption-customer-algorithm": "true"}}}
+    s3.put_bucket_policy(**B, Policy=json.dumps({"Version": "2012-10-17", "Statement": [asks]}))
+    refused(lambda: s3.put_object(**B, Key="asked", Body=b"x"), "AccessDenied", 403)
+    s3.put_object(**B, Key="asked", Body=SMALL, **key(0))
+    s3.delete_bucket_policy(**B)
+
+
 def form(c, s3):
     fields = {f"x-amz-server-side-encryption-customer-{n}": v for n, v in
               (("algorithm", "AES256"), ("key", base64.b64encode(KEYS[0]).decode()),
@@ -290,8 +300,9 @@ def main():
         say("put, get, head, attributes; what is refused")
         multipart(s3)
         form(c, s3)
+        policies(s3)
         checksums(s3)
-        say("parts, forms, checksums")
+        say("parts, forms, policies, checksums")
         at_rest(c)
         copies(s3)
         say("copies")
