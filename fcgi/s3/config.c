@@ -119,6 +119,8 @@ int sx_s3_delete_document(struct sx_s3 *s, struct sx_err *e)
 {
     const struct sx_s3_document *d = sx_s3_document_of(s->t.op);
 
+    if (d->put == SX_S3_OP_N)
+        return sx_s3_fail(e, d->absent); /* as nothing can have put one */
     if (d->name && sx_s3_config_set(s, d->name, NULL, 0, e) != 0)
         return -1;
     return sx_s3_reply_empty(s, 204);

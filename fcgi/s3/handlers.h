@@ -75,12 +75,16 @@
     X(PUT_BUCKET_ACCELERATE, put_document, SX_RIGHT_OWNER)                                         \
     X(LIST_BUCKET_INVENTORY, get_document, SX_RIGHT_READ)                                          \
     X(GET_BUCKET_INVENTORY, get_document, SX_RIGHT_READ)                                           \
+    X(DELETE_BUCKET_INVENTORY, delete_document, SX_RIGHT_OWNER)                                    \
     X(LIST_BUCKET_ANALYTICS, get_document, SX_RIGHT_READ)                                          \
     X(GET_BUCKET_ANALYTICS, get_document, SX_RIGHT_READ)                                           \
+    X(DELETE_BUCKET_ANALYTICS, delete_document, SX_RIGHT_OWNER)                                    \
     X(LIST_BUCKET_METRICS, get_document, SX_RIGHT_READ)                                            \
     X(GET_BUCKET_METRICS, get_document, SX_RIGHT_READ)                                             \
+    X(DELETE_BUCKET_METRICS, delete_document, SX_RIGHT_OWNER)                                      \
     X(LIST_BUCKET_INTELLIGENT_TIERING, get_document, SX_RIGHT_READ)                                \
     X(GET_BUCKET_INTELLIGENT_TIERING, get_document, SX_RIGHT_READ)                                 \
+    X(DELETE_BUCKET_INTELLIGENT_TIERING, delete_document, SX_RIGHT_OWNER)                          \
     X(GET_BUCKET_POLICY, get_policy, SX_RIGHT_OWNER)                                               \
     X(PUT_BUCKET_POLICY, put_policy, SX_RIGHT_OWNER)                                               \
     X(DELETE_BUCKET_POLICY, delete_policy, SX_RIGHT_OWNER)                                         \

@@ -141,7 +141,7 @@ def main():
         s3.create_bucket(Bucket="bucket")
         refused(lambda: s3.create_bucket(Bucket="bucket"), "BucketAlreadyOwnedByYou", 409)
         refused(lambda: s3.list_objects_v2(Bucket="other"), "NoSuchBucket", 404)
-        refused(lambda: s3.delete_bucket_metrics_configuration(Bucket="bucket", Id="x"), "NotImplemented", 501)
+        refused(lambda: s3.get_object_torrent(Bucket="bucket", Key="x"), "NotImplemented", 501)
         data = objects(s3)
         say("objects")
         keys(s3)

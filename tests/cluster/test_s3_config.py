@@ -51,6 +51,10 @@ def absent(s3):
     for call in (s3.get_bucket_inventory_configuration, s3.get_bucket_analytics_configuration,
                  s3.get_bucket_metrics_configuration, s3.get_bucket_intelligent_tiering_configuration):
         refused(lambda call=call: call(Id="x", **b), "NoSuchConfiguration", 404)
+    for call in (s3.delete_bucket_inventory_configuration, s3.delete_bucket_analytics_configuration,
+                 s3.delete_bucket_metrics_configuration, s3.delete_bucket_intelligent_tiering_configuration):
+        refused(lambda call=call: call(Id="x", **b), "NoSuchConfiguration", 404)
+    refused(lambda: s3.put_bucket_metrics_configuration(Id="x", MetricsConfiguration={"Id": "x"}, **b), "NotImplemented", 501)
     assert "LoggingEnabled" not in s3.get_bucket_logging(**b)
     assert "TopicConfigurations" not in s3.get_bucket_notification_configuration(**b)
     assert "Status" not in s3.get_bucket_accelerate_configuration(**b)
