@@ -182,6 +182,10 @@ void sx_manifest_fini(struct sx_manifest *m);
  * (counted from 0), at most `max`.  None for a content that is not joint. */
 int sx_query_joints(sqlite3 *db, const struct sx_file *f, uint64_t from, uint64_t *offsets,
                     size_t max, size_t *n, struct sx_err *e) SX_MUST_CHECK;
+/* The items of the parts that such contents were, for the same numbers; `meta` may be empty. */
+typedef void sx_joint_fn(void *ctx, uint64_t number, const struct sx_span *meta);
+int sx_query_joint_meta(sqlite3 *db, const struct sx_file *f, uint64_t from, size_t max,
+                        sx_joint_fn *fn, void *ctx, struct sx_err *e) SX_MUST_CHECK;
 
 #define SX_LIST_MAX 1000u
 #define SX_LIST_SCAN_MAX 20000u /* rows looked at for one page */

@@ -278,6 +278,22 @@ int sx_query_joints(sqlite3 *db, const struct sx_file *f, uint64_t from, uint64_
     return rc;
 }
 
+int sx_query_joint_meta(sqlite3 *db, const struct sx_file *f, uint64_t from, size_t max,
+                        sx_joint_fn *fn, void *ctx, struct sx_err *e)
+{
+    sqlite3_stmt *st;
+    int rc = sx_mdb_get(db, &st, e,
+                       "SELECT seq, meta FROM joint WHERE content = ? AND seq >= ? ORDER BY seq"
+                       " LIMIT ?", "iii", f->content, from, (uint64_t)max);
+
+    for (; rc == 1; rc = sx_mdb_step(st, e)) {
+        struct sx_span meta = sx_mdb_blob(st, 1);
+
+        fn(ctx, sx_mdb_u64(st, 0), &meta);
+    }
+    return rc;
+}
+
 int sx_query_manifest(sqlite3 *db, const struct sx_file *f, uint64_t from, uint64_t at,
                       uint32_t count, struct sx_manifest *m, struct sx_err *e)
 {

@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "fcgi/s3/handlers.h"
-#include "fcgi/s3/object.h"
+#include "fcgi/s3/multipart.h"
 #include "libsx/base/date.h"
 #include "libsx/base/mem.h"
 
@@ -123,17 +123,54 @@ static int read_request(struct attributes *a, struct sx_err *e)
     return 0;
 }
 
+struct part_sums {
+    const json_t *object;  /* its items */
+    uint32_t first;        /* number of the first part */
+    json_t *v[PARTS_MAX];  /* items of parts, or NULL */
+};
+
+static void part_sums_fini(struct part_sums *p)
+{
+    for (size_t i = 0; i < PARTS_MAX; i++)
+        json_decref(p->v[i]);
+}
+
+static void take_sum(void *ctx, uint64_t number, const struct sx_span *meta)
+{
+    struct part_sums *p = ctx;
+
+    p->v[number + 1 - p->first] = sx_meta_items_json(meta->p, meta->n);
+}
+
+/* <ChecksumCRC32> of part first + i, if it is known. */
+static void part_sum_elem(const struct part_sums *p, size_t i, struct sx_buf *out)
+{
+    SX_AUTO_JSON json_t *own = NULL;
+    char name[32];
+    json_t *sum;
+
+    snprintf(name, sizeof name, SX_S3_PART_ITEM "%zu", p->first + i);
+    sum = json_object_get(p->object, name);
+    if (sum)
+        own = json_pack("{s:O}", "s3.sum", sum);
+    if (own || p->v[i])
+        sx_s3_part_sum_elem(out, own ? own : p->v[i]);
+}
+
 /* One page of parts, behind number a->after. */
 static int parts_elem(const struct attributes *a, struct sx_buf *out, struct sx_err *e)
 {
     uint32_t all = sx_s3_parts(a->items), first;
+    __attribute__((cleanup(part_sums_fini))) struct part_sums sums = { .object = a->items };
     uint64_t offsets[PARTS_MAX + 1], n;
 
     if (!all)
         return 0;
     first = a->after < all ? (uint32_t)a->after + 1 : all + 1;
     n = all + 1 - first < a->max ? all + 1 - first : a->max;
-    if (sx_s3_part_offsets(a->s, &a->row.f, first, offsets, n + 1, e) != 0)
+    sums.first = first;
+    if (sx_s3_part_offsets(a->s, &a->row.f, first, offsets, n + 1, e) != 0 ||
+        sx_query_joint_meta(a->s->db, &a->row.f, first - 1, n, take_sum, &sums, e) != 0)
         return -1;
     sx_xml_open(out, "ObjectParts");
     sx_xml_elem_u64(out, "PartsCount", all);
@@ -145,6 +182,7 @@ static int parts_elem(const struct attributes *a, struct sx_buf *out, struct sx_
         sx_xml_open(out, "Part");
         sx_xml_elem_u64(out, "PartNumber", first + i);
         sx_xml_elem_u64(out, "Size", offsets[i + 1] - offsets[i]);
+        part_sum_elem(&sums, i, out);
         sx_xml_close(out, "Part");
     }
     sx_xml_close(out, "ObjectParts");

@@ -88,14 +88,38 @@ static int directive(struct sx_s3 *s, const char *header, bool *replace, struct 
     return sx_err_set(e, SX_S3_INVALID_ARGUMENT, "Unknown metadata directive.");
 }
 
+static bool is_part_item(const char *key)
+{
+    return strncmp(key, SX_S3_PART_ITEM, strlen(SX_S3_PART_ITEM)) == 0;
+}
+
 /* The items that stay with the content, whatever is replaced. */
 static void keep_content_items(const json_t *from, json_t *to)
 {
     static const char *const names[] = { "s3.etag", "s3.sum", "s3.parts" };
+    const char *key;
+    json_t *v;
 
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (sx_s3_item(from, names[i]))
             json_object_set(to, names[i], json_object_get(from, names[i]));
+    json_object_foreach((json_t *)(uintptr_t)from, key, v)
+        if (is_part_item(key))
+            json_object_set(to, key, v);
+}
+
+/* What is no longer so of an object that is stored anew in one piece. */
+static void drop_part_items(json_t *items)
+{
+    const char *key;
+    void *next;
+    json_t *v;
+
+    json_object_del(items, "s3.parts");
+    json_object_del(items, "s3.sum");
+    json_object_foreach_safe(items, next, key, v)
+        if (is_part_item(key))
+            json_object_del(items, key);
 }
 
 /* Where the website sends who asks for the object is of the one object only: it is not copied. */
@@ -214,8 +238,7 @@ static int recode_bytes(struct copy *c, struct sx_sums *sums, enum sx_sum_alg al
 
     if (sx_s3_pump(c->s, &pump, e) != 0 || sx_s3_put_end(p, e) != 0)
         return -1;
-    json_object_del(p->items, "s3.parts");
-    json_object_del(p->items, "s3.sum");
+    drop_part_items(p->items);
     if (alg != SX_SUM_NONE)
         sx_s3_sum_set(p->items, alg, sums->value[alg]);
     snprintf(c->etag, sizeof c->etag, "%s", sx_s3_item(p->items, "s3.etag"));

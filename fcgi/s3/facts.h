@@ -13,6 +13,8 @@
  *   s3.redirect        x-amz-website-redirect-location
  *                                              s3.upload  id of that upload
  *                                              s3.ssec    see customer.h
+ *                                              s3.part.N  "CRC32 <base64>" of part N, where
+ *                                                         no joint content keeps it
  *   KEY                x-amz-meta-KEY; a KEY that begins with "s3." stands as "s3.meta.KEY"
  *
  * A file that was put by the native client has none of the s3. items: its ETag is made of the

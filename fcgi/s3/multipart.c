@@ -197,7 +197,7 @@ struct complete {
     struct sx_buf parts;       /* SX_MPART_NAMED bytes each */
     struct sx_buf md5s;
     struct sx_s3_sum_join sums;
-    unsigned n;
+    unsigned n, contents;      /* parts; those with bytes */
     uint64_t last_size;
     struct sx_err err;         /* of the walk over the parts that are there */
     struct sx_s3_write w;
@@ -237,6 +237,23 @@ static int read_number(const struct sx_xml_node *part, uint64_t *number, struct 
     return r == 1 && *number >= 1 ? 0 : sx_s3_fail(e, SX_S3_MALFORMED_XML);
 }
 
+/* The checksums of parts stay beside the contents that are joined.  Two parts have no such place: the
+ * only one with bytes, and an empty one; theirs become items of the object. */
+static void keep_sum(struct complete *c, const struct sx_mpart *p)
+{
+    SX_AUTO_JSON json_t *items = sx_meta_items_json(p->meta.p, p->meta.n);
+    const char *sum = sx_s3_item(items, "s3.sum");
+    char name[32];
+
+    c->contents += p->size > 0;
+    if (p->size && c->contents == 2)
+        json_object_del(c->items, SX_S3_PART_ITEM "1");
+    if (!sum || (p->size && c->contents > 1))
+        return;
+    snprintf(name, sizeof name, SX_S3_PART_ITEM "%u", c->n);
+    json_object_set_new(c->items, name, json_string(sum));
+}
+
 /* One part that is there: is it the next that is named?  False ends the walk. */
 static bool match_part(void *ctx, const struct sx_mpart *p)
 {
@@ -264,6 +281,7 @@ static bool match_part(void *ctx, const struct sx_mpart *p)
     sx_buf_add(&c->md5s, p->md5, sizeof p->md5);
     c->n++;
     c->last_size = p->size;
+    keep_sum(c, p);
     c->named = sx_xml_next(c->named);
     return c->named != NULL;
 }

@@ -42,6 +42,7 @@ int sx_s3_source_find(struct sx_s3 *s, struct sx_s3_copy_source *from, struct sx
 int sx_s3_source_conditions(struct sx_s3 *s, const char *etag, const struct sx_file *f,
                             struct sx_err *e) SX_MUST_CHECK;
 
+#define SX_S3_PART_ITEM "s3.part." /* and the number of the part */
 /* How many parts the object was uploaded in; 0: in one piece. */
 uint32_t sx_s3_parts(const json_t *items);
 /* Where the parts first … first + n - 1 begin; the size of the object for those behind the last. */

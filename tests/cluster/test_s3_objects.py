@@ -12,6 +12,7 @@ import re
 import ssl
 import sys
 import warnings
+import zlib
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 from boto import connect, refused  # noqa: E402
@@ -196,6 +197,43 @@ def attributes(s3, data):
     refused(lambda: s3.get_object_attributes(Bucket="bucket", Key="none", ObjectAttributes=["ETag"]), "NoSuchKey", 404)
 
 
+def create_upload(s3, key, algorithm, kind):
+    """An upload with a type of checksum, which boto3 could not say before 2025."""
+    def typed(request, **_):
+        del request.headers["x-amz-checksum-type"]
+        request.headers["x-amz-checksum-type"] = kind
+    s3.meta.events.register("before-sign.s3.CreateMultipartUpload", typed)
+    up = s3.create_multipart_upload(Bucket="bucket", Key=key, ChecksumAlgorithm=algorithm)["UploadId"]
+    s3.meta.events.unregister("before-sign.s3.CreateMultipartUpload", typed)
+    return up
+
+
+def sums_of_parts(s3, data):
+    """GetObjectAttributes tells the checksum of each part: of many, of one alone, of an empty last one, of a copy."""
+    pieces = [data[:5 * MIB], data[5 * MIB:10 * MIB], data[10 * MIB:]]
+    for algorithm, kind, sum_of in (("SHA256", "COMPOSITE", lambda p: hashlib.sha256(p).digest()),
+                                    ("CRC32", "FULL_OBJECT", lambda p: zlib.crc32(p).to_bytes(4, "big"))):
+        element = f"Checksum{algorithm}"
+        for key, some in (("three", pieces), ("one", pieces[:1]), ("empty", [pieces[0], b""]), ("nothing", [b""])):
+            of = {"Bucket": "bucket", "Key": key}
+            up = create_upload(s3, key, algorithm, kind)
+            named = []
+            for n, piece in enumerate(some, 1):
+                r = s3.upload_part(UploadId=up, PartNumber=n, Body=piece, ChecksumAlgorithm=algorithm, **of)
+                named.append({"PartNumber": n, "ETag": r["ETag"], element: r[element]})
+            s3.complete_multipart_upload(UploadId=up, MultipartUpload={"Parts": named}, **of)
+            want = [base64.b64encode(sum_of(p)).decode() for p in some]
+            s3.copy_object(CopySource=f"bucket/{key}", Bucket="bucket", Key="copy", MetadataDirective="REPLACE")
+            for k in (key, "copy"):
+                parts = s3.get_object_attributes(Bucket="bucket", Key=k, ObjectAttributes=["ObjectParts"])["ObjectParts"]["Parts"]
+                assert [p.get(element) for p in parts] == want, (algorithm, k, key, parts, want)
+                assert [p["Size"] for p in parts] == [len(p) for p in some]
+            assert not s3.head_object(Bucket="bucket", Key=key)["Metadata"]
+    page = s3.get_object_attributes(Bucket="bucket", Key="three", ObjectAttributes=["ObjectParts"], MaxParts=1, PartNumberMarker=1)
+    assert [p["ChecksumCRC32"] for p in page["ObjectParts"]["Parts"]] == [base64.b64encode(
+        zlib.crc32(pieces[1]).to_bytes(4, "big")).decode()], page
+
+
 def part_copies(s3, data):
     of, _ = upload(s3, "made", [], ChecksumAlgorithm="SHA256")
     copy = {"CopySource": "bucket/multi", **of}
@@ -346,6 +384,7 @@ def main():
         complete_twice(s3, data)
         parts_of_reads(s3, data)
         attributes(s3, data)
+        sums_of_parts(s3, data)
         say("parts")
         part_copies(s3, data)
         say("copies into parts")

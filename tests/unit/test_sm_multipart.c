@@ -45,14 +45,19 @@ static int part(uint32_t number, uint64_t seed, unsigned n, uint8_t md5)
 {
     struct sx_cmd_mpart_put c = { .number = number, .size = (uint64_t)n * LEN, .md5 = { md5 },
                                   .lease = UINT64_MAX };
-    struct sx_buf entries = SX_BUF_INIT;
+    struct sx_buf entries = SX_BUF_INIT, meta = SX_BUF_INIT;
+    json_t *items = json_pack("{s:s#}", "number", "abcdefghij" + number % 10, 1);
 
     memcpy(c.upload, UP, sizeof UP);
     entries_make(&entries, seed, n, LEN);
     c.entries = (struct sx_span){ entries.data, entries.len };
+    assert_int_equal(sx_meta_items_encode(items, &meta, NULL), 0);
+    c.meta = (struct sx_span){ meta.data, meta.len };
+    json_decref(items);
     sx_buf_reset(&W.cmd);
     sx_cmd_mpart_put_encode(&W.cmd, W.op, "alice", &c);
     sx_buf_fini(&entries);
+    sx_buf_fini(&meta);
     return world_run(&W);
 }
 
@@ -152,11 +157,22 @@ static void test_complete(void **state)
     assert_false(world_referenced(&W, 10) || world_referenced(&W, 21) || world_referenced(&W, 50));
 }
 
-/* Where the parts begin, from any of them on. */
+static void add_meta(void *ctx, uint64_t number, const struct sx_span *meta)
+{
+    json_t *items = sx_meta_items_json(meta->p, meta->n);
+    char *said = ctx;
+
+    sprintf(said + strlen(said), "%u%s", (unsigned)number,
+            json_string_value(json_object_get(items, "number")));
+    json_decref(items);
+}
+
+/* Where the parts begin, from any of them on, and what is known of them. */
 static void test_joints(void **state)
 {
     static const uint64_t want[] = { 0, 3 * LEN, 5 * LEN };
     struct sx_file_row row = SX_FILE_ROW_INIT;
+    char said[64] = "";
     uint64_t got[4];
     size_t n;
 
@@ -171,6 +187,12 @@ static void test_joints(void **state)
             assert_int_equal(n, from > 3 ? 0 : 3 - from < max ? 3 - from : max);
             assert_memory_equal(got, want + (from < 3 ? from : 0), n * sizeof *got);
         }
+    /* what was said of the parts 1, 3 and 5 */
+    assert_int_equal(sx_query_joint_meta(world_db(&W), &row.f, 0, 9, add_meta, said, NULL), 0);
+    assert_string_equal(said, "0b1d2f");
+    said[0] = '\0';
+    assert_int_equal(sx_query_joint_meta(world_db(&W), &row.f, 1, 1, add_meta, said, NULL), 0);
+    assert_string_equal(said, "1d");
     sx_file_row_fini(&row);
 }
 

@@ -177,7 +177,7 @@ static int named_take(struct sx_sm *sm, struct complete *p, const uint8_t *named
         return -1;
     if (rc == 0)
         return sx_err_set(e, SX_ENOTFOUND, "part %u is not there", number);
-    *j = (struct sx_joint){ sx_mdb_u64(st, 0), sx_mdb_u64(st, 1), sx_mdb_u64(st, 2) };
+    *j = (struct sx_joint){ sx_mdb_u64(st, 0), sx_mdb_u64(st, 1), sx_mdb_u64(st, 2), number };
     md5 = sx_mdb_blob(st, 3);
     same = md5.n == SX_MD5_SIZE && memcmp(md5.p, named + 2, SX_MD5_SIZE) == 0;
     sqlite3_reset(st);
@@ -255,10 +255,26 @@ static int complete_check(struct sx_sm *sm, struct complete *p, struct sx_err *e
     return sx_content_etag_joint(sm, p->joints, p->n, p->f.etag, e);
 }
 
+/* What is known of the parts, their checksums, is known of what they became. */
+static int joints_describe(struct sx_sm *sm, const struct complete *p, struct sx_err *e)
+{
+    for (size_t i = 0; i < p->n; i++)
+        if (sx_sm_run(sm, e,
+                      "UPDATE joint SET meta = (SELECT meta FROM mpart WHERE upload = ? AND"
+                      " number = ?) WHERE content = ? AND seq = ?", "buii", p->c.upload,
+                      (size_t)SX_UPLOAD_ID, p->joints[i].number, sm->num, (uint64_t)i) != 0)
+            return -1;
+    return 0;
+}
+
 /* The rows of the named parts go without their contents, which the file has now; all others go
  * whole. */
 static int complete_content(struct sx_sm *sm, struct complete *p, struct sx_err *e)
 {
+    if (p->n > 1 &&
+        (sx_content_join(sm, sm->num, p->mp.v.replica, p->joints, p->n, e) != 0 ||
+         joints_describe(sm, p, e) != 0))
+        return -1;
     for (size_t at = 0; at < p->c.parts.n; at += SX_MPART_NAMED) {
         const uint8_t *named = p->c.parts.p + at;
 
@@ -267,9 +283,6 @@ static int complete_content(struct sx_sm *sm, struct complete *p, struct sx_err 
     }
     p->f.blocks = p->blocks;
     p->f.content = p->n == 0 ? 0 : p->n == 1 ? p->joints[0].content : sm->num;
-    if (p->n > 1 &&
-        sx_content_join(sm, sm->num, p->mp.v.replica, p->joints, p->n, e) != 0)
-        return -1;
     if (sx_mparts_drop(sm, p->c.upload, e) != 0)
         return -1;
     return sx_sm_upload_forget(sm, p->c.upload, e);

@@ -87,7 +87,8 @@ static const char tables[] =
     " meta BLOB, time_ms INTEGER NOT NULL, PRIMARY KEY(upload, number)) WITHOUT ROWID;"
 
     "CREATE TABLE joint(content INTEGER NOT NULL, seq INTEGER NOT NULL, first INTEGER NOT NULL,"
-    " offset INTEGER NOT NULL, child INTEGER NOT NULL, PRIMARY KEY(content, seq)) WITHOUT ROWID;"
+    " offset INTEGER NOT NULL, child INTEGER NOT NULL, meta BLOB, PRIMARY KEY(content, seq))"
+    " WITHOUT ROWID;"
     "CREATE INDEX joint_child ON joint(child);"
 
     "CREATE TABLE job(id INTEGER PRIMARY KEY, type INTEGER NOT NULL, state INTEGER NOT NULL,"

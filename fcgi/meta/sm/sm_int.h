@@ -103,6 +103,7 @@ void sx_content_etag(struct sx_sm *sm, const struct sx_span *entries, uint8_t et
 /* One of the contents that a joint content is made of. */
 struct sx_joint {
     uint64_t content, blocks, size;
+    unsigned number; /* of the part that it was */
 };
 /* Etag over the block lists of stored contents, one behind the other. */
 int sx_content_etag_joint(struct sx_sm *sm, const struct sx_joint *joints, size_t n,
