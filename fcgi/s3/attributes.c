@@ -35,6 +35,47 @@ int sx_s3_part_offsets(struct sx_s3 *s, const struct sx_file *f, uint32_t first,
     return sx_query_joints(s->db, f, first - 1, offsets, n, &found, e);
 }
 
+struct part_sums {
+    uint32_t first; /* number of the first part */
+    json_t **v;     /* items of parts, or NULL */
+};
+
+static void take_sum(void *ctx, uint64_t number, const struct sx_span *meta)
+{
+    struct part_sums *p = ctx;
+
+    p->v[number + 1 - p->first] = sx_meta_items_json(meta->p, meta->n);
+}
+
+/* The checksum of a part that is no joint content is an item of the object. */
+static json_t *sum_of_item(const json_t *items, size_t number)
+{
+    char name[32];
+    json_t *sum;
+
+    snprintf(name, sizeof name, SX_S3_PART_ITEM "%zu", number);
+    sum = json_object_get(items, name);
+    return sum ? json_pack("{s:O}", "s3.sum", sum) : NULL;
+}
+
+int sx_s3_part_sums_find(struct sx_s3 *s, const struct sx_file *f, const json_t *items,
+                         uint32_t first, json_t **sums, size_t n, struct sx_err *e)
+{
+    struct part_sums found = { first, sums };
+
+    for (size_t i = 0; i < n; i++)
+        sums[i] = NULL;
+    if (sx_query_joint_meta(s->db, f, first - 1, n, take_sum, &found, e) != 0) {
+        for (size_t i = 0; i < n; i++)
+            json_decref(sums[i]);
+        return -1;
+    }
+    for (size_t i = 0; i < n; i++)
+        if (!sums[i])
+            sums[i] = sum_of_item(items, first + i);
+    return 0;
+}
+
 /* ---- attributes ---- */
 
 enum attribute { ETAG = 1, CHECKSUM = 2, OBJECT_PARTS = 4, STORAGE_CLASS = 8, OBJECT_SIZE = 16 };
@@ -123,54 +164,19 @@ static int read_request(struct attributes *a, struct sx_err *e)
     return 0;
 }
 
-struct part_sums {
-    const json_t *object;  /* its items */
-    uint32_t first;        /* number of the first part */
-    json_t *v[PARTS_MAX];  /* items of parts, or NULL */
-};
-
-static void part_sums_fini(struct part_sums *p)
-{
-    for (size_t i = 0; i < PARTS_MAX; i++)
-        json_decref(p->v[i]);
-}
-
-static void take_sum(void *ctx, uint64_t number, const struct sx_span *meta)
-{
-    struct part_sums *p = ctx;
-
-    p->v[number + 1 - p->first] = sx_meta_items_json(meta->p, meta->n);
-}
-
-/* <ChecksumCRC32> of part first + i, if it is known. */
-static void part_sum_elem(const struct part_sums *p, size_t i, struct sx_buf *out)
-{
-    SX_AUTO_JSON json_t *own = NULL;
-    char name[32];
-    json_t *sum;
-
-    snprintf(name, sizeof name, SX_S3_PART_ITEM "%zu", p->first + i);
-    sum = json_object_get(p->object, name);
-    if (sum)
-        own = json_pack("{s:O}", "s3.sum", sum);
-    if (own || p->v[i])
-        sx_s3_part_sum_elem(out, own ? own : p->v[i]);
-}
-
 /* One page of parts, behind number a->after. */
 static int parts_elem(const struct attributes *a, struct sx_buf *out, struct sx_err *e)
 {
     uint32_t all = sx_s3_parts(a->items), first;
-    __attribute__((cleanup(part_sums_fini))) struct part_sums sums = { .object = a->items };
     uint64_t offsets[PARTS_MAX + 1], n;
+    json_t *sums[PARTS_MAX];
 
     if (!all)
         return 0;
     first = a->after < all ? (uint32_t)a->after + 1 : all + 1;
     n = all + 1 - first < a->max ? all + 1 - first : a->max;
-    sums.first = first;
     if (sx_s3_part_offsets(a->s, &a->row.f, first, offsets, n + 1, e) != 0 ||
-        sx_query_joint_meta(a->s->db, &a->row.f, first - 1, n, take_sum, &sums, e) != 0)
+        sx_s3_part_sums_find(a->s, &a->row.f, a->items, first, sums, n, e) != 0)
         return -1;
     sx_xml_open(out, "ObjectParts");
     sx_xml_elem_u64(out, "PartsCount", all);
@@ -182,8 +188,9 @@ static int parts_elem(const struct attributes *a, struct sx_buf *out, struct sx_
         sx_xml_open(out, "Part");
         sx_xml_elem_u64(out, "PartNumber", first + i);
         sx_xml_elem_u64(out, "Size", offsets[i + 1] - offsets[i]);
-        part_sum_elem(&sums, i, out);
+        sx_s3_part_sum_elem(out, sums[i]);
         sx_xml_close(out, "Part");
+        json_decref(sums[i]);
     }
     sx_xml_close(out, "ObjectParts");
     return 0;

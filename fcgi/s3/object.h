@@ -49,6 +49,11 @@ uint32_t sx_s3_parts(const json_t *items);
 int sx_s3_part_offsets(struct sx_s3 *s, const struct sx_file *f, uint32_t first, uint64_t *offsets,
                        size_t n, struct sx_err *e) SX_MUST_CHECK;
 
+/* What is known of the checksums of the parts first … first + n - 1: items with s3.sum, each the
+ * caller's, or NULL. */
+int sx_s3_part_sums_find(struct sx_s3 *s, const struct sx_file *f, const json_t *items,
+                         uint32_t first, json_t **sums, size_t n, struct sx_err *e) SX_MUST_CHECK;
+
 /* Whether governance need not be heeded for the key: the request says so, and he may. */
 bool sx_s3_may_bypass(struct sx_s3 *s, const char *key);
 /* GOVERNANCE, COMPLIANCE: SX_HOLD_…  SX_S3_INVALID_ARGUMENT. */

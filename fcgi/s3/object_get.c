@@ -16,6 +16,8 @@ struct get {
     struct sx_s3 *s;
     struct sx_file_row row;
     json_t *items;
+    uint32_t part;    /* that is asked for, of an object that has parts; 0: none */
+    json_t *part_sum; /* its s3.sum, or NULL */
     char etag[SX_S3_ETAG_TEXT];
     struct sx_s3_range range;
     struct sx_egress *egress;
@@ -26,6 +28,7 @@ static void get_fini(struct get *g)
 {
     sx_file_row_fini(&g->row);
     json_decref(g->items);
+    json_decref(g->part_sum);
     sx_egress_free(g->egress);
 }
 
@@ -51,6 +54,7 @@ static int read_part(struct get *g, const char *range, struct sx_err *e)
 {
     uint32_t number, all = sx_s3_parts(g->items);
     uint64_t offsets[2];
+    json_t *sum;
 
     if (range)
         return sx_err_set(e, SX_S3_INVALID_REQUEST,
@@ -61,8 +65,13 @@ static int read_part(struct get *g, const char *range, struct sx_err *e)
         return sx_s3_fail(e, SX_S3_INVALID_PART_NUMBER);
     if (sx_s3_part_offsets(g->s, &g->row.f, number, offsets, 2, e) != 0)
         return -1;
-    if (all)
+    if (all) {
         sx_s3_field(g->s, "x-amz-mp-parts-count: %u\r\n", all);
+        g->part = number;
+        if (sx_s3_part_sums_find(g->s, &g->row.f, g->items, number, &sum, 1, e) != 0)
+            return -1;
+        g->part_sum = sum;
+    }
     g->range = (struct sx_s3_range){ offsets[1] > offsets[0] ? SX_S3_RANGE_PART : SX_S3_RANGE_WHOLE,
                                      offsets[0], offsets[1] - offsets[0] };
     return 0;
@@ -148,9 +157,21 @@ static void lock_fields(struct sx_s3 *s, const struct sx_file *f)
                 f->hold & SX_HOLD_COMPLIANCE ? "COMPLIANCE" : "GOVERNANCE", until);
 }
 
-static int head_fields(struct get *g, struct sx_err *e)
+/* The checksum of what is sent: the whole, or a part. */
+static void sum_fields(struct get *g)
 {
     const char *mode = sx_s3_header(g->s, "x-amz-checksum-mode");
+
+    if (!mode || strcmp(mode, "ENABLED") != 0)
+        return;
+    if (g->part)
+        sx_s3_part_sum_field(g->s, g->part_sum);
+    else if (g->range.kind == SX_S3_RANGE_WHOLE)
+        sx_s3_sum_fields(g->s, g->items);
+}
+
+static int head_fields(struct get *g, struct sx_err *e)
+{
     struct sx_s3 *s = g->s;
     char date[SX_HTTP_DATE_TEXT];
 
@@ -170,8 +191,7 @@ static int head_fields(struct get *g, struct sx_err *e)
                     (unsigned long long)g->range.first,
                     (unsigned long long)(g->range.first + g->range.count - 1),
                     (unsigned long long)g->row.f.size);
-    else if (mode && strcmp(mode, "ENABLED") == 0)
-        sx_s3_sum_fields(s, g->items);
+    sum_fields(g);
     return 0;
 }
 

@@ -209,7 +209,7 @@ def create_upload(s3, key, algorithm, kind):
 
 
 def sums_of_parts(s3, data):
-    """GetObjectAttributes tells the checksum of each part: of many, of one alone, of an empty last one, of a copy."""
+    """The checksum of each part, as told by GetObjectAttributes and GetObject: of many, of one alone, of an empty last one, of a copy."""
     pieces = [data[:5 * MIB], data[5 * MIB:10 * MIB], data[10 * MIB:]]
     for algorithm, kind, sum_of in (("SHA256", "COMPOSITE", lambda p: hashlib.sha256(p).digest()),
                                     ("CRC32", "FULL_OBJECT", lambda p: zlib.crc32(p).to_bytes(4, "big"))):
@@ -228,6 +228,9 @@ def sums_of_parts(s3, data):
                 parts = s3.get_object_attributes(Bucket="bucket", Key=k, ObjectAttributes=["ObjectParts"])["ObjectParts"]["Parts"]
                 assert [p.get(element) for p in parts] == want, (algorithm, k, key, parts, want)
                 assert [p["Size"] for p in parts] == [len(p) for p in some]
+                for n, piece in enumerate(some, 1):
+                    r = s3.get_object(Bucket="bucket", Key=k, PartNumber=n, ChecksumMode="ENABLED")
+                    assert (r["Body"].read(), r.get(element)) == (piece, want[n - 1]), (algorithm, k, key, n, r)
             assert not s3.head_object(Bucket="bucket", Key=key)["Metadata"]
     page = s3.get_object_attributes(Bucket="bucket", Key="three", ObjectAttributes=["ObjectParts"], MaxParts=1, PartNumberMarker=1)
     assert [p["ChecksumCRC32"] for p in page["ObjectParts"]["Parts"]] == [base64.b64encode(

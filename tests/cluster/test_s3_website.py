@@ -96,6 +96,8 @@ def error_document(s3, site):
     status, headers, body = site.ask("/none")
     assert (status, body, headers["x-amz-error-code"]) == (404, "custom error", "NoSuchKey"), (status, body)
     site.check("/secret", 403, "custom error")
+    status, headers, body = site.ask("/none", "HEAD")
+    assert (status, headers["Content-Length"], body) == (404, "12", ""), (status, headers, body)
     status, headers, body = site.ask("/none", Range="bytes=0-1", If_None_Match="*")
     assert (status, body) == (404, "custom error"), (status, body)
     status, headers, body = site.ask("/", Range="bytes=9-")

@@ -141,8 +141,8 @@ int sx_content_join(struct sx_sm *sm, uint64_t id, unsigned replica, const struc
     uint64_t first = 0, offset = 0;
 
     for (size_t i = 0; i < n; i++) {
-        if (sx_sm_run(sm, e, "INSERT INTO joint VALUES(?, ?, ?, ?, ?, NULL)", "iiiii", id, (uint64_t)i,
-                      first, offset, joints[i].content) != 0)
+        if (sx_sm_run(sm, e, "INSERT INTO joint VALUES(?, ?, ?, ?, ?, NULL)", "iiiii", id,
+                      (uint64_t)i, first, offset, joints[i].content) != 0)
             return -1;
         first += joints[i].blocks;
         offset += joints[i].size;
