@@ -341,6 +341,7 @@ static int end_inline(struct sx_ingest *g, struct sx_err *e)
     struct fill *f = &g->fills[g->turn];
 
     turn(g);
+    g->keep = 0;
     if (cut_and_name(g, f, e) != 0)
         return -1;
     sx_assert(g->n_chunks == 1);
@@ -356,6 +357,7 @@ static int end_blocks(struct sx_ingest *g, struct sx_err *e)
 
     if (settle(g, e) != 0)
         return -1;
+    g->keep = 0; /* not before: the buffer that was being stored had to leave its rest */
     if (f->to > f->from) {
         turn(g);
         store_fill(g);
@@ -374,7 +376,6 @@ int sx_ingest_end(struct sx_ingest *g, struct sx_ingest_content *c, struct sx_er
     uint8_t sum[SX_SHA256];
     bool is_inline = g->inline_ok && g->size > 0 && g->size <= SX_INLINE_MAX;
 
-    g->keep = 0;
     if (is_inline ? end_inline(g, e) != 0 : end_blocks(g, e) != 0)
         return -1;
     *c = (struct sx_ingest_content){ .size = g->size, .upload = g->upload, .lease = g->lease };
