@@ -230,9 +230,8 @@ static int open_site(struct sx_s3 *s, struct sx_xml **doc, struct sx_err *e)
 
 int sx_s3_site_serve(struct sx_s3 *s, struct sx_err *e)
 {
-    const char *https = sx_req_param(s->r, "HTTPS"), *path = s->r->path;
-    struct sx_s3_website_question q = { .scheme = https && strcmp(https, "on") == 0 ? "https"
-                                                                                    : "http",
+    const char *path = s->r->path;
+    struct sx_s3_website_question q = { .scheme = sx_s3_is_secure(s) ? "https" : "http",
                                         .host = sx_s3_header(s, "host"),
                                         .path = path, .query = s->r->raw_query };
     SX_AUTO(sx_buf) struct sx_buf key = SX_BUF_INIT, location = SX_BUF_INIT;
