@@ -23,7 +23,7 @@ static const struct cli_option options[] = {
     { OPT_FORCE, "force", NULL, "remove-node: also if the node is up" },
     { OPT_DEEP, "deep", NULL, "check: read and decode every block, not only the index" },
     { OPT_SAMPLE, "sample", "N|P%", "check: read and decode so many blocks by chance" },
-    { OPT_RATE, "rate", "BYTES", "check: read at most so many bytes a second, like 20M" },
+    { OPT_RATE, "rate", "BYTES", "check: read, remove-device: move at most so many bytes a second, like 20M" },
     { OPT_WAIT, "wait", NULL, "scrub: wait until the round is over" },
     { OPT_SIZE, "size", "SIZE", "add-device, set-device: how much it may hold (default: its file system's size)" },
     { OPT_READ_ONLY, "read-only", NULL, "set-device: it takes no more blocks" },
@@ -107,7 +107,7 @@ static const struct cli_command command = {
                 "node devices [--dir DIR]\n"
                 "node add-device [--size SIZE] [--dir DIR] DIRECTORY\n"
                 "node set-device [--read-only|--writable] [--size SIZE] [--dir DIR] DEVICE\n"
-                "node remove-device [--lost] [--dir DIR] DEVICE",
+                "node remove-device [--lost] [--rate BYTES] [--dir DIR] DEVICE",
     .about = "Looks at a cluster and changes its nodes; needs an administrator's key (sxinit).\n"
              "URI is sx://[user@]cluster or @alias; it may be left out if only one cluster is set up.\n"
              "The node commands work on the directory of a node of this machine.",

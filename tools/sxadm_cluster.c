@@ -163,19 +163,33 @@ static void print_scrubs(const json_t *s)
             print_scrub(n, scrub, k == 0 ? text(n, "id") : "  next device");
 }
 
+/* Of a device since they were last cleared, in words; empty: none. */
+static const char *errors_of(char *out, size_t size, const json_t *device)
+{
+    const json_t *x = json_object_get(device, "errors");
+    uint64_t reads = number(x, "read"), writes = number(x, "write"), syncs = number(x, "sync");
+
+    out[0] = '\0';
+    if (reads + writes + syncs + number(x, "damaged"))
+        snprintf(out, size, "; ERRORS: %" PRIu64 " reads, %" PRIu64 " writes, %" PRIu64 " syncs, %" PRIu64
+                 " blocks damaged", reads, writes, syncs, number(x, "damaged"));
+    return out;
+}
+
 /* Devices of nodes that have several, and those that are not as they should be. */
 static void print_devices(const json_t *s)
 {
-    char used[SX_SIZE_TEXT], capacity[SX_SIZE_TEXT];
+    char used[SX_SIZE_TEXT], capacity[SX_SIZE_TEXT], errors[160];
     const json_t *n, *d;
     size_t i, k;
 
     json_array_foreach(json_object_get(s, "nodes"), i, n)
         json_array_foreach(json_object_get(n, "devices"), k, d)
-            if (json_array_size(json_object_get(n, "devices")) > 1 || strcmp(text(d, "state"), "active") != 0)
-                printf("node %s, device %" PRIu64 ", %s: %s, %s of %s used%s%s\n", text(n, "id"), number(d, "device"),
+            if (*errors_of(errors, sizeof errors, d) || json_array_size(json_object_get(n, "devices")) > 1 ||
+                strcmp(text(d, "state"), "active") != 0)
+                printf("node %s, device %" PRIu64 ", %s: %s, %s of %s used%s%s%s\n", text(n, "id"), number(d, "device"),
                        text(d, "path"), text(d, "state"), size_of(used, d, "used"), size_of(capacity, d, "capacity"),
-                       text(d, "reason")[0] ? ": " : "", text(d, "reason"));
+                       errors, text(d, "reason")[0] ? ": " : "", text(d, "reason"));
 }
 
 static void print_damaged(const json_t *s)

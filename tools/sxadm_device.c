@@ -39,25 +39,29 @@ static int find(struct sxadm *a, int argc, char **argv, bool device, struct wher
 
 static void print_devices(const struct sxadm *a, const struct sx_device_status *dev, size_t n)
 {
-    char used[SX_SIZE_TEXT], room[SX_SIZE_TEXT], capacity[SX_SIZE_TEXT];
+    char used[SX_SIZE_TEXT], room[SX_SIZE_TEXT], capacity[SX_SIZE_TEXT], errors[4 * 21];
     json_t *array = json_array();
 
     if (!a->cli.json)
-        printf("%-6s  %-9s  %10s  %10s  %10s  %10s  %6s  %s\n", "DEVICE", "STATE", "USED", "FREE", "CAPACITY", "BLOCKS",
-               "BAD", "PATH");
+        printf("%-6s  %-9s  %10s  %10s  %10s  %10s  %6s  %-11s  %s\n", "DEVICE", "STATE", "USED", "FREE", "CAPACITY",
+               "BLOCKS", "BAD", "ERRORS", "PATH");
     for (size_t i = 0; i < n; i++) {
         const struct sx_device_status *d = &dev[i];
 
         json_array_append_new(array, sx_device_status_json(d));
         if (a->cli.json)
             continue;
-        printf("%-6u  %-9s  %10s  %10s  %10s  %10" PRIu64 "  %6" PRIu64 "  %s%s%s\n", d->entry.id,
+        snprintf(errors, sizeof errors, "%" PRIu64 "/%" PRIu64 "/%" PRIu64 "/%" PRIu64, d->errors.read, d->errors.write,
+                 d->errors.sync, d->errors.damaged);
+        printf("%-6u  %-9s  %10s  %10s  %10s  %10" PRIu64 "  %6" PRIu64 "  %-11s  %s%s%s\n", d->entry.id,
                sx_device_status_name(d), sx_size_text(used, d->stats.used), sx_size_text(room, d->stats.free),
-               sx_size_text(capacity, d->stats.capacity), d->stats.blocks, d->stats.bad, d->entry.path,
+               sx_size_text(capacity, d->stats.capacity), d->stats.blocks, d->stats.bad, errors, d->entry.path,
                d->entry.reason[0] ? ": " : "", d->entry.reason);
     }
     if (a->cli.json)
         cli_json(json_pack("{s:O}", "devices", array));
+    else
+        puts("errors: reads / writes / syncs that failed / blocks found damaged");
     json_decref(array);
 }
 
@@ -135,6 +139,7 @@ static int drain(struct sxadm *a, const struct where *w, struct sx_drain *d, str
     int result;
 
     d->progress = bar ? draw : NULL;
+    d->rate = a->rate;
     result = sx_admin_drain(w->dir, &w->o, w->id, d, e);
     if (bar)
         fputs("\r\033[K", stderr);

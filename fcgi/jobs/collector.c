@@ -33,6 +33,8 @@
 #include "libsx/crypt/crypt.h"
 
 #define POLL_MS 200
+#define BALANCE_BYTES (4u << 20) /* moved to emptier devices at once */
+#define BALANCE_RATE (20u << 20) /* bytes a second */
 #define LOOK_MS 1000                  /* between two looks at the metadata */
 #define RETRY_MS 2000                 /* after something failed */
 #define SHARE 50                      /* sweeps take at most one part in so many of the time */
@@ -79,6 +81,8 @@ struct collector {
     uint64_t epoch, epoch_ms;     /* the epoch, and when it was seen first (monotonic) */
     struct sweep sweep;
     struct compacting compacting;
+    struct sx_balance balance;
+    uint64_t balance_next_ms;
     uint64_t deleted;             /* of work.deleted, what has been told */
     struct sx_scrub *scrub;
     char *state;
@@ -405,6 +409,25 @@ static void scrub(struct collector *c)
     sx_scrub_step(c->scrub);
 }
 
+/* A little at a time, at most BALANCE_RATE and at most half of the time. */
+static void balance(struct collector *c)
+{
+    uint64_t began = sx_mono_ms(), moved = 0, due, took;
+    struct sx_err e = SX_ERR_INIT;
+
+    if (began < c->balance_next_ms)
+        return;
+    if (sx_store_balance(c->store, &c->balance, BALANCE_BYTES, &moved, &e)) {
+        sx_warn("moving blocks to an emptier device: %s", e.msg);
+        c->balance_next_ms = began + RETRY_MS;
+        return;
+    }
+    took = sx_mono_ms() - began;
+    due = moved * 1000 / BALANCE_RATE;
+    c->balance_next_ms = began + (!c->balance.running ? LOOK_MS : due > 2 * took ? due : 2 * took);
+    c->compacting.wanted = c->compacting.wanted || moved;
+}
+
 static void run(struct collector *c)
 {
     struct sx_collector_counters told = { 0 };
@@ -416,6 +439,7 @@ static void run(struct collector *c)
         uint64_t began = sx_mono_ms();
 
         scrub(c);
+        balance(c);
         if (began < next)
             continue;
         next = began + LOOK_MS;

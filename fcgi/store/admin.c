@@ -14,6 +14,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "fcgi/store/errors.h"
 #include "fcgi/store/label.h"
 #include "libsx/base/mem.h"
 #include "libsx/base/text.h"
@@ -244,12 +245,31 @@ static int set_state(struct sx_devices *l, void *arg, struct sx_err *e)
     return 0;
 }
 
+static bool any(void *arg, uint32_t device)
+{
+    return true;
+}
+
+static void clear_errors(const char *node_dir, uint32_t id)
+{
+    struct sx_shared *sh = sx_shared_open(node_dir);
+    struct sx_device_errors *x = sx_shared_errors(sh, id, any, NULL);
+
+    if (x)
+        sx_errors_clear(x);
+    sx_shared_close(sh);
+}
+
 int sx_admin_set_state(const char *node_dir, uint32_t id, enum sx_device_state state,
                        struct sx_err *e)
 {
     struct setting set = { .id = id, .state = state };
 
-    return sx_devices_edit(node_dir, set_state, &set, e);
+    if (sx_devices_edit(node_dir, set_state, &set, e))
+        return -1;
+    if (state == SX_DEVICE_ACTIVE)
+        clear_errors(node_dir, id);
+    return 0;
 }
 
 static int set_size(struct sx_devices *l, void *arg, struct sx_err *e)

@@ -25,7 +25,8 @@ int sx_admin_add(const char *node_dir, const struct sx_store_options *o, const c
 int sx_admin_find(const char *node_dir, const char *text, uint32_t *id,
                   struct sx_err *e) SX_MUST_CHECK;
 
-/* The administrator's word on the state (active or read-only); ends a draining, too. */
+/* The administrator's word on the state (active or read-only); ends a draining, too.  A device that is
+ * made active begins with no errors counted. */
 int sx_admin_set_state(const char *node_dir, uint32_t id, enum sx_device_state state,
                        struct sx_err *e) SX_MUST_CHECK;
 int sx_admin_set_size(const char *node_dir, uint32_t id, uint64_t size,
@@ -34,6 +35,7 @@ int sx_admin_set_size(const char *node_dir, uint32_t id, uint64_t size,
 struct sx_drain {
     void (*progress)(const struct sx_drain *d); /* now and then; may be NULL */
     void *arg;
+    uint64_t rate;        /* at most so many bytes a second; 0: no limit */
     uint64_t total;       /* bytes of blocks at the beginning */
     uint64_t bytes;       /* moved, or found elsewhere */
     uint64_t blocks;      /* the same */

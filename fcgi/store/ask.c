@@ -156,7 +156,7 @@ static bool moving(const struct sx_store *s)
     for (size_t i = 0; i < s->n; i++)
         if (s->slot[i].entry.state == SX_DEVICE_DRAINING)
             return true;
-    return sx_store_changed(s);
+    return sx_store_changed(s) || (s->shared && atomic_load(&s->shared->moving));
 }
 
 int sx_store_get(struct sx_store *s, const struct sx_id *id, struct sx_buf *out, struct sx_err *e)

@@ -108,6 +108,12 @@ int sx_device_stats(struct sx_device *d, struct sx_store_stats *out, struct sx_e
     return 0;
 }
 
+void sx_device_count_damage(struct sx_device *d)
+{
+    if (d->o.errors)
+        atomic_fetch_add(&d->o.errors->damaged, 1);
+}
+
 void sx_device_set_epoch(struct sx_device *d, uint64_t epoch)
 {
     d->epoch = epoch;

@@ -22,6 +22,7 @@
 
 #include "fcgi/store/db.h"
 #include "fcgi/store/device.h"
+#include "fcgi/store/errors.h"
 
 #define SX_DEVICE_MAGIC 0x53584456u
 #define SX_SHARDS 8u
@@ -215,7 +216,8 @@ struct sx_claim {
 struct sx_device {
     uint32_t magic;
     char *dir;
-    const struct sx_io *io;
+    const struct sx_io *io; /* of `counting` */
+    struct sx_counting counting;
     struct sx_store_options o;
     int lock_fd;
     uint64_t epoch; /* in which leases are given */
@@ -245,6 +247,8 @@ int sx_device_check_space(struct sx_device *d, uint64_t bytes, struct sx_err *e)
 /* After a call on a shard has failed: if SQLite says that the file is damaged, marks the index so
  * that the first process of the next start makes it anew. */
 void sx_device_suspect_index(struct sx_device *d);
+/* Counts a block that was found damaged. */
+void sx_device_count_damage(struct sx_device *d);
 /* Marks it so, whatever SQLite said. */
 void sx_device_distrust_index(struct sx_device *d);
 

@@ -3,9 +3,8 @@
  * Removing a device (see admin.h):
  *
  *   1. it becomes "draining"; when no process acts by an older list, no put can reach it any more;
- *   2. pass by pass its blocks are listed, read, put to the other devices with the
- *      leases that they have, and read back there; then the originals are deleted, unless their
- *      lease was raised meanwhile or the copy is not good (the next pass sees to those);
+ *   2. pass by pass its blocks are listed and moved to the other devices (move.c); the next pass
+ *      sees to those whose lease was raised meanwhile or whose copy is not good;
  *   3. a pass that finds nothing ends it: the device is taken off the list.
  *
  * Killed at any place it leaves blocks on one device or on both, and is resumed by another call.
@@ -17,10 +16,11 @@
 
 #include "fcgi/store/admin.h"
 #include "fcgi/store/store_int.h"
+#include "libsx/base/clock.h"
 #include "libsx/base/log.h"
 #include "libsx/base/mem.h"
 
-#define PAGE 1024u            /* blocks listed at once */
+#define PAGE SX_MOVER_BLOCKS   /* blocks listed at once */
 #define CHUNK_BYTES (8u << 20) /* blocks moved at once */
 #define PASSES_MAX 1000
 #define WAIT_MS 60000u
@@ -32,11 +32,8 @@ struct drain {
     /* of the pass: */
     uint64_t seen, fresh;
     bool stuck; /* rows could not be deleted */
-    /* of the chunk: */
-    struct sx_buf buf;
-    struct sx_id *ids;
-    size_t n;
-    uint64_t lease; /* the newest of them */
+    struct sx_mover m; /* has the chunk */
+    uint64_t began_ms; /* monotonic */
 };
 
 /* The slot of the device, if it is still draining. */
@@ -61,77 +58,48 @@ static int find(struct drain *dr, struct sx_slot **sl, struct sx_err *e)
 
 /* ---- one chunk ---- */
 
-/* Is there a good copy of the block on another device? */
-static int read_back(struct drain *dr, const struct sx_slot *from, const struct sx_id *id)
+static int move_entered(struct drain *dr, struct sx_moved *done, struct sx_err *e)
 {
-    SX_AUTO(sx_buf) struct sx_buf b = SX_BUF_INIT;
-    uint8_t order[SX_DEVICES_MAX];
-    size_t n = sx_store_order(dr->s, id, order);
-
-    for (size_t i = 0; i < n; i++) {
-        struct sx_slot *sl = &dr->s->slot[order[i]];
-
-        if (sl != from && sx_slot_leases(sl) && sx_device_get(sl->device, id, &b, NULL) == 0)
-            return 0;
-    }
-    return -1;
-}
-
-static int parse(const struct drain *dr, struct sx_record *recs, struct sx_err *e)
-{
-    size_t at = 0, used;
-
-    for (size_t i = 0; i < dr->n; i++, at += used)
-        if (sx_record_parse(dr->buf.data + at, dr->buf.len - at, &recs[i], &used, e))
-            return -1;
-    return 0;
-}
-
-/* The copies are put in the newest epoch of the originals' leases, so no collector takes them
- * before the originals. */
-static int move_entered(struct drain *dr, const struct sx_record *recs, struct sx_err *e)
-{
-    struct sx_err why = SX_ERR_INIT;
     struct sx_slot *from;
-    size_t written, deleted, good = 0;
-    uint64_t lease;
 
-    if (find(dr, &from, e))
+    if (find(dr, &from, e) || sx_mover_move(&dr->m, from, done, e))
         return -1;
-    sx_store_set_epoch(dr->s, dr->lease);
-    if (sx_store_place(dr->s, recs, dr->n, from, &lease, &written, e))
-        return -1;
-    for (size_t i = 0; i < dr->n; i++)
-        if (read_back(dr, from, &dr->ids[i]) == 0)
-            dr->ids[good++] = dr->ids[i];
-    if (sx_device_delete(from->device, dr->ids, good, dr->lease, &deleted, &why)) {
-        if (!dr->stuck)
-            sx_warn("device %u: moved blocks stay listed: %s", dr->id, why.msg);
-        dr->stuck = true;
-    }
-    dr->fresh += written + (dr->n - good);
+    if (done->stuck && !dr->stuck)
+        sx_warn("device %u: moved blocks stay listed", dr->id);
+    dr->stuck = dr->stuck || done->stuck;
+    dr->fresh += done->written + (done->blocks - done->good);
     return 0;
+}
+
+/* Waits until what was moved is not more than the rate allows. */
+static void slow_down(const struct drain *dr)
+{
+    uint64_t due = dr->d->rate ? dr->d->bytes * 1000 / dr->d->rate : 0;
+    uint64_t took = sx_mono_ms() - dr->began_ms;
+
+    if (due > took)
+        sx_sleep_ms(due - took);
 }
 
 static int move_chunk(struct drain *dr, struct sx_err *e)
 {
-    SX_AUTO_FREE struct sx_record *recs = sx_calloc(dr->n + 1, sizeof *recs);
+    struct sx_moved done;
     int r;
 
-    if (dr->n == 0)
+    if (dr->m.n == 0)
         return 0;
-    if (parse(dr, recs, e) || sx_store_enter(dr->s, e))
+    if (sx_store_enter(dr->s, e))
         return -1;
-    r = move_entered(dr, recs, e);
+    r = move_entered(dr, &done, e);
     sx_store_leave(dr->s);
-    dr->d->blocks += dr->n;
-    dr->d->bytes += dr->buf.len;
-    if (dr->d->progress && !r)
+    if (r)
+        return -1;
+    dr->d->blocks += done.blocks;
+    dr->d->bytes += done.bytes;
+    if (dr->d->progress)
         dr->d->progress(dr->d);
-    sx_buf_reset(&dr->buf);
-    dr->n = 0;
-    dr->lease = 0;
-    return r;
+    slow_down(dr);
+    return 0;
 }
 
 /* ---- one pass ---- */
@@ -141,7 +109,7 @@ static void add_damaged(struct drain *dr, struct sx_slot *from, const struct sx_
 {
     struct sx_err why = SX_ERR_INIT;
 
-    if (read_back(dr, from, id)) {
+    if (sx_mover_elsewhere(dr->s, from, id)) {
         dr->d->unreadable++;
     } else if (sx_device_forget_bad(from->device, id, 1, &why)) {
         dr->stuck = true;
@@ -155,7 +123,7 @@ static int add_block(struct drain *dr, struct sx_slot *from, const struct sx_sto
     struct sx_err why = SX_ERR_INIT;
 
     dr->seen++;
-    if (sx_device_get(from->device, &item->id, &dr->buf, &why)) {
+    if (sx_mover_read(&dr->m, from, item, &why)) {
         if (why.code == SX_ECORRUPT)
             add_damaged(dr, from, &item->id);
         if (why.code == SX_ECORRUPT || why.code == SX_ENOTFOUND) /* deleted meanwhile */
@@ -163,20 +131,19 @@ static int add_block(struct drain *dr, struct sx_slot *from, const struct sx_sto
         sx_err_copy(e, &why);
         return -1;
     }
-    dr->ids[dr->n++] = item->id;
-    if (item->lease > dr->lease)
-        dr->lease = item->lease;
     return 0;
 }
 
 static int move_page(struct drain *dr, struct sx_store_item *items, size_t n, struct sx_err *e)
 {
+    uint64_t rate = dr->d->rate, chunk = rate && rate < CHUNK_BYTES ? rate : CHUNK_BYTES;
+
     for (size_t i = 0; i < n; i++) {
         struct sx_slot *from;
 
         if (find(dr, &from, e) || add_block(dr, from, &items[i], e))
             return -1;
-        if (dr->buf.len >= CHUNK_BYTES && move_chunk(dr, e))
+        if (dr->m.buf.len >= chunk && move_chunk(dr, e))
             return -1;
     }
     return move_chunk(dr, e);
@@ -277,16 +244,15 @@ static int drain(struct drain *dr, const char *node_dir, struct sx_err *e)
 int sx_admin_drain(const char *node_dir, const struct sx_store_options *o, uint32_t id,
                    struct sx_drain *d, struct sx_err *e)
 {
-    struct drain dr = { .id = id, .d = d, .buf = SX_BUF_INIT };
+    struct drain dr = { .id = id, .d = d, .began_ms = sx_mono_ms() };
     int r;
 
     d->bytes = d->blocks = d->unreadable = d->total = 0;
     if (sx_store_open_list(node_dir, o, &dr.s, e))
         return -1;
-    dr.ids = sx_calloc(PAGE, sizeof *dr.ids);
+    sx_mover_init(&dr.m, dr.s);
     r = drain(&dr, node_dir, e);
-    free(dr.ids);
-    sx_buf_fini(&dr.buf);
+    sx_mover_fini(&dr.m);
     sx_store_close(dr.s);
     return r;
 }

@@ -364,6 +364,7 @@ static void found_damaged(struct sx_device *d, const struct sx_id *id, const str
 
     if (row->state == SX_BLOCK_BAD)
         return;
+    sx_device_count_damage(d);
     sx_error("block %s is damaged: %s", sx_hex(hex, id->b, SX_ID_SIZE), why->msg);
     if (sx_shard_mark_bad(&d->shard[sx_shard_of(id)], id, row, &e))
         sx_error("block %s could not be marked: %s", hex, e.msg);

@@ -67,6 +67,7 @@ static int check_content(struct sx_device *d, struct sx_scrub_walk *w, const str
     if (why.code == SX_ENOMEM)
         return sx_err_set(e, why.code, "%s", why.msg);
     w->found.damaged++;
+    sx_device_count_damage(d);
     return mark(d, &r->id, &why, e);
 }
 

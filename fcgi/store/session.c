@@ -314,7 +314,8 @@ static int open_beside(struct sx_device *d, struct sx_err *e)
 static void fill_options(struct sx_device *d, const struct sx_store_options *o)
 {
     d->o = *o;
-    d->io = o->io ? o->io : &sx_io_posix;
+    sx_counting_init(&d->counting, o->io ? o->io : &sx_io_posix, o->errors);
+    d->io = &d->counting.io;
     if (!d->o.pack_max)
         d->o.pack_max = SX_STORE_PACK_MAX;
 }

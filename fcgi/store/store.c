@@ -37,6 +37,7 @@ static void open_slot(struct sx_store *s, struct sx_slot *sl)
 
     o.device = sl->entry.id;
     o.capacity = capacity_of(s, &sl->entry);
+    o.errors = sl->errors;
     if (sx_device_open(dir, &o, &sl->device, &why) == 0) {
         sx_device_set_epoch(sl->device, s->epoch);
         if (sl->why.code)
@@ -75,7 +76,18 @@ static struct sx_slot *slot_of(struct sx_slot *slots, size_t n, const struct sx_
     return NULL;
 }
 
-static void follow(struct sx_store *s, const struct sx_devices *l)
+/* Is there a device with this number in the list? */
+static bool in_list(void *arg, uint32_t device)
+{
+    const struct sx_devices *l = arg;
+
+    for (size_t i = 0; i < l->n; i++)
+        if (l->entry[i].id == device)
+            return true;
+    return false;
+}
+
+static void follow(struct sx_store *s, struct sx_devices *l)
 {
     SX_AUTO_FREE struct sx_slot *old = sx_malloc(sizeof s->slot);
     size_t was = s->n;
@@ -90,6 +102,7 @@ static void follow(struct sx_store *s, const struct sx_devices *l)
             known->device = NULL;
         }
         s->slot[i].entry = l->entry[i];
+        s->slot[i].errors = sx_shared_errors(s->shared, l->entry[i].id, in_list, l);
         if (s->slot[i].device)
             sx_device_set_capacity(s->slot[i].device, capacity_of(s, &l->entry[i]));
     }
@@ -311,6 +324,7 @@ int sx_store_open_list(const char *node_dir, const struct sx_store_options *o,
     s->node_dir = sx_strdup(node_dir);
     s->list_path = sx_asprintf("%s/devices.json", node_dir);
     s->lock_fd = -1;
+    s->shared = sx_shared_open(node_dir);
     if (sx_devices_lock_open(node_dir, &s->lock_fd, e) || load_or_make(s, e)) {
         sx_store_close(s);
         return sx_err_wrap(e, "block store of %s", node_dir);
@@ -326,6 +340,7 @@ void sx_store_close(struct sx_store *s)
         return;
     for (size_t i = 0; i < s->n; i++)
         sx_device_close(s->slot[i].device);
+    sx_shared_close(s->shared);
     if (s->lock_fd >= 0)
         close(s->lock_fd);
     free(s->list_path);
@@ -389,12 +404,14 @@ const char *sx_device_status_name(const struct sx_device_status *d)
 
 json_t *sx_device_status_json(const struct sx_device_status *d)
 {
-    return json_pack("{s:I, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I}", "device",
+    return json_pack("{s:I, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:{s:I, s:I, s:I, s:I}}", "device",
                      (json_int_t)d->entry.id, "path", d->entry.path, "state",
                      sx_device_status_name(d), "reason", d->entry.reason, "capacity",
                      (json_int_t)d->stats.capacity, "used", (json_int_t)d->stats.used, "free",
                      (json_int_t)d->stats.free, "blocks", (json_int_t)d->stats.blocks, "bad",
-                     (json_int_t)d->stats.bad);
+                     (json_int_t)d->stats.bad, "errors", "read", (json_int_t)d->errors.read,
+                     "write", (json_int_t)d->errors.write, "sync", (json_int_t)d->errors.sync,
+                     "damaged", (json_int_t)d->errors.damaged);
 }
 
 size_t sx_store_status(struct sx_store *s, struct sx_device_status out[SX_DEVICES_MAX])
@@ -405,7 +422,7 @@ size_t sx_store_status(struct sx_store *s, struct sx_device_status out[SX_DEVICE
         struct sx_device_status *d = &out[i];
         struct sx_err why = sl->why;
 
-        *d = (struct sx_device_status){ .entry = sl->entry };
+        *d = (struct sx_device_status){ .entry = sl->entry, .errors = sx_errors_get(sl->errors) };
         if (sl->device)
             sx_err_clear(&why);
         d->out = !sl->device || sx_device_stats(sl->device, &d->stats, &why) != 0;

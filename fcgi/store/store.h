@@ -87,6 +87,27 @@ int sx_store_delete(struct sx_store *s, const struct sx_id *ids, size_t n, uint6
 int sx_store_compact(struct sx_store *s, bool thorough, uint64_t bytes_max,
                      struct sx_store_compaction *done, struct sx_err *e) SX_MUST_CHECK;
 
+/* Evens out how full the devices are: begins when two differ by more than SX_BALANCE_BEGIN parts of a
+ * hundred of their capacity, and moves blocks to where new ones with their ids would go, until no
+ * two differ by more than SX_BALANCE_END.  One call moves about `bytes`, from one device, or looks at some pages of
+ * blocks; *moved: how many; b->running: there is more.  Start with a zeroed struct; it may be forgotten at any
+ * time.  One process at a time. */
+#define SX_BALANCE_BEGIN 5u
+#define SX_BALANCE_END 1u
+
+struct sx_balance {
+    bool running;
+    bool resumed;         /* after a process that was killed */
+    uint32_t device;      /* whose blocks are looked at; 0: none */
+    struct sx_id after;   /* those behind this one */
+    uint64_t moved;       /* blocks, in this round over all devices */
+    uint64_t rest_ms;     /* monotonic: after a round that could move nothing, not before this */
+    uint64_t generation;  /* of the list when that was */
+};
+
+int sx_store_balance(struct sx_store *s, struct sx_balance *b, uint64_t bytes, uint64_t *moved,
+                     struct sx_err *e) SX_MUST_CHECK;
+
 /* Follows the list of devices, as each call below and above does by itself. */
 void sx_store_refresh(struct sx_store *s);
 
@@ -97,6 +118,7 @@ struct sx_device_status {
     struct sx_device_entry entry; /* its reason: of being out, too */
     bool out;                     /* does not open, or does not answer */
     struct sx_store_stats stats;
+    struct sx_error_counts errors;
 };
 
 /* All devices of the list; returns how many. */

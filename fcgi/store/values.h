@@ -16,6 +16,8 @@
 #define SX_STORE_BATCH_MAX 4096u        /* ids or records in one call */
 #define SX_STORE_RESERVE_MIN (64u << 20)
 
+struct sx_device_errors;
+
 struct sx_store_options {
     const struct sx_io *io;         /* NULL: sx_io_posix */
     uint8_t cluster[16];            /* into pack headers */
@@ -26,9 +28,15 @@ struct sx_store_options {
     uint64_t reserve;               /* bytes of the file system that puts leave free; 0: the
                                      * larger of 64 MiB and 1 % of the capacity */
     uint64_t pack_max;              /* 0: SX_STORE_PACK_MAX */
+    struct sx_device_errors *errors; /* set by the store: where those of the device are counted; NULL: not */
     /* Called now and then while recovery reads packs: bytes read, of how many.  NULL: not. */
     void (*progress)(void *ctx, uint64_t done, uint64_t total);
     void *progress_ctx;
+};
+
+/* See errors.h. */
+struct sx_error_counts {
+    uint64_t read, write, sync, damaged;
 };
 
 struct sx_store_item {

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Several devices a node: added under load, full, failing, gone and back, replaced, drained under load. Each time reads and
 writes go on, and what is missing comes back from the other nodes."""
+import glob
 import json
 import os
 import random
@@ -148,10 +149,49 @@ def drained_under_load(t, load):
     say(f"{moved['blocks']} blocks were moved from a device, under load")
 
 
+def counted(t):
+    """A flipped bit: the check finds the block, and the device is named for it until it is said to be good."""
+    t.node.stop()
+    pack = max(glob.glob(f"{t.node.dir}/store/packs/*.pack"), key=os.path.getsize)
+    with open(pack, "r+b") as f:
+        f.seek(os.path.getsize(pack) // 2)
+        byte = f.read(1)
+        f.seek(-1, os.SEEK_CUR)
+        f.write(bytes([byte[0] ^ 4]))
+    t.node.start()
+    t.adm("check", "--deep", check=False)
+    assert t.devices()[1]["errors"]["damaged"] >= 1, t.devices()
+    assert t.seen()[1]["errors"]["damaged"] >= 1
+    assert "blocks damaged" in t.c.tool("sxadm", "cluster", "status").out
+    t.adm("set-device", "--writable", "1")
+    assert not any(t.devices()[1]["errors"].values()), t.devices()
+    assert "blocks damaged" not in t.c.tool("sxadm", "cluster", "status").out
+    say("the errors of a device are counted")
+
+
+def balanced(t):
+    """A device that is added gets its share of the blocks that are there, while they are read."""
+    t.adm("set-device", "--size", "100M", "1")
+    t.put()
+    blocks = t.devices()[1]["blocks"]
+    t.add("empty", "100M")
+
+    def even():
+        t.read_all()
+        one, two = (t.devices()[d] for d in (1, 2))
+        return abs(one["blocks"] - two["blocks"]) < blocks / 3 and one["blocks"] + two["blocks"] == blocks
+    wait_for("the blocks to be shared out", 60, even, every=0.3)
+    wait_for("the space of the first to come back", 60, lambda: t.devices()[1]["used"] < t.devices()[2]["used"] * 2)
+    r = t.adm("remove-device", "--rate", "20M", "2")
+    assert "moved" in r.out, r.out
+    t.read_all()
+    say("blocks move to a device that was added")
+
+
 def full(t):
     """A single node, whose devices are small: 507 when all are full, and it heals."""
     t.adm("set-device", "--size", "4M", "1")
-    t.add("small", "6M")
+    small = t.add("small", "6M")
     r = None
     for _ in range(20):
         try:
@@ -164,11 +204,11 @@ def full(t):
     t.trees = trees
     t.read_all()
     assert all(d["state"] == "active" for d in t.devices().values())
-    t.adm("set-device", "--size", "1G", "2")
+    t.adm("set-device", "--size", "1G", str(small))
     shutil.rmtree(f"{t.c.dir}/tree{trees + 1}")
     t.put()
     t.read_all()
-    r = t.adm("remove-device", "2", check=False)
+    r = t.adm("remove-device", str(small), check=False)
     assert r.returncode == 1 and "room" in r.err, r.err
     say("full devices are passed over, all full is NoSpace, and more space heals it")
 
@@ -190,9 +230,12 @@ def main():
         c.wait_replicated()
         r = c.tool("sxadm", "node", "check", "--deep", "--dir", t.node.dir, check=False)
         assert r.returncode in (0, 3), r.out + r.err
+        counted(t)
     with Cluster("devices", nodes=1) as c:
         c.tool("sxvol", "create", "@t/vol")
-        full(Test(c))
+        t = Test(c)
+        balanced(t)
+        full(t)
 
 
 if __name__ == "__main__":

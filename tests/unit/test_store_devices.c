@@ -3,104 +3,17 @@
  * A node's store on several devices: where blocks go, and what happens when a device is full, fails,
  * vanishes, is not what it should be, is added or drained.
  */
-#include "tests/unit/store_util.h"
+#include "tests/unit/store_devices.h"
 
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 
-#include "fcgi/store/admin.h"
 #include "fcgi/store/label.h"
 #include "libsx/base/clock.h"
 #include "libsx/base/log.h"
 #include "libsx/io/stack.h"
-
-#define MAX 3000u
-#define MIB (1u << 20)
-
-static struct sx_store_options options(void)
-{
-    return (struct sx_store_options){ .node = 7, .cluster = { 1, 2, 3 }, .capacity = 100 * MIB,
-                                      .reserve = 1, .pack_max = 1 * MIB };
-}
-
-/* Directory `name` beside the node's own directory; to free. */
-static char *beside(const char *node_dir, const char *name)
-{
-    return sx_asprintf("%s-%s", node_dir, name);
-}
-
-static void add(const char *node_dir, const char *name, uint64_t size)
-{
-    SX_AUTO_FREE char *dir = beside(node_dir, name);
-    struct sx_store_options o = options();
-    struct sx_device_added added;
-    struct sx_err e = SX_ERR_INIT;
-
-    assert_int_equal(mkdir(dir, 0750), 0);
-    assert_done(sx_admin_add(node_dir, &o, dir, size, &added, &e), &e);
-}
-
-static struct sx_store *open_list(const char *node_dir, const struct sx_io *io)
-{
-    struct sx_store_options o = options();
-    struct sx_store *s = NULL;
-    struct sx_err e = SX_ERR_INIT;
-
-    o.io = io;
-    assert_done(sx_store_open_list(node_dir, &o, &s, &e), &e);
-    return s;
-}
-
-/* A node with device 1 in its directory and 2 … n beside it, all of 100 MiB. */
-static char *new_node(unsigned n)
-{
-    char *dir = util_dir();
-
-    sx_store_close(open_list(dir, NULL));
-    for (unsigned i = 2; i <= n; i++) {
-        char name[8];
-
-        snprintf(name, sizeof name, "d%u", i);
-        add(dir, name, 100 * MIB);
-    }
-    return dir;
-}
-
-static void remove_node(char *dir)
-{
-    SX_AUTO_FREE char *cmd = sx_asprintf("chmod -R u+rwX %s-*; rm -rf -- %s-*", dir, dir);
-
-    assert_true(system(cmd) >= 0);
-    util_remove(dir);
-}
-
-static struct sx_device_status device(struct sx_store *s, uint32_t id)
-{
-    struct sx_device_status dev[SX_DEVICES_MAX];
-    size_t n = sx_store_status(s, dev);
-
-    for (size_t i = 0; i < n; i++)
-        if (dev[i].entry.id == id)
-            return dev[i];
-    fail_msg("there is no device %u", id);
-    return dev[0];
-}
-
-static void put(struct sx_store *s, uint64_t from, size_t n)
-{
-    struct sx_err e = SX_ERR_INIT;
-
-    for (size_t i = 0; i < n; i += 100)
-        assert_done(util_put(s, from + i, n - i < 100 ? n - i : 100, MAX, NULL, NULL, &e), &e);
-}
-
-static void all_there(struct sx_store *s, uint64_t from, size_t n)
-{
-    for (uint64_t i = from; i < from + n; i++)
-        assert_int_equal(util_get(s, i, MAX), 0);
-}
 
 /* ---- placing ---- */
 
@@ -543,6 +456,74 @@ static void drained(void **state)
     remove_node(dir);
 }
 
+static void drained_slowly(void **state)
+{
+    char *dir = new_node(2);
+    struct sx_store *s = open_list(dir, NULL);
+    struct sx_drain d = { .rate = 1 * MIB };
+    struct sx_err e = SX_ERR_INIT;
+    uint64_t bytes, began, took;
+
+    put(s, 0, 900);
+    bytes = device(s, 2).stats.bytes;
+    began = sx_mono_ms();
+    assert_done(drain(dir, 2, &d, &e), &e);
+    took = sx_mono_ms() - began;
+    if (took < bytes * 1000 / d.rate)
+        fail_msg("%llu bytes in %llu ms", (unsigned long long)bytes, (unsigned long long)took);
+    all_there(s, 0, 900);
+    sx_store_close(s);
+    remove_node(dir);
+}
+
+/* Each kind of error of device 2 alone is counted, seen by other handles and after they are closed, and
+ * forgotten when the administrator uses the device again. */
+static void errors_are_counted(void **state)
+{
+    static const struct {
+        const char *fault;
+        struct sx_error_counts least;
+    } cases[] = { { "fault(pwritev,2,EIO,-d2/packs):disk", { .write = 1 } },
+                  { "fault(fdatasync,2,EIO,-d2/packs):disk", { .sync = 1 } },
+                  { "fault(pread,1,EIO,-d2/packs):disk", { .read = 1, .damaged = 1 } },
+                  { "fault(pread,1,corrupt,-d2/packs):disk", { .damaged = 1 } },
+                  { "fault(pwritev,2,ENOSPC,-d2/packs):disk", { 0 } } };
+
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const struct sx_error_counts *want = &cases[i].least, zero = { 0 };
+        char *dir = new_node(3);
+        struct sx_io_stack *io = NULL;
+        struct sx_store *s, *other = open_list(dir, NULL);
+        struct sx_err e = SX_ERR_INIT;
+        struct sx_error_counts got;
+
+        assert_done(sx_io_stack_new(cases[i].fault, &io, &e), &e);
+        s = open_list(dir, sx_io_stack_io(io));
+        put(s, 0, 300);
+        for (uint64_t n = 0; n < 300; n++)
+            util_get(s, n, MAX);
+        assert_true(sx_io_stack_fired(io) > 0);
+        got = device(other, 2).errors;
+        assert_int_equal(got.write, want->write);
+        assert_int_equal(got.sync, want->sync);
+        assert_int_equal(got.read, want->read);
+        assert_int_equal(got.damaged, want->damaged);
+        got = device(other, 1).errors;
+        assert_memory_equal(&got, &zero, sizeof zero);
+        sx_store_close(s);
+        sx_store_close(other);
+        s = open_list(dir, NULL);
+        assert_int_equal(device(s, 2).errors.read, want->read);
+        assert_int_equal(device(s, 2).errors.write, want->write);
+        assert_done(sx_admin_set_state(dir, 2, SX_DEVICE_ACTIVE, &e), &e);
+        got = device(s, 2).errors;
+        assert_memory_equal(&got, &zero, sizeof zero);
+        sx_store_close(s);
+        sx_io_stack_free(io);
+        remove_node(dir);
+    }
+}
+
 static void dead_one_removed(void **state)
 {
     char *dir = new_node(2);
@@ -641,6 +622,7 @@ int main(void)
         cmocka_unit_test(mended_elsewhere), cmocka_unit_test(refused),
         cmocka_unit_test(bad_lists),        cmocka_unit_test(drained),
         cmocka_unit_test(dead_one_removed), cmocka_unit_test(drained_under_load),
+        cmocka_unit_test(drained_slowly),   cmocka_unit_test(errors_are_counted),
     };
 
     sx_log_level_set(SX_LOG_ERROR);
