@@ -31,7 +31,7 @@ libsxcore_la_LIBADD = $(CRYPTO_LIBS) $(CURL_LIBS) $(JANSSON_LIBS) $(ZSTD_LIBS) $
 if HAVE_CMOCKA
 sx_core_tests = tests/unit/test_crypt tests/unit/test_codec tests/unit/test_chunk \
 	tests/unit/test_http tests/unit/test_sigv4 tests/unit/test_sig tests/unit/test_place \
-	tests/unit/test_base tests/unit/test_io
+	tests/unit/test_base tests/unit/test_io tests/unit/test_io_stack
 check_PROGRAMS += $(sx_core_tests)
 TESTS += $(sx_core_tests)
 tests_unit_test_crypt_SOURCES = tests/unit/test_crypt.c tests/unit/unit.h
@@ -58,6 +58,9 @@ tests_unit_test_place_LDADD = libsxcore.la $(CMOCKA_LIBS)
 tests_unit_test_base_SOURCES = tests/unit/test_base.c
 tests_unit_test_base_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_base_LDADD = libsxcore.la $(CMOCKA_LIBS)
+tests_unit_test_io_stack_SOURCES = tests/unit/test_io_stack.c
+tests_unit_test_io_stack_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_io_stack_LDADD = libsxcore.la $(CMOCKA_LIBS)
 tests_unit_test_io_SOURCES = tests/unit/test_io.c
 tests_unit_test_io_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_io_LDADD = libsxcore.la $(CMOCKA_LIBS)
