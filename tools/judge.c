@@ -64,7 +64,9 @@ static int referenced(void *arg, const struct sx_id *ids, size_t n, uint8_t *yes
 {
     struct judge *j = arg;
 
-    return sx_query_referenced(j->meta, ids, n, yes, e);
+    if (sx_query_referenced(j->meta, ids, n, yes, e) != 0)
+        return -1;
+    return j->store ? sx_store_not_elsewhere(j->store, j->walked, ids, n, yes, e) : 0;
 }
 
 struct sx_scrub_walk judge_walk(struct judge *j)

@@ -17,6 +17,8 @@ struct judge {
     size_t nodes;             /* of the cluster, by the metadata */
     struct sx_block_ctx *ctx; /* NULL: no key */
     struct sx_buf plain;
+    struct sx_store *store;         /* NULL, or the one whose device is walked: */
+    const struct sx_device *walked;
 };
 
 #define JUDGE_INIT { .plain = SX_BUF_INIT }

@@ -129,6 +129,8 @@ static int check_devices(struct check *k, struct sx_err *e)
         struct sx_device *d = sx_store_device(k->store, i);
         struct sx_scrub_walk w = judge_walk(&k->judge);
 
+        k->judge.store = k->store;
+        k->judge.walked = d;
         w.fast = !k->a->deep;
         if (walk(k, d, &w, e) != 0 || (k->a->sample && sample(k, d, &w, e) != 0))
             return sx_err_wrap(e, "%s", sx_device_dir(d));

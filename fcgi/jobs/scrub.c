@@ -51,6 +51,7 @@ struct sx_scrub {
     char *poke;
     size_t n;
     struct device *devices;
+    const struct sx_device *walked; /* by the slice of this moment */
 };
 
 /* ---- what a walk asks ---- */
@@ -76,7 +77,7 @@ static int referenced(void *arg, const struct sx_id *ids, size_t n, uint8_t *yes
         for (size_t i = 0; i < n; i++)
             yes[i] |= here[i];
     }
-    return 0;
+    return sx_store_not_elsewhere(s->store, s->walked, ids, n, yes, e);
 }
 
 static int have_key(struct sx_scrub *s, struct sx_err *e)
@@ -175,8 +176,10 @@ static int slice(struct sx_scrub *s, struct device *v, struct sx_err *e)
     struct sx_scrub_walk w = { .decode = decode, .referenced = referenced, .ctx = s,
                                .place = v->st.place, .found = v->st.found };
     uint64_t began = sx_mono_ms(), rows = w.found.rows, bytes = w.found.bytes;
-    int r = sx_device_scrub(v->d, &w, SLICE, e);
+    int r;
 
+    s->walked = v->d;
+    r = sx_device_scrub(v->d, &w, SLICE, e);
     if (w.found.damaged > v->st.found.damaged)
         sx_transfer_poke(s->conf->dir);
     if (r)

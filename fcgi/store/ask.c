@@ -124,6 +124,22 @@ int sx_store_exists(struct sx_store *s, const struct sx_id *ids, size_t n, uint8
     return 0;
 }
 
+int sx_store_not_elsewhere(struct sx_store *s, const struct sx_device *d, const struct sx_id *ids,
+                           size_t n, uint8_t *yes, struct sx_err *e)
+{
+    SX_AUTO_FREE uint8_t *there = sx_calloc(n + 1, 1);
+
+    for (size_t k = 0; k < s->n; k++) {
+        if (!s->slot[k].device || s->slot[k].device == d)
+            continue;
+        if (sx_device_exists(s->slot[k].device, ids, n, there, e))
+            return -1;
+        for (size_t i = 0; i < n; i++)
+            yes[i] = yes[i] && !there[i];
+    }
+    return 0;
+}
+
 /* ---- get ---- */
 
 /* A damaged copy says more than a device that cannot be asked, and that more than "not here". */

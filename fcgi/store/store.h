@@ -63,6 +63,11 @@ int sx_store_have(struct sx_store *s, const struct sx_id *ids, size_t n, uint8_t
 int sx_store_exists(struct sx_store *s, const struct sx_id *ids, size_t n, uint8_t *present,
                     struct sx_err *e) SX_MUST_CHECK;
 
+/* Clears yes[i] for each block that a device other than `d` has: a record of it on `d` is what was left when
+ * it moved.  Does not follow the list of devices, so `d` stays. */
+int sx_store_not_elsewhere(struct sx_store *s, const struct sx_device *d, const struct sx_id *ids,
+                           size_t n, uint8_t *yes, struct sx_err *e) SX_MUST_CHECK;
+
 /* Appends the whole record (header and stored block) to `out`, verified.  SX_ENOTFOUND: not here.
  * SX_ECORRUPT: damaged on disk; from then on sx_store_have() says no and a put stores it anew. */
 int sx_store_get(struct sx_store *s, const struct sx_id *id, struct sx_buf *out,
