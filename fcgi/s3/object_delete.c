@@ -6,6 +6,7 @@
 
 #include "fcgi/s3/handlers.h"
 #include "fcgi/s3/object.h"
+#include "libsx/base/log.h"
 #include "libsx/base/mem.h"
 #include "libsx/crypt/crypt.h"
 
@@ -33,14 +34,12 @@ static int read_result(struct sx_s3 *s, const struct sx_buf *result, struct dele
     return c.bad ? sx_err_set(e, SX_EBUG, "result of a deletion is malformed") : 0;
 }
 
-static int delete_key(struct sx_s3 *s, const char *key, const char *version,
-                      const struct sx_s3_write *w, struct deleted *d, struct sx_err *e)
+static int encode(struct sx_s3 *s, const char *key, const char *version, const struct sx_s3_write *w,
+                  struct sx_buf *command, struct sx_err *e)
 {
-    SX_AUTO(sx_buf) struct sx_buf command = SX_BUF_INIT, result = SX_BUF_INIT;
     struct sx_cmd_file_delete c = { .volume = s->v.name, .path = key, .if_rev = w->if_rev };
     uint8_t op[SX_OP_ID];
 
-    *d = (struct deleted){ .made_marker = false };
     c.flags = (uint8_t)((w->flags & SX_PUT_IF_REV ? SX_DELETE_IF_REV : 0) |
                         (sx_s3_may_bypass(s, key) ? SX_DELETE_BYPASS : 0));
     if (version && strcmp(version, "null") == 0)
@@ -48,9 +47,13 @@ static int delete_key(struct sx_s3 *s, const char *key, const char *version,
     else if (version && sx_s3_rev_parse(version, &c.rev, e) != 0)
         return -1;
     sx_random(op, sizeof op);
-    sx_cmd_file_delete_encode(&command, op, sx_s3_user(s), &c);
-    if (sx_s3_submit(s, &command, &result, e) == 0)
-        return read_result(s, &result, d, e);
+    sx_cmd_file_delete_encode(command, op, sx_s3_user(s), &c);
+    return 0;
+}
+
+/* What a refused command means: 0 if there was nothing to delete. */
+static int refusal(const struct sx_s3_write *w, struct sx_err *e)
+{
     if (e->code == SX_ENOFILE || e->code == SX_ENOREVISION) {
         sx_err_clear(e);
         return 0;
@@ -60,11 +63,16 @@ static int delete_key(struct sx_s3 *s, const char *key, const char *version,
 
 int sx_s3_delete_object(struct sx_s3 *s, struct sx_err *e)
 {
+    SX_AUTO(sx_buf) struct sx_buf command = SX_BUF_INIT, result = SX_BUF_INIT;
     const char *version = sx_s3_arg(s, "versionId");
     struct sx_s3_write w;
-    struct deleted d;
+    struct deleted d = { .made_marker = false };
+    int r;
 
-    if (sx_s3_write_read(s, &w, e) != 0 || delete_key(s, s->t.key, version, &w, &d, e) != 0)
+    if (sx_s3_write_read(s, &w, e) != 0 || encode(s, s->t.key, version, &w, &command, e) != 0)
+        return -1;
+    r = sx_s3_submit(s, &command, &result, e) == 0 ? read_result(s, &result, &d, e) : refusal(&w, e);
+    if (r != 0)
         return -1;
     if (d.made_marker || d.was_marker)
         sx_s3_field(s, "x-amz-delete-marker: true\r\n");
@@ -101,19 +109,80 @@ static void deleted_elem(struct sx_buf *out, const char *key, const char *versio
     sx_xml_close(out, "Deleted");
 }
 
-static void delete_one(struct sx_s3 *s, const struct sx_xml_node *n, bool quiet, struct sx_buf *out)
-{
-    static const struct sx_s3_write unconditional;
-    const char *key = sx_xml_get(n, "Key"), *version = sx_xml_get(n, "VersionId");
-    const char *action = version ? "s3:DeleteObjectVersion" : "s3:DeleteObject";
-    struct sx_err why = SX_ERR_INIT;
-    struct deleted d;
+/* Deletions that are submitted together; each has its own result. */
+struct batch {
+    struct sx_s3 *s;
+    bool quiet;
+    struct sx_buf *out;
+    size_t n, n_sent;
+    struct {
+        const char *key, *version;
+        struct sx_buf command, result;
+        struct sx_submission *sent; /* NULL: `why` */
+        struct sx_err why;
+    } each[SX_META_SUBMIT_MAX];
+    struct sx_submission sent[SX_META_SUBMIT_MAX];
+};
 
-    if (sx_s3_allowed(s, action, key, SX_RIGHT_WRITE, &why) != 0 ||
-        delete_key(s, key, version, &unconditional, &d, &why) != 0)
-        error_elem(out, key, version, &why);
-    else if (!quiet)
-        deleted_elem(out, key, version, &d);
+static const struct sx_s3_write unconditional;
+
+static void add(struct batch *b, const struct sx_xml_node *o)
+{
+    const char *key = sx_xml_get(o, "Key"), *version = sx_xml_get(o, "VersionId");
+    const char *action = version ? "s3:DeleteObjectVersion" : "s3:DeleteObject";
+    size_t i = b->n++;
+
+    b->each[i].key = key;
+    b->each[i].version = version;
+    b->each[i].sent = NULL;
+    sx_err_clear(&b->each[i].why);
+    sx_buf_reset(&b->each[i].command);
+    sx_buf_reset(&b->each[i].result);
+    if (sx_s3_allowed(b->s, action, key, SX_RIGHT_WRITE, &b->each[i].why) != 0 ||
+        encode(b->s, key, version, &unconditional, &b->each[i].command, &b->each[i].why) != 0)
+        return;
+    b->each[i].sent = &b->sent[b->n_sent++];
+    *b->each[i].sent = (struct sx_submission){ .command = &b->each[i].command,
+                                               .result = &b->each[i].result };
+}
+
+static void tell(struct batch *b, size_t i, const struct sx_err *unknown)
+{
+    const struct sx_submission *sent = b->each[i].sent;
+    struct sx_err *why = &b->each[i].why;
+    struct deleted d = { .made_marker = false };
+    int r = -1;
+
+    if (sent)
+        sx_err_copy(why, sent->answered ? &sent->err : unknown);
+    if (sent)
+        r = why->code == SX_OK ? read_result(b->s, &b->each[i].result, &d, why)
+                               : refusal(&unconditional, why);
+    if (r != 0)
+        error_elem(b->out, b->each[i].key, b->each[i].version, why);
+    else if (!b->quiet)
+        deleted_elem(b->out, b->each[i].key, b->each[i].version, &d);
+}
+
+static void flush(struct batch *b)
+{
+    struct sx_err unknown = SX_ERR_INIT;
+
+    if (b->n_sent && sx_meta_submit_all(b->s->r->app->meta, SX_META_GROUP_CLUSTER, b->sent, b->n_sent,
+                                        SX_META_TIMEOUT_MS, &unknown) != 0)
+        sx_info("request %s: DeleteObjects: %s", b->s->r->id, unknown.msg);
+    for (size_t i = 0; i < b->n; i++)
+        tell(b, i, &unknown);
+    b->n = b->n_sent = 0;
+}
+
+static void batch_free(struct batch *b)
+{
+    for (size_t i = 0; i < SX_META_SUBMIT_MAX; i++) {
+        sx_buf_fini(&b->each[i].command);
+        sx_buf_fini(&b->each[i].result);
+    }
+    free(b);
 }
 
 static int check(const struct sx_xml_node *root, struct sx_err *e)
@@ -139,6 +208,7 @@ int sx_s3_delete_objects(struct sx_s3 *s, struct sx_err *e)
     SX_AUTO_XML struct sx_xml *doc = NULL;
     const struct sx_xml_node *root;
     bool quiet = false;
+    struct batch *b;
 
     if (sx_s3_body_xml(s, "Delete", &doc, e) != 0)
         return -1;
@@ -147,8 +217,17 @@ int sx_s3_delete_objects(struct sx_s3 *s, struct sx_err *e)
         return -1;
     sx_xml_begin(&out);
     sx_xml_root(&out, "DeleteResult");
-    for (const struct sx_xml_node *o = sx_xml_child(root, "Object"); o; o = sx_xml_next(o))
-        delete_one(s, o, quiet, &out);
+    b = sx_calloc(1, sizeof *b);
+    b->s = s;
+    b->quiet = quiet;
+    b->out = &out;
+    for (const struct sx_xml_node *o = sx_xml_child(root, "Object"); o; o = sx_xml_next(o)) {
+        add(b, o);
+        if (b->n == SX_META_SUBMIT_MAX)
+            flush(b);
+    }
+    flush(b);
+    batch_free(b);
     sx_xml_close(&out, "DeleteResult");
     return sx_s3_reply(s, 200, SX_S3_XML, &out);
 }

@@ -48,6 +48,33 @@ def raw(s3, method, **params):
         s3.meta.events.unregister(event, replace)
 
 
+# ---- many at once ----
+
+def delete_many(s3):
+    """More keys than are submitted together; each has its own result, in order."""
+    s3.create_bucket(Bucket="many", ObjectLockEnabledForBucket=True)
+    held = s3.put_object(Bucket="many", Key="held", Body=b"h", ObjectLockLegalHoldStatus="ON")["VersionId"]
+    free = s3.put_object(Bucket="many", Key="free", Body=b"f")["VersionId"]
+    s3.put_bucket_policy(Bucket="many", Policy=json.dumps({"Version": "2012-10-17", "Statement": [
+        {"Effect": "Deny", "Principal": "*", "Action": "s3:DeleteObject", "Resource": "arn:aws:s3:::many/denied*"}]}))
+    odd = {0: {"Key": "denied0"}, 1: {"Key": "held", "VersionId": held}, 255: {"Key": "free", "VersionId": free},
+           256: {"Key": "denied1"}, 300: {"Key": "held", "VersionId": "0123456789abcdef"}, 301: {"Key": "held", "VersionId": "x"},
+           302: {"Key": "held"}, 599: {"Key": "denied2"}}
+    asked = [odd.get(i, {"Key": f"absent/{i}"}) for i in range(600)]
+    r = s3.delete_objects(Bucket="many", Delete={"Objects": asked})
+    assert [(e["Key"], e["Code"]) for e in r["Errors"]] == [
+        ("denied0", "AccessDenied"), ("held", "AccessDenied"), ("denied1", "AccessDenied"), ("held", "InvalidArgument"),
+        ("denied2", "AccessDenied")], r["Errors"]
+    bad = (0, 1, 256, 301, 599)
+    assert [d["Key"] for d in r["Deleted"]] == [o["Key"] for i, o in enumerate(asked) if i not in bad]
+    made = {d["Key"]: d for d in r["Deleted"] if d.get("DeleteMarker")}
+    marker = made["held"]["DeleteMarkerVersionId"]
+    assert s3.delete_objects(Bucket="many", Delete={"Objects": [{"Key": "held", "VersionId": marker}], "Quiet": True}).get(
+        "Deleted") is None
+    assert s3.get_object(Bucket="many", Key="held")["Body"].read() == b"h"
+    refused(lambda: s3.get_object(Bucket="many", Key="free", VersionId=free), "NoSuchVersion", 404)
+
+
 # ---- object lock ----
 
 def lock_of_buckets(s3):
@@ -395,6 +422,8 @@ def main():
         retention(s3)
         legal_hold(s3)
         say("object lock")
+        delete_many(s3)
+        say("many deletions")
         forms(c, s3)
         say("forms")
         refusals(c, s3)
