@@ -59,5 +59,6 @@ char *sx_asprintf(const char *fmt, ...)
 
 void sx_wipe(void *p, size_t n)
 {
-    explicit_bzero(p, n);
+    if (n > 0) /* p may be NULL then */
+        explicit_bzero(p, n);
 }
