@@ -398,21 +398,42 @@ static bool names_same(const struct sx_xml_node *root, const char *want)
     return want && strcmp(etag, want) == 0;
 }
 
-/* The upload is gone.  If the newest version was made of it and of these parts, the answer got lost
- * on its way, and is given again. */
+/* The version of the key that was made of the upload, among the newest ones. */
+static int find_made_of(struct sx_s3 *s, const char *id, struct sx_file_row *row, struct sx_err *e)
+{
+    const struct sx_list l = { .prefix = s->t.key, .after = s->t.key, .after_rev = UINT64_MAX,
+                               .limit = SX_LIST_MAX, .versions = true };
+    SX_AUTO_JSON json_t *page = NULL;
+    json_t *f;
+    size_t i;
+
+    if (sx_query_list_json(s->db, s->v.id, &l, &page, e) != 0)
+        return -1;
+    json_array_foreach(json_object_get(page, "files"), i, f) {
+        const char *made_of = sx_s3_item(json_object_get(f, "meta"), "s3.upload");
+        uint64_t rev;
+
+        if (strcmp(json_string_value(json_object_get(f, "path")), s->t.key) != 0)
+            break;
+        if (made_of && strcasecmp(made_of, id) == 0)
+            return sx_s3_rev_parse(json_string_value(json_object_get(f, "rev")), &rev, e) != 0
+                       ? -1 : sx_query_file(s->db, s->v.id, s->t.key, rev, row, e);
+    }
+    return sx_s3_fail(e, SX_S3_NO_SUCH_UPLOAD);
+}
+
+/* The upload is gone.  If a version was made of it and of these parts, the answer got lost on its way,
+ * and is given again. */
 static int answer_again(struct sx_s3 *s, struct sx_err *e)
 {
-    const char *id = sx_s3_arg(s, "uploadId"), *made_of;
     struct sx_file_row row = SX_FILE_ROW_INIT;
     SX_AUTO_XML struct sx_xml *doc = NULL;
     SX_AUTO_JSON json_t *items = NULL;
     int r = -1;
 
-    if (sx_query_file(s->db, s->v.id, s->t.key, 0, &row, NULL) == 0) {
+    if (find_made_of(s, sx_s3_arg(s, "uploadId"), &row, e) == 0) {
         items = sx_s3_items(&row.f);
-        made_of = sx_s3_item(items, "s3.upload");
-        if (made_of && strcasecmp(made_of, id) == 0 &&
-            sx_s3_body_xml(s, "CompleteMultipartUpload", &doc, e) == 0 &&
+        if (sx_s3_body_xml(s, "CompleteMultipartUpload", &doc, e) == 0 &&
             names_same(sx_xml_top(doc), sx_s3_item(items, "s3.etag")))
             r = reply(s, items, &row.f);
     }

@@ -179,6 +179,19 @@ def complete_twice(s3, data):
     refused(lambda: s3.complete_multipart_upload(MultipartUpload={"Parts": named[:2]}, **of), "NoSuchUpload", 404)
     s3.copy_object(Bucket="bucket", Key="copied", CopySource="bucket/multi")
     refused(lambda: s3.complete_multipart_upload(MultipartUpload={"Parts": named}, **{**of, "Key": "copied"}), "NoSuchUpload", 404)
+    s3.create_bucket(Bucket="repeated")
+    s3.put_bucket_versioning(Bucket="repeated", VersioningConfiguration={"Status": "Enabled"})
+    up = {"Bucket": "repeated", "Key": "k"}
+    up["UploadId"] = s3.create_multipart_upload(**up)["UploadId"]
+    parts = {"Parts": [{"PartNumber": 1, "ETag": s3.upload_part(PartNumber=1, Body=b"1", **up)["ETag"]}]}
+    first = s3.complete_multipart_upload(MultipartUpload=parts, **up)
+    for key in ("k", "k", "k2"):
+        s3.put_object(Bucket="repeated", Key=key, Body=b"above")
+    s3.delete_object(Bucket="repeated", Key="k")
+    again = s3.complete_multipart_upload(MultipartUpload=parts, **up)
+    assert again["VersionId"] == first["VersionId"] and again["ETag"] == first["ETag"], (first, again)
+    s3.delete_object(Bucket="repeated", Key="k", VersionId=first["VersionId"])
+    refused(lambda: s3.complete_multipart_upload(MultipartUpload=parts, **up), "NoSuchUpload", 404)
     of, named = upload(s3, "multi", [(1, b"new")])
     refused(lambda: s3.complete_multipart_upload(MultipartUpload={"Parts": [{"PartNumber": 1}]}, **of), "InvalidPart", 400)
     s3.abort_multipart_upload(**of)
