@@ -10,7 +10,7 @@ libsxclient_la_SOURCES = \
 	libsx/client/volume.c libsx/client/user.c libsx/client/file.c libsx/client/list.c \
 	libsx/client/work.h libsx/client/work.c libsx/client/xfer.h libsx/client/xfer.c \
 	libsx/client/filter.c libsx/client/up.h libsx/client/source.h libsx/client/source.c \
-	libsx/client/walk.c libsx/client/compare.c libsx/client/up.c libsx/client/up_ask.c \
+	libsx/client/walk.c libsx/client/compare.c libsx/client/notes.c libsx/client/up.c libsx/client/up_ask.c \
 	libsx/client/up_group.c libsx/client/up_whole.c libsx/client/up_put.c libsx/client/up_stream.c libsx/client/up_commit.c \
 	libsx/client/down.h libsx/client/down.c libsx/client/down_file.c \
 	libsx/client/down_get.c libsx/client/down_group.c libsx/client/down_target.c \

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * The source thread's own parts: reading files (source.c), walking trees (walk.c) and comparing
- * with the destination (compare.c).
+ * The source thread's own parts: reading files (source.c), walking trees (walk.c), comparing with the
+ * destination (compare.c) and telling (notes.c).
  */
 #ifndef SX_CLIENT_SOURCE_H
 #define SX_CLIENT_SOURCE_H
