@@ -87,15 +87,16 @@ class Plain:
         return r
 
 
-def client(make, method, size, seconds, number, most, limit, results):
-    """One connection for some seconds; tells how many requests it made, in what time, with what CPU."""
+def client(make, method, size, seconds, number, most, limit, begin, results):
+    """One connection for some seconds; tells how many requests it made, from when to when, with what CPU."""
     try:
-        results.put(work(make(), method, size, seconds, number, most, limit))
+        results.put(work(make(), method, size, seconds, number, most, limit, begin))
     except Exception as error:  # noqa: BLE001 whatever it is, it must not be waited for
+        begin.abort()
         results.put(f"{method} of {size} bytes, client {number}: {error!r}")
 
 
-def work(server, method, size, seconds, number, most, limit):
+def work(server, method, size, seconds, number, most, limit, begin):
     body, count = bytearray(os.urandom(size)), 0
     names = [f"/bucket/c{number}-{i}" for i in range(most)]
 
@@ -111,6 +112,7 @@ def work(server, method, size, seconds, number, most, limit):
     if method == "GET":
         for name in names:
             ask("PUT", name, body)
+    begin.wait()  # what was prepared took some longer than others
     cpu = -sum(resource.getrusage(resource.RUSAGE_SELF)[:2])
     start = time.monotonic()
     while not count or time.monotonic() - start < seconds and (method == "GET" or count < limit):
@@ -121,18 +123,18 @@ def work(server, method, size, seconds, number, most, limit):
         r = ask(method, names[count % most], body if method == "PUT" else b"")
         assert method == "PUT" or len(r.body) == size, (method, size, len(r.body))
         count += 1
-    taken, cpu = time.monotonic() - start, cpu + sum(resource.getrusage(resource.RUSAGE_SELF)[:2])
+    end, cpu = time.monotonic(), cpu + sum(resource.getrusage(resource.RUSAGE_SELF)[:2])
     for name in names[:count] if method == "PUT" else names:
         ask("DELETE", name)
-    return count, taken, cpu
+    return count, start, end, cpu
 
 
 def measure(make, roots, method, size, clients, seconds, limit):
     """(requests a second, client's CPU, servers' CPU, in µs a request)"""
-    results = multiprocessing.Queue()
+    results, begin = multiprocessing.Queue(), multiprocessing.Barrier(clients)
     most = min(OBJECTS, limit, AT_ONCE // (clients * size))  # that it writes again and again, or reads
     server = -sxbench.tree_cpu(roots())
-    all_ = [multiprocessing.Process(target=client, args=(make, method, size, seconds, i, most, limit, results),
+    all_ = [multiprocessing.Process(target=client, args=(make, method, size, seconds, i, most, limit, begin, results),
                                     daemon=True)
             for i in range(clients)]
     try:
@@ -141,7 +143,7 @@ def measure(make, roots, method, size, clients, seconds, limit):
         got = [results.get() for _ in all_]
         bad = [g for g in got if isinstance(g, str)]
         if bad:
-            raise AssertionError(bad[0])
+            raise AssertionError(next((b for b in bad if "BrokenBarrier" not in b), bad[0]))
     finally:
         for p in all_:
             if p.pid:
@@ -150,7 +152,8 @@ def measure(make, roots, method, size, clients, seconds, limit):
     server += sxbench.tree_cpu(roots())
     n = sum(g[0] for g in got)
     # What a GET put before and a client deleted after counts for the server too.
-    return sum(g[0] / g[1] for g in got), 1e6 * sum(g[2] for g in got) / n, 1e6 * server / n
+    took = max(g[2] for g in got) - min(g[1] for g in got)
+    return n / took, 1e6 * sum(g[3] for g in got) / n, 1e6 * server / n
 
 
 def transfers(a, servers):
