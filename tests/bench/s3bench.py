@@ -18,6 +18,7 @@ import os
 import re
 import resource
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -137,18 +138,23 @@ def measure(make, roots, method, size, clients, seconds, limit):
     all_ = [multiprocessing.Process(target=client, args=(make, method, size, seconds, i, most, limit, begin, results),
                                     daemon=True)
             for i in range(clients)]
+    # A signal must not come while a process is half started, or only some are ended; in the clients it stays blocked.
+    signal.pthread_sigmask(signal.SIG_BLOCK, lib.ENDING)
     try:
         for p in all_:
             p.start()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, lib.ENDING)
         got = [results.get() for _ in all_]
         bad = [g for g in got if isinstance(g, str)]
         if bad:
             raise AssertionError(next((b for b in bad if "BrokenBarrier" not in b), bad[0]))
     finally:
+        signal.pthread_sigmask(signal.SIG_BLOCK, lib.ENDING)
         for p in all_:
             if p.pid:
                 p.kill()
                 p.join()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, lib.ENDING)
     server += sxbench.tree_cpu(roots())
     n = sum(g[0] for g in got)
     # What a GET put before and a client deleted after counts for the server too.
