@@ -39,7 +39,7 @@ from sxbench import MIB, machine, tree_cpu  # noqa: E402
 from tree import Tree  # noqa: E402
 
 LEASE_S = 2 * 30  # what was uploaded is leased for one to two times lease_s
-SETTLED_S = 10  # the space is back when nothing more has come back for so long
+SETTLED_S = 30  # the space is back when nothing more has come back for so long; thorough compaction waits 10 s for quiet
 
 
 def database(path, tables=()):
