@@ -409,13 +409,13 @@ def refused_configuration(c, node):
         text = f.read()
     with open(f"{data}/nginx.conf.in", "w") as f:
         f.write(text.replace("gzip off;", "gzip perhaps;"))
-    before, env = node.processes(), dict(c.env)
+    before, env = node.lasting(), dict(c.env)
     c.env["SX_DATADIR"] = data
     for command, words in (("restart", "nothing was stopped"), ("reload", "nothing was changed")):
         r = c.tool("sxserver", command, "--dir", node.dir, check=False)
         assert r.returncode == 1 and words in r.err and 'invalid value "perhaps"' in r.err, r.err
     c.env.update(env)
-    assert node.processes() == before, "something was stopped"
+    assert node.lasting() == before, "something was stopped"
     node.server("reload")
     assert node.client().request("GET", "/cluster").status == 200
 

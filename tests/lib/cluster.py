@@ -124,6 +124,10 @@ class Node:
             found[int(pid)] = (s[0] if program == "sx.fcgi" else program, s[2])
         return found
 
+    def lasting(self):
+        """The same without extra workers, which come and go."""
+        return {pid: p for pid, p in self.processes().items() if not p[0].startswith("extra")}
+
     def pids(self, role):
         """Pids whose role begins with `role`; "nginx master" and "nginx worker" are told apart by their parents."""
         all_ = self.processes()

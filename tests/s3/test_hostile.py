@@ -305,11 +305,11 @@ def large(c, s, size):
 
 
 def main():
-    with Cluster("hostile") as c:
+    with Cluster("hostile", size="12G") as c:
         s, node = Site(c), c.nodes[0]
         r = s.raw()
         assert r.request("PUT", "/bucket").status == 200
-        before = node.processes()
+        before = node.lasting()
         documents(r)
         say("documents")
         bodies(s, r)
@@ -325,10 +325,10 @@ def main():
         left = r.request("GET", "/bucket?list-type=2").all("Key")
         assert left == ["chunked", "there"], left
         assert not r.request("GET", "/bucket?uploads").all("UploadId")
-        large(c, s, (1024 if FULL else 32 if SMALL else 96) * MIB)
+        large(c, s, (5120 if FULL else 32 if SMALL else 96) * MIB)
         say("large object; peak of a worker:", peak(node) // MIB, "MiB")
         assert SMALL or peak(node) < RSS_MAX, peak(node)
-        assert node.processes() == before, "a process was replaced"
+        assert node.lasting() == before, "a process was replaced"
 
 
 main()
