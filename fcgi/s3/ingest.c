@@ -30,6 +30,7 @@ struct chunk {
 struct fill {
     uint8_t *mem;
     size_t from, to;
+    size_t keep; /* so much of its end may be left to the next one */
 };
 
 struct sx_ingest {
@@ -43,7 +44,7 @@ struct sx_ingest {
     struct fill fills[2];
     unsigned turn;          /* the one that takes in what comes; the other is being stored */
     struct sx_aside *aside; /* stores it; NULL until a buffer was full */
-    size_t keep, cut;       /* how much of its end may be left, and where that begins */
+    size_t cut;             /* where what the stored one has left begins */
     struct sx_err err;      /* of the storing */
     struct sx_digest *md5;
     struct chunk chunks[CHUNKS_MAX];
@@ -158,7 +159,7 @@ static int cut_and_name(struct sx_ingest *g, const struct fill *f, struct sx_err
     if (!ctx && sx_app_block_ctx(g->app, &ctx, e) != 0)
         return -1;
     g->n_chunks = 0;
-    for (g->cut = f->from; f->to - g->cut > g->keep;) {
+    for (g->cut = f->from; f->to - g->cut > f->keep;) {
         struct chunk *c = &g->chunks[g->n_chunks++];
 
         sx_assert(g->n_chunks <= CHUNKS_MAX);
@@ -247,7 +248,7 @@ static int list_chunks(struct sx_ingest *g, struct sx_err *e)
     return 0;
 }
 
-/* Stores what the buffer of the other turn has, but for the rest of at most `keep` bytes. */
+/* Stores what the buffer of the other turn has, but for what it may keep. */
 static void store_fill(void *arg)
 {
     struct sx_ingest *g = arg;
@@ -263,10 +264,11 @@ static void store_fill(void *arg)
 
 /* Makes this buffer the other one, and begins its MD5: only what came, as the rest of the one before
  * was in that one's. */
-static void turn(struct sx_ingest *g)
+static void turn(struct sx_ingest *g, size_t keep)
 {
     struct fill *f = &g->fills[g->turn];
 
+    f->keep = keep;
     sx_digest_start(g->md5, f->mem + SX_CHUNK_MAX, f->to - SX_CHUNK_MAX);
     g->turn = !g->turn;
 }
@@ -306,8 +308,7 @@ static int flush(struct sx_ingest *g, struct sx_err *e)
         return -1;
     if (!g->aside)
         g->aside = sx_aside_get();
-    g->keep = SX_CHUNK_MAX;
-    turn(g);
+    turn(g, SX_CHUNK_MAX);
     sx_aside_start(g->aside, store_fill, g);
     return 0;
 }
@@ -340,8 +341,7 @@ static int end_inline(struct sx_ingest *g, struct sx_err *e)
 {
     struct fill *f = &g->fills[g->turn];
 
-    turn(g);
-    g->keep = 0;
+    turn(g, 0);
     if (cut_and_name(g, f, e) != 0)
         return -1;
     sx_assert(g->n_chunks == 1);
@@ -357,9 +357,8 @@ static int end_blocks(struct sx_ingest *g, struct sx_err *e)
 
     if (settle(g, e) != 0)
         return -1;
-    g->keep = 0; /* not before: the buffer that was being stored had to leave its rest */
     if (f->to > f->from) {
-        turn(g);
+        turn(g, 0);
         store_fill(g);
         if (settle(g, e) != 0)
             return -1;
