@@ -16,6 +16,11 @@ void sx_s3_field(struct sx_s3 *s, const char *format, ...)
     va_end(ap);
 }
 
+void sx_s3_fields_back(struct sx_s3 *s, size_t mark)
+{
+    s->fields.len = mark;
+}
+
 static void send_head(struct sx_s3 *s, int status)
 {
     sx_s3_field(s, "x-amz-request-id: %s\r\nx-amz-id-2: %s\r\nServer: SX\r\n", s->r->id,

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "fcgi/s3/config.h"
+#include "fcgi/s3/documents.h"
 #include "fcgi/s3/handlers.h"
 #include "libsx/base/mem.h"
 #include "libsx/crypt/crypt.h"
@@ -61,8 +62,7 @@ static int read_ownership(struct sx_s3 *s, const struct sx_buf *acl, struct sx_b
 
     if (!mode)
         return 0;
-    if (strcmp(mode, "BucketOwnerEnforced") != 0 && strcmp(mode, "BucketOwnerPreferred") != 0 &&
-        strcmp(mode, "ObjectWriter") != 0)
+    if (!sx_s3_ownership_known(mode))
         return sx_err_set(e, SX_S3_INVALID_ARGUMENT, "Invalid x-amz-object-ownership header: %.64s",
                           mode);
     if (acl->len && strcmp(mode, "BucketOwnerEnforced") == 0)

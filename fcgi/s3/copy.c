@@ -219,16 +219,6 @@ static int submit(struct copy *c, struct sx_file *f, struct sx_buf *result, stru
     return sx_s3_conflict(&c->w, e);
 }
 
-static void source_version_field(struct copy *c)
-{
-    char version[SX_S3_VERSION_TEXT];
-
-    if (!c->v.versioning)
-        return;
-    sx_s3_version(&c->row.f, version);
-    sx_s3_field(c->s, "x-amz-copy-source-version-id: %s\r\n", version);
-}
-
 /* ---- with another key ---- */
 
 static int recode_bytes(struct copy *c, struct sx_sums *sums, enum sx_sum_alg alg, struct sx_err *e)
@@ -303,11 +293,11 @@ static int try_copy(struct copy *c, struct sx_file *f, struct sx_buf *result, st
     *c = (struct copy){ .s = c->s, .w = c->w, .key = c->key, .row = SX_FILE_ROW_INIT };
     if (sx_s3_at_once(c->s, find_source, c, e) != 0)
         return -1;
-    source_version_field(c);
+    sx_s3_source_version_field(c->s, &c->v, &c->row.f);
     sx_s3_customer_lines(&c->s->customer, &c->s->fields);
     r = c->recode ? recode(c, f, e) : submit(c, f, result, e);
     if (r != 0 && c->s->r->status == 0)
-        c->s->fields.len = fields;
+        sx_s3_fields_back(c->s, fields);
     return r;
 }
 

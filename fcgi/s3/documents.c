@@ -63,18 +63,24 @@ static int check_encryption(const struct sx_xml_node *top, struct sx_err *e)
 
 /* ---- access ---- */
 
+bool sx_s3_ownership_known(const char *mode)
+{
+    static const char *const values[] = { "BucketOwnerPreferred", "ObjectWriter",
+                                          "BucketOwnerEnforced", NULL };
+
+    return is_one_of(mode, values);
+}
+
 static int check_ownership(const struct sx_xml_node *top, struct sx_err *e)
 {
     static const struct sx_s3_shape shape[] = {
         { "OwnershipControls", { "Rule" } }, { "Rule", { "ObjectOwnership" } }, { NULL, { NULL } },
     };
-    static const char *const values[] = { "BucketOwnerPreferred", "ObjectWriter",
-                                          "BucketOwnerEnforced", NULL };
     const struct sx_xml_node *rule = sx_xml_child(top, "Rule");
 
     if (sx_s3_shape_check(top, shape, e) != 0)
         return -1;
-    return rule && is_one_of(sx_xml_get(rule, "ObjectOwnership"), values) ? 0 : malformed(e);
+    return rule && sx_s3_ownership_known(sx_xml_get(rule, "ObjectOwnership")) ? 0 : malformed(e);
 }
 
 static int check_public_access(const struct sx_xml_node *top, struct sx_err *e)

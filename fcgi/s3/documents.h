@@ -6,6 +6,8 @@
 #ifndef SX_FCGI_S3_DOCUMENTS_H
 #define SX_FCGI_S3_DOCUMENTS_H
 
+#include <stdbool.h>
+
 #include "fcgi/s3/s3err.h"
 #include "fcgi/s3/target.h"
 #include "fcgi/s3/xml.h"
@@ -23,5 +25,7 @@ struct sx_s3_document {
 
 /* NULL if the operation is none on such a document. */
 const struct sx_s3_document *sx_s3_document_of(enum sx_s3_op op);
+/* Is it a value of ObjectOwnership?  NULL is none. */
+bool sx_s3_ownership_known(const char *mode);
 
 #endif

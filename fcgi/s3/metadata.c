@@ -77,14 +77,25 @@ int sx_s3_rev_parse(const char *id, uint64_t *rev, struct sx_err *e)
     return *rev ? 0 : sx_err_set(e, SX_S3_INVALID_ARGUMENT, "Invalid version id specified");
 }
 
-void sx_s3_version_field(struct sx_s3 *s, const struct sx_volume *v, const struct sx_file *f)
+static void version_line(struct sx_s3 *s, const char *name, const struct sx_volume *v,
+                         const struct sx_file *f)
 {
     char text[SX_S3_VERSION_TEXT];
 
     if (v->versioning == SX_VERSIONING_OFF)
         return;
     sx_s3_version(f, text);
-    sx_s3_field(s, "x-amz-version-id: %s\r\n", text);
+    sx_s3_field(s, "%s: %s\r\n", name, text);
+}
+
+void sx_s3_version_field(struct sx_s3 *s, const struct sx_volume *v, const struct sx_file *f)
+{
+    version_line(s, "x-amz-version-id", v, f);
+}
+
+void sx_s3_source_version_field(struct sx_s3 *s, const struct sx_volume *v, const struct sx_file *f)
+{
+    version_line(s, "x-amz-copy-source-version-id", v, f);
 }
 
 int sx_s3_find(struct sx_s3 *s, const struct sx_volume *v, const char *key, const char *id,

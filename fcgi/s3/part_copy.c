@@ -92,17 +92,6 @@ static int reply(struct part_copy *c)
     return sx_s3_pump_reply(c->s, &c->out);
 }
 
-/* Told before the answer may begin. */
-static void source_version_field(struct part_copy *c)
-{
-    char version[SX_S3_VERSION_TEXT];
-
-    if (!c->v.versioning)
-        return;
-    sx_s3_version(&c->row.f, version);
-    sx_s3_field(c->s, "x-amz-copy-source-version-id: %s\r\n", version);
-}
-
 int sx_s3_upload_part_copy(struct sx_s3 *s, struct sx_err *e)
 {
     __attribute__((cleanup(part_copy_fini))) struct part_copy c = { .s = s,
@@ -122,7 +111,7 @@ int sx_s3_upload_part_copy(struct sx_s3 *s, struct sx_err *e)
     c.part.ingest = sx_ingest_new(s->r->app, sx_s3_user(s), &s->v, s->t.key, false);
     sx_ingest_under(c.part.ingest, sx_s3_customer_ctx(&s->customer));
     sx_sums_init(&c.sums, sx_s3_part_sums(c.began));
-    source_version_field(&c);
+    sx_s3_source_version_field(s, &c.v, &c.row.f); /* before the answer may begin */
     sx_s3_customer_lines(&s->customer, &s->fields);
     if (sx_s3_pump(s, &(struct sx_s3_pump){ c.egress, c.part.ingest, &c.sums }, e) != 0 ||
         sx_ingest_end(c.part.ingest, &c.part.content, e) != 0)

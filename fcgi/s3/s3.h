@@ -118,11 +118,16 @@ void sx_s3_version(const struct sx_file *f, char out[SX_S3_VERSION_TEXT]);
 int sx_s3_rev_parse(const char *id, uint64_t *rev, struct sx_err *e) SX_MUST_CHECK;
 /* The x-amz-version-id line, in buckets that have versions. */
 void sx_s3_version_field(struct sx_s3 *s, const struct sx_volume *v, const struct sx_file *f);
+/* The x-amz-copy-source-version-id line, the same of a copy's source. */
+void sx_s3_source_version_field(struct sx_s3 *s, const struct sx_volume *v,
+                                const struct sx_file *f);
 
 /* ---- answers ---- */
 
 /* Adds a header line; the format is that of sx_buf_printf(). */
 void sx_s3_field(struct sx_s3 *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Takes back the lines that were added since s->fields had `mark` bytes. */
+void sx_s3_fields_back(struct sx_s3 *s, size_t mark);
 /* Head without body. */
 int sx_s3_reply_empty(struct sx_s3 *s, int status);
 /* Head and an XML document (or, for `type`, another). */

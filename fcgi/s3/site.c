@@ -43,15 +43,6 @@ bool sx_s3_site_asked(struct sx_s3 *s)
 
 /* ---- pieces ---- */
 
-/* Takes back the header lines that were added since there were `mark` bytes of them. */
-static void fields_back(struct sx_s3 *s, size_t mark)
-{
-    if (s->fields.len == mark)
-        return;
-    s->fields.len = mark;
-    s->fields.data[mark] = '\0';
-}
-
 static int redirect(struct sx_s3 *s, int status, const struct sx_buf *location)
 {
     sx_s3_field(s, "Location: %.*s\r\n", (int)location->len, (const char *)location->data);
@@ -112,7 +103,7 @@ static int redirect_to_folder(struct sx_s3 *s, const struct sx_xml_node *top, co
     sx_s3_website_key(top, folder, &index);
     ask_for(s, sx_buf_cstr(&index));
     if (find(s, &row, &why) != 0) {
-        fields_back(s, mark);
+        sx_s3_fields_back(s, mark);
         return 0;
     }
     sx_buf_str(&location, "/");
@@ -147,7 +138,7 @@ static int serve_error_document(struct sx_s3 *s, const struct sx_xml_node *top,
     sx_info("request %s: the error document '%.200s' of '%s' cannot be served: %s", s->r->id, s->t.key,
             s->t.bucket, e.msg);
     if (s->r->status == 0)
-        fields_back(s, mark);
+        sx_s3_fields_back(s, mark);
     return -1;
 }
 
@@ -211,7 +202,7 @@ static int serve_key(struct sx_s3 *s, const struct sx_xml_node *top,
     if (s->r->status != 0 || e->code == SX_S3_NOT_MODIFIED)
         return -1;
     if (e->code != SX_S3_INVALID_RANGE) /* whose Content-Range tells the size of what was asked for */
-        fields_back(s, mark);
+        sx_s3_fields_back(s, mark);
     if (instead(s, top, q, e) == 0)
         return 0;
     ask_for(s, sx_buf_cstr(&key));
