@@ -167,21 +167,28 @@ static void damaged_pages(void **state)
     free(data);
 }
 
-static void error_is_known(void **state)
+/* A bit is wrong in each page but the first. */
+static void put_damaged(void)
 {
     uint8_t *data = sx_malloc(size);
-    sqlite3 *db;
 
     memcpy(data, good, size);
     for (size_t at = PAGE; at < size; at += PAGE)
         data[at + 100] ^= 1;
     put_file(data, size);
+    free(data);
+}
+
+static void error_is_known(void **state)
+{
+    sqlite3 *db;
+
+    put_damaged();
     assert_int_equal(sx_sums_open(path, &db, READ_WRITE), SQLITE_OK);
     assert_int_not_equal(sqlite3_exec(db, "SELECT sum(size) FROM t", NULL, NULL, NULL), SQLITE_OK);
     assert_true(sx_sums_failed(db));
     sqlite3_close(db);
     put_file(good, size);
-    free(data);
 }
 
 static bool reads_all(sqlite3 *db)
@@ -192,15 +199,11 @@ static bool reads_all(sqlite3 *db)
 /* Raised by what is watched, and only while that is the database still. */
 static void flag(void **state)
 {
-    uint8_t *data = sx_malloc(size);
     struct sx_err e = SX_ERR_INIT;
     char aside[80];
     sqlite3 *db;
 
-    memcpy(data, good, size);
-    for (size_t at = PAGE; at < size; at += PAGE)
-        data[at + 100] ^= 1;
-    put_file(data, size);
+    put_damaged();
     assert_int_equal(sx_sums_open(path, &db, READ_WRITE), SQLITE_OK);
     assert_false(reads_all(db));
     assert_false(sx_sums_raised(path)); /* nobody watches */
@@ -218,7 +221,6 @@ static void flag(void **state)
     assert_false(sx_sums_raised(path));
     sqlite3_close(db);
     assert_int_equal(unlink(aside), 0);
-    free(data);
 }
 
 int main(void)
