@@ -46,7 +46,8 @@ static int part(uint32_t number, uint64_t seed, unsigned n, uint8_t md5)
     struct sx_cmd_mpart_put c = { .number = number, .size = (uint64_t)n * LEN, .md5 = { md5 },
                                   .lease = UINT64_MAX };
     struct sx_buf entries = SX_BUF_INIT, meta = SX_BUF_INIT;
-    json_t *items = json_pack("{s:s#}", "number", "abcdefghij" + number % 10, 1);
+    const char digit = (char)('a' + number % 10);
+    json_t *items = json_pack("{s:s#}", "number", &digit, 1);
 
     memcpy(c.upload, UP, sizeof UP);
     entries_make(&entries, seed, n, LEN);
