@@ -10,15 +10,16 @@
 #include "fcgi/api/worker.h"
 #include "fcgi/s3/gateway.h"
 
-static bool is_native(const char *path)
+/* What came by s3_port is of S3, whatever its path. */
+static bool is_native(const struct sx_req *r)
 {
-    return strncmp(path, "/.sx/", 5) == 0 || strncmp(path, "/.node/", 7) == 0;
+    return !sx_req_param(r, "SX_S3_ONLY") &&
+           (!r->path || strncmp(r->path, "/.sx/", 5) == 0 || strncmp(r->path, "/.node/", 7) == 0);
 }
 
 static void serve_client(struct sx_req *r)
 {
-    /* What came by s3_port is of S3, whatever its path. */
-    if (is_native(r->path) && !sx_req_param(r, "SX_S3_ONLY"))
+    if (is_native(r))
         sx_route_serve(r);
     else
         sx_s3_serve(r);
@@ -26,7 +27,7 @@ static void serve_client(struct sx_req *r)
 
 static void refuse_client(struct sx_req *r, const struct sx_err *e)
 {
-    if (!r->path || is_native(r->path))
+    if (is_native(r))
         sx_route_fail(r, e);
     else
         sx_s3_refuse(r, e);

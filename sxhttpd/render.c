@@ -27,6 +27,10 @@
 /* Between the two stands what is left out of the file where there is no s3_port. */
 #define IF_S3_PORT "@IF_S3_PORT@"
 #define END_S3_PORT "@END_S3_PORT@"
+/* Between the two stands what each server of S3 has, in the place of S3. */
+#define DEFINE_S3 "@DEFINE_S3@"
+#define END_DEFINE_S3 "@END_DEFINE_S3@"
+#define S3 "@S3@"
 #define HTTP2_ON_SINCE 1025001 /* nginx 1.25.1 has a directive of its own for HTTP/2 */
 
 const char *sx_httpd_nginx(void)
@@ -185,8 +189,38 @@ static int fill(struct sx_buf *out, const struct sx_node_conf *c, unsigned versi
     return 0;
 }
 
-static int expand(struct sx_buf *out, const struct sx_node_conf *c, unsigned version, const char *text,
-                  struct sx_err *e)
+struct template {
+    const struct sx_node_conf *c;
+    unsigned version; /* of nginx */
+    const char *s3;   /* what each server of S3 has; NULL before it was met */
+};
+
+static bool begins(const char *text, const char *name)
+{
+    return strncmp(text, name, strlen(name)) == 0;
+}
+
+/* The place behind the marker of our own template. */
+static const char *behind(const char *text, const char *marker)
+{
+    const char *at = strstr(text, marker);
+
+    sx_assert(at);
+    return at + strlen(marker);
+}
+
+static int expand(struct sx_buf *out, struct template *t, const char *text, struct sx_err *e);
+
+static int expand_s3(struct sx_buf *out, struct template *t, struct sx_err *e)
+{
+    SX_AUTO_FREE char *text = NULL;
+
+    sx_assert(t->s3);
+    text = sx_strndup(t->s3, (size_t)(strstr(t->s3, END_DEFINE_S3) - t->s3));
+    return expand(out, t, text, e);
+}
+
+static int expand(struct sx_buf *out, struct template *t, const char *text, struct sx_err *e)
 {
     const char *at, *end;
 
@@ -195,11 +229,17 @@ static int expand(struct sx_buf *out, const struct sx_node_conf *c, unsigned ver
         end = strchr(at + 1, '@');
         if (!end)
             break;
-        if (strncmp(at, IF_S3_PORT, strlen(IF_S3_PORT)) == 0) {
-            text = c->s3_port ? end + 1 : strstr(end, END_S3_PORT);
-            sx_assert(text); /* of our own template */
-        } else if (fill(out, c, version, at + 1, (size_t)(end - at - 1)) == 0) {
-            text = end + 1;
+        text = end + 1;
+        if (begins(at, IF_S3_PORT)) {
+            text = t->c->s3_port ? text : behind(text, END_S3_PORT);
+        } else if (begins(at, DEFINE_S3)) {
+            t->s3 = text;
+            text = behind(text, END_DEFINE_S3);
+        } else if (begins(at, S3)) {
+            if (expand_s3(out, t, e) != 0)
+                return -1;
+        } else if (fill(out, t->c, t->version, at + 1, (size_t)(end - at - 1)) == 0) {
+            continue;
         } else if (strspn(at + 1, "ABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789") == (size_t)(end - at - 1)) {
             return sx_err_set(e, SX_ECONFIG, "%s: unknown name %.*s", sx_httpd_template(),
                               (int)(end - at + 1), at);
@@ -263,13 +303,13 @@ int sx_httpd_render(const struct sx_node_conf *c, struct sx_err *e)
     SX_AUTO(sx_buf) struct sx_buf text = SX_BUF_INIT, out = SX_BUF_INIT;
     SX_AUTO_FREE char *file = sx_asprintf("%s/run/nginx.conf.new", c->dir);
     SX_AUTO_FREE char *log = sx_asprintf("%s/log/nginx.log", c->dir);
-    unsigned version;
+    struct template t = { .c = c };
 
-    if (check_dir(c->dir, e) != 0 || make_places(c, e) != 0 || nginx_version(&version, e) != 0)
+    if (check_dir(c->dir, e) != 0 || make_places(c, e) != 0 || nginx_version(&t.version, e) != 0)
         return -1;
     if (sx_io_read_file(&sx_io_posix, sx_httpd_template(), TEMPLATE_MAX, &text, e) != 0)
         return sx_err_wrap(e, "read the template of nginx.conf");
-    if (expand(&out, c, version, sx_buf_cstr(&text), e) != 0)
+    if (expand(&out, &t, sx_buf_cstr(&text), e) != 0)
         return -1;
     if (sx_io_replace(&sx_io_posix, file, out.data, out.len, 0640, e) != 0)
         return -1;

@@ -26,6 +26,14 @@ static const struct {
 #undef X
 };
 
+/* Those that read the body before they change or answer anything: a pass without it may call them. */
+static sx_s3_handler *const body_first[] = {
+    sx_s3_put_object, sx_s3_upload_part, sx_s3_complete_upload, sx_s3_delete_objects,
+    sx_s3_create_bucket, sx_s3_put_versioning, sx_s3_put_document, sx_s3_put_policy,
+    sx_s3_put_lock_config, sx_s3_put_retention, sx_s3_put_legal_hold, sx_s3_put_tagging,
+    sx_s3_put_bucket_acl, sx_s3_put_object_acl,
+};
+
 /* ---- stages ---- */
 
 static int find_target(struct sx_s3 *s, struct sx_err *e)
@@ -128,17 +136,40 @@ static bool is_preflight(const struct sx_s3 *s)
     return handlers[s->t.op].fn == sx_s3_preflight;
 }
 
+static bool reads_body_first(sx_s3_handler *fn)
+{
+    for (size_t i = 0; i < sizeof body_first / sizeof *body_first; i++)
+        if (body_first[i] == fn)
+            return true;
+    return false;
+}
+
+static int handle(struct sx_s3 *s, struct sx_err *e)
+{
+    sx_s3_handler *fn = handlers[s->t.op].fn;
+
+    return !reads_body_first(fn) && sx_s3_await_body(s, e) != 0 ? -1 : fn(s, e);
+}
+
+/* A website makes nothing of a body: the pass without one serves it. */
+static int serve_site(struct sx_s3 *s, struct sx_err *e)
+{
+    if (s->pass == SX_S3_PASS_ASK)
+        return sx_s3_fail(e, SX_S3_UNEXPECTED_CONTENT);
+    return sx_s3_sync(s, e) != 0 ? -1 : sx_s3_site_serve(s, e);
+}
+
 static int serve(struct sx_s3 *s, struct sx_err *e)
 {
     if (sx_s3_site_asked(s))
-        return sx_s3_sync(s, e) != 0 ? -1 : sx_s3_site_serve(s, e);
+        return serve_site(s, e);
     if (find_target(s, e) != 0 || sx_s3_sync(s, e) != 0)
         return -1;
     if (is_preflight(s))
         return sx_s3_preflight(s, e);
     if (sx_s3_cors_fields(s, e) != 0 || authenticate(s, e) != 0 || authorise(s, e) != 0)
         return -1;
-    return handlers[s->t.op].fn(s, e);
+    return handle(s, e);
 }
 
 /* ---- failure ---- */
@@ -175,10 +206,18 @@ static void reply_error(struct sx_s3 *s, const struct sx_err *e, int status)
     sx_s3_reply(s, status, SX_S3_XML, &out);
 }
 
-static void fail(struct sx_s3 *s, const struct sx_err *e)
+/* How a request ends that was not answered.  An ASK that refuses is not logged: REFUSE follows. */
+static void fail(struct sx_s3 *s, struct sx_err *e)
 {
-    int status = sx_s3_err_http(e->code);
+    int status;
 
+    if (s->pass == SX_S3_PASS_ASK) {
+        sx_s3_reply_empty(s, s->body_awaited ? 204 : 403);
+        return;
+    }
+    if (s->body_awaited)
+        sx_err_set(e, SX_S3_SLOW_DOWN, "What made this request be refused has just changed. Try again.");
+    status = sx_s3_err_http(e->code);
     log_failure(s, e, status);
     if (s->r->status == 0)
         reply_error(s, e, status);
@@ -186,17 +225,27 @@ static void fail(struct sx_s3 *s, const struct sx_err *e)
         sx_reply_cut(s->r);
 }
 
-void sx_s3_refuse(struct sx_req *r, const struct sx_err *e)
+static enum sx_s3_pass pass_of(const struct sx_req *r)
 {
-    struct sx_s3 s = { .r = r };
+    const char *pass = sx_req_param(r, "SX_S3_PASS");
 
-    fail(&s, e);
+    if (!pass)
+        return SX_S3_PASS_WHOLE;
+    return strcmp(pass, "ask") == 0 ? SX_S3_PASS_ASK : SX_S3_PASS_REFUSE;
+}
+
+void sx_s3_refuse(struct sx_req *r, const struct sx_err *why)
+{
+    struct sx_s3 s = { .r = r, .pass = pass_of(r) };
+    struct sx_err e = *why;
+
+    fail(&s, &e);
     sx_buf_fini(&s.fields);
 }
 
 void sx_s3_serve(struct sx_req *r)
 {
-    struct sx_s3 s = { .r = r };
+    struct sx_s3 s = { .r = r, .pass = pass_of(r) };
     struct sx_err e = SX_ERR_INIT;
 
     if (serve(&s, &e) != 0)

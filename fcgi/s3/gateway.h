@@ -9,6 +9,6 @@
 
 void sx_s3_serve(struct sx_req *r);
 /* Answers one whose head is not valid; its path is there. */
-void sx_s3_refuse(struct sx_req *r, const struct sx_err *e);
+void sx_s3_refuse(struct sx_req *r, const struct sx_err *why);
 
 #endif

@@ -30,6 +30,7 @@ int sx_s3_at_once(struct sx_s3 *s, int (*fn)(void *ctx, struct sx_err *e), void 
 int sx_s3_submit(struct sx_s3 *s, const struct sx_buf *command, struct sx_buf *result,
                  struct sx_err *e)
 {
+    sx_assert(s->pass == SX_S3_PASS_WHOLE);
     if (command->len > SX_COMMAND_MAX)
         return sx_s3_fail(e, SX_S3_MAX_MESSAGE_LENGTH);
     sx_buf_reset(result);

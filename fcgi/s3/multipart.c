@@ -23,7 +23,6 @@
 #include "libsx/crypt/crypt.h"
 
 #define PART_SIZE_MIN (5u << 20) /* of all but the last */
-#define PART_SIZE_MAX (5ull << 30)
 #define LEASE_REPEATS 3
 
 /* ---- create ---- */
@@ -153,10 +152,9 @@ int sx_s3_upload_part(struct sx_s3 *s, struct sx_err *e)
         return -1;
     p.ingest = sx_ingest_new(s->r->app, sx_s3_user(s), &s->v, s->t.key, false);
     sx_ingest_under(p.ingest, sx_s3_customer_ctx(&s->customer));
-    if (sx_s3_body_stream(s, sx_s3_part_sums(began), take, p.ingest, e) != 0)
+    if (sx_s3_body_open(s, sx_s3_part_sums(began), e) != 0 ||
+        sx_s3_body_stream(s, take, p.ingest, e) != 0)
         return -1;
-    if (sx_payload_size(s->payload) > PART_SIZE_MAX)
-        return sx_s3_fail(e, SX_S3_ENTITY_TOO_LARGE);
     if (sx_ingest_end(p.ingest, &p.content, e) != 0)
         return -1;
     sx_s3_part_sum_item(s, began, p.items);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
  * PutObject: the body streams through the encoder (ingest.h) while it is verified (payload.h); then one
- * command makes the object.  A condition is looked at before the body is taken, and again by the
- * state machine, against the revision that it was looked at.
+ * command makes the object.  A condition and the quotas are looked at before the body is taken, and again
+ * by the state machine, the condition against the revision that it was looked at.
  */
 #include <string.h>
 
@@ -119,12 +119,36 @@ static int take(void *ctx, const void *p, size_t n, struct sx_err *e)
     return sx_ingest_add(ctx, p, n, e);
 }
 
+static bool breaks(uint64_t quota, uint64_t used, uint64_t more)
+{
+    return quota && used + more > quota;
+}
+
+/* The state machine says what fits, once the body is there.  What certainly will not, as nothing of this
+ * key goes away for it, is refused before. */
+static int check_room(struct sx_s3 *s, struct sx_err *e)
+{
+    SX_AUTO(sx_file_row) struct sx_file_row row = SX_FILE_ROW_INIT;
+    int64_t size = sx_payload_length(s->payload);
+    struct sx_user owner;
+
+    if (size <= 0 ||
+        (!breaks(s->v.quota, s->v.used, (uint64_t)size) &&
+         (sx_query_user(s->db, s->v.owner, &owner, NULL) != 0 ||
+          !breaks(owner.quota, owner.used, (uint64_t)size))))
+        return 0;
+    if (s->v.versioning != SX_VERSIONING_ENABLED &&
+        sx_query_revision(s->db, s->v.id, s->t.key, 0, &row, NULL) == 0)
+        return 0;
+    return sx_s3_fail(e, SX_S3_QUOTA_EXCEEDED);
+}
+
 int sx_s3_put_object(struct sx_s3 *s, struct sx_err *e)
 {
     __attribute__((cleanup(sx_s3_put_fini))) struct sx_s3_put p = { .s = NULL };
 
-    if (sx_s3_put_begin(&p, s, e) != 0 || sx_s3_body_stream(s, 0, take, p.ingest, e) != 0 ||
-        sx_s3_put_end(&p, e) != 0)
+    if (sx_s3_put_begin(&p, s, e) != 0 || sx_s3_body_open(s, 0, e) != 0 || check_room(s, e) != 0 ||
+        sx_s3_body_stream(s, take, p.ingest, e) != 0 || sx_s3_put_end(&p, e) != 0)
         return -1;
     sx_s3_sum_item(s, p.items);
     if (sx_s3_put_commit(&p, e) != 0)

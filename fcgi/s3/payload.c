@@ -210,6 +210,11 @@ enum sx_sum_alg sx_payload_algorithm(const struct sx_payload *p)
     return p->alg;
 }
 
+int64_t sx_payload_length(const struct sx_payload *p)
+{
+    return p->length;
+}
+
 static int incomplete(struct sx_err *e, const char *what)
 {
     return sx_err_set(e, SX_S3_INCOMPLETE_BODY, "The body has %s bytes than Content-Length says.",

@@ -51,6 +51,9 @@ void sx_payload_free(struct sx_payload *p); /* NULL is legal */
  * sx_payload_sums() at the end. */
 enum sx_sum_alg sx_payload_algorithm(const struct sx_payload *p);
 
+/* How many bytes of data the client has announced; -1 if it has not. */
+int64_t sx_payload_length(const struct sx_payload *p);
+
 /* Takes from `in`; gives the next piece of data, in place, or *n = 0 when `in` is used up.  After
  * an error nothing but sx_payload_free() may follow.  Beside the errors of chunked.h:
  * SX_S3_ENTITY_TOO_LARGE, SX_S3_INCOMPLETE_BODY for more than Content-Length says. */

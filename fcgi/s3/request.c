@@ -11,6 +11,7 @@
 #define BODY_PIECE (256u << 10)
 #define XML_BODY_MAX SX_XML_SIZE_MAX
 #define OBJECT_MAX SX_FILE_SIZE_MAX
+#define PART_MAX (5ull << 30)
 
 const char *sx_s3_arg(const struct sx_s3 *s, const char *name)
 {
@@ -52,14 +53,21 @@ int sx_s3_source_key(struct sx_s3 *s, struct sx_s3_customer *c, struct sx_err *e
     return read_key(s, true, c, e);
 }
 
+int sx_s3_await_body(struct sx_s3 *s, struct sx_err *e)
+{
+    s->body_awaited = s->pass != SX_S3_PASS_WHOLE;
+    return s->body_awaited ? sx_s3_fail(e, SX_S3_SLOW_DOWN) : 0;
+}
+
 /* Length and type are parameters of FastCGI of their own, not among the headers. */
-static int open_payload(struct sx_s3 *s, unsigned sums, struct sx_err *e)
+int sx_s3_body_open(struct sx_s3 *s, unsigned sums, struct sx_err *e)
 {
     const struct sx_payload_head h = { .claim = &s->claim,
                                        .headers = s->r->headers,
                                        .n_headers = s->r->n_headers,
                                        .content_length = s->r->content_length,
-                                       .max = OBJECT_MAX,
+                                       .max = s->t.op == SX_S3_OP_UPLOAD_PART ? PART_MAX
+                                                                              : OBJECT_MAX,
                                        .object_sums =
                                            s->t.op == SX_S3_OP_COMPLETE_MULTIPART_UPLOAD,
                                        .sums = sums };
@@ -81,13 +89,14 @@ static int feed(struct sx_s3 *s, const uint8_t *p, size_t n, sx_s3_sink *fn, voi
     return 0;
 }
 
-int sx_s3_body_stream(struct sx_s3 *s, unsigned sums, sx_s3_sink *fn, void *ctx, struct sx_err *e)
+int sx_s3_body_stream(struct sx_s3 *s, sx_s3_sink *fn, void *ctx, struct sx_err *e)
 {
-    SX_AUTO_FREE uint8_t *piece = sx_malloc(BODY_PIECE);
+    SX_AUTO_FREE uint8_t *piece = NULL;
     size_t got = 1;
 
-    if (open_payload(s, sums, e) != 0)
+    if (sx_s3_await_body(s, e) != 0)
         return -1;
+    piece = sx_malloc(BODY_PIECE);
     while (got > 0) {
         if (sx_req_read(s->r, piece, BODY_PIECE, &got, e) != 0)
             return sx_s3_fail(e, SX_S3_INCOMPLETE_BODY);
@@ -117,7 +126,11 @@ int sx_s3_body(struct sx_s3 *s, size_t max, struct sx_err *e)
     struct whole w = { &s->body, max };
 
     sx_buf_reset(&s->body);
-    return sx_s3_body_stream(s, 0, keep, &w, e);
+    if (sx_s3_body_open(s, 0, e) != 0)
+        return -1;
+    if (sx_payload_length(s->payload) > (int64_t)max)
+        return sx_s3_fail(e, SX_S3_MAX_MESSAGE_LENGTH);
+    return sx_s3_body_stream(s, keep, &w, e);
 }
 
 int sx_s3_body_xml(struct sx_s3 *s, const char *root, struct sx_xml **doc, struct sx_err *e)

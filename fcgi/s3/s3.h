@@ -7,6 +7,14 @@
  * Nothing of the body is read before it is known who asks and whether he may.  A handler answers,
  * or returns -1 with the error that is then the answer; an error after the head of an answer has
  * left ends the connection, so that the client sees that the body is short.
+ *
+ * With "Expect: 100-continue" the client sends the head and waits.  nginx then shows the head alone
+ * (sxhttpd/nginx.conf.in), and the stages above are gone through more than once:
+ *
+ *   ASK      up to where the body would be read.  204: it may come, as a WHOLE request; or 403
+ *   REFUSE   after a 403, the same again with the answer that the client gets.  If nothing is left to
+ *            refuse, as what was asked about has changed, that is SlowDown: the missing body must
+ *            not be taken for an empty one
  */
 #ifndef SX_FCGI_S3_S3_H
 #define SX_FCGI_S3_S3_H
@@ -25,8 +33,12 @@
 #define SX_S3_REGION "us-east-1"
 #define SX_S3_CONFIG_MAX (64u << 10) /* bytes of a bucket's documents */
 
+enum sx_s3_pass { SX_S3_PASS_WHOLE, SX_S3_PASS_ASK, SX_S3_PASS_REFUSE };
+
 struct sx_s3 {
     struct sx_req *r;
+    enum sx_s3_pass pass;
+    bool body_awaited;         /* without a body nothing more can be done */
     struct sx_s3_target t;
     struct sx_sig_claim claim;
     bool anonymous;
@@ -60,15 +72,19 @@ int sx_s3_source_key(struct sx_s3 *s, struct sx_s3_customer *c, struct sx_err *e
  * give, the cluster's. */
 const char *sx_s3_user(const struct sx_s3 *s);
 
+/* Where the body is needed next: fails in a pass without it. */
+int sx_s3_await_body(struct sx_s3 *s, struct sx_err *e) SX_MUST_CHECK;
 /* The body, verified, at most `max` bytes, into s->body. */
 int sx_s3_body(struct sx_s3 *s, size_t max, struct sx_err *e) SX_MUST_CHECK;
 /* The same as XML; *doc is the caller's. */
 int sx_s3_body_xml(struct sx_s3 *s, const char *root, struct sx_xml **doc,
                    struct sx_err *e) SX_MUST_CHECK;
-/* The body piece by piece to fn, then verified.  `sums`: SX_SUM_BIT()s that are wanted anyway. */
+/* What the headers say of the body, into s->payload, which the next takes.  `sums`: SX_SUM_BIT()s that are
+ * wanted anyway. */
+int sx_s3_body_open(struct sx_s3 *s, unsigned sums, struct sx_err *e) SX_MUST_CHECK;
+/* The body piece by piece to fn, then verified. */
 typedef int sx_s3_sink(void *ctx, const void *p, size_t n, struct sx_err *e);
-int sx_s3_body_stream(struct sx_s3 *s, unsigned sums, sx_s3_sink *fn, void *ctx,
-                      struct sx_err *e) SX_MUST_CHECK;
+int sx_s3_body_stream(struct sx_s3 *s, sx_s3_sink *fn, void *ctx, struct sx_err *e) SX_MUST_CHECK;
 
 /* Who has signed: s->claim, which was read, is his.  `policy` is that of a form, else NULL. */
 int sx_s3_claim_verify(struct sx_s3 *s, const struct sx_sig_request *q, const char *policy,

@@ -3,6 +3,7 @@
 and lets every part be wrong."""
 import datetime
 import hashlib
+import hmac
 import http.client
 import os
 import re
@@ -72,6 +73,11 @@ def same_trees(a, b):
     assert r.returncode == 0, r.stdout.decode(errors="replace")
 
 
+def head_of(method, target, headers):
+    """The bytes of a request's head."""
+    return f"{method} {target} HTTP/1.1\r\n".encode() + b"".join(f"{k}: {v}\r\n".encode() for k, v in headers.items()) + b"\r\n"
+
+
 class Raw:
     """Requests that are signed with Signature V4 for S3, each part of which can be wrong."""
 
@@ -118,6 +124,25 @@ class Raw:
         if r.will_close:
             self.close()
         return Answer(r.status, r.headers, data)
+
+    def in_chunks(self, target, chunks, spoil=None):
+        """Headers and body of a PUT in signed chunks; `spoil`: the number of the chunk whose data is not what was signed."""
+        size = sum(map(len, chunks))
+        send = self.signed("PUT", target, headers={"x-amz-decoded-content-length": str(size), "content-encoding": "aws-chunked"},
+                           payload="STREAMING-AWS4-HMAC-SHA256-PAYLOAD")
+        stamp, before = send["x-amz-date"], send["authorization"].rpartition("=")[2]
+        scope = f"{stamp[:8]}/us-east-1/s3/aws4_request"
+        key = ("AWS4" + self.site.secret).encode()
+        for part in (stamp[:8], "us-east-1", "s3", "aws4_request"):
+            key = sxhttp.mac(key, part)
+        body = b""
+        for i, data in enumerate(list(chunks) + [b""]):
+            text = "\n".join(["AWS4-HMAC-SHA256-PAYLOAD", stamp, scope, before, sxhttp.sha256(b""), sxhttp.sha256(data)])
+            before = hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
+            if i == spoil:
+                data = bytes([data[0] ^ 1]) + data[1:]
+            body += b"%x;chunk-signature=%s\r\n%s\r\n" % (len(data), before.encode(), data)
+        return dict(send, **{"content-length": str(len(body))}), body
 
     def presign(self, method, target, expires=300, skew_s=0, days=None):
         """The target with a signature in its query."""

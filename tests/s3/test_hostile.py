@@ -3,7 +3,6 @@
 memory stays bounded, also while large objects pass."""
 import base64
 import hashlib
-import hmac
 import http.client
 import os
 import socket
@@ -14,7 +13,7 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import sxhttp  # noqa: E402
 from cluster import SMALL, Cluster, say  # noqa: E402
-from s3 import FULL, MIB, Answer, Site  # noqa: E402
+from s3 import FULL, MIB, Answer, Site, head_of  # noqa: E402
 
 TIME_MAX_S = 60 if SMALL else 15   # of one refusal
 RSS_MAX = 100 * MIB                # of a worker, whatever passes through it
@@ -61,29 +60,10 @@ def wire(site, head, body=b"", end=False, parts=()):
     return a
 
 
-def head_of(method, target, headers):
-    return f"{method} {target} HTTP/1.1\r\n".encode() + b"".join(f"{k}: {v}\r\n".encode() for k, v in headers.items()) + b"\r\n"
-
-
 def signed_chunks(raw, target, chunks, spoil=None):
-    """A PUT in signed chunks; `spoil`: the number of the chunk whose data is not what was signed."""
-    size = sum(map(len, chunks))
-    send = raw.signed("PUT", target, headers={"x-amz-decoded-content-length": str(size), "content-encoding": "aws-chunked"},
-                      payload="STREAMING-AWS4-HMAC-SHA256-PAYLOAD")
-    stamp, before = send["x-amz-date"], send["authorization"].rpartition("=")[2]
-    scope = f"{stamp[:8]}/us-east-1/s3/aws4_request"
-    key = ("AWS4" + raw.site.secret).encode()
-    for part in (stamp[:8], "us-east-1", "s3", "aws4_request"):
-        key = sxhttp.mac(key, part)
-    body = b""
-    for i, data in enumerate(list(chunks) + [b""]):
-        text = "\n".join(["AWS4-HMAC-SHA256-PAYLOAD", stamp, scope, before, sxhttp.sha256(b""), sxhttp.sha256(data)])
-        before = hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
-        if i == spoil:
-            data = bytes([data[0] ^ 1]) + data[1:]
-        body += b"%x;chunk-signature=%s\r\n%s\r\n" % (len(data), before.encode(), data)
+    headers, body = raw.in_chunks(target, chunks, spoil)
     raw.close()  # the server may have closed it: answers that come before the body was read end a connection
-    return raw.send("PUT", target, body, dict(send, **{"content-length": str(len(body))}))
+    return raw.send("PUT", target, body, headers)
 
 
 def b64(data):

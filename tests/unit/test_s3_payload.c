@@ -434,6 +434,29 @@ static void test_lengths(void **state)
     expect(&h, &b, SX_S3_ENTITY_TOO_LARGE);
 }
 
+static void check_announced(const struct sx_payload_head *h, int64_t length)
+{
+    struct sx_payload *p = NULL;
+
+    assert_done(sx_payload_open(&p, h, &e), &e);
+    assert_int_equal(sx_payload_length(p), length);
+    sx_payload_free(p);
+}
+
+static void test_announced(void **state)
+{
+    static const struct sx_header length = { "x-amz-decoded-content-length", "5" };
+    struct sx_payload_head h = { .claim = &anonymous, .max = 99, .content_length = -1 };
+
+    check_announced(&h, -1);
+    h.content_length = 50;
+    check_announced(&h, 50);
+    h.claim = &with_trailer;
+    h.headers = &length;
+    h.n_headers = 1;
+    check_announced(&h, 5);
+}
+
 static void test_sha256(void **state)
 {
     struct sx_sig_claim c = { .payload = SX_PAYLOAD_SHA256 };
@@ -470,6 +493,7 @@ int main(void)
         cmocka_unit_test(test_signed_defects),   cmocka_unit_test(test_signed_framing),
         cmocka_unit_test(test_signed_trailer),   cmocka_unit_test(test_unsigned_trailer),
         cmocka_unit_test(test_headers),          cmocka_unit_test(test_lengths),
+        cmocka_unit_test(test_announced),
         cmocka_unit_test(test_sha256),           cmocka_unit_test(test_encoding),
     };
 
