@@ -53,6 +53,7 @@ static int find_key(struct sx_req *r, const char *access_key, bool fresh, struct
         return 0;
     if (e->code != SX_ENOKEY || fresh)
         return -1;
+    sx_err_clear(e);
     if (sx_meta_sync(r->app->meta, SX_META_GROUP_CLUSTER, SX_SYNC_TIMEOUT_MS, e) != 0 ||
         sx_app_db(r->app, &db, e) != 0)
         return -1;

@@ -46,6 +46,7 @@ int sx_do_volume(struct sx_req *r, const char *name, unsigned need, struct sx_vo
         return 0;
     if (r->route->kind == SX_KIND_READ || (e->code != SX_ENOVOLUME && e->code != SX_EACCESS))
         return -1;
+    sx_err_clear(e);
     if (sx_meta_sync(r->app->meta, SX_META_GROUP_CLUSTER, SX_SYNC_TIMEOUT_MS, e) != 0)
         return -1;
     return query_volume(r, name, need, v, e);

@@ -429,6 +429,7 @@ static int answer_again(struct sx_s3 *s, struct sx_err *e)
     SX_AUTO_JSON json_t *items = NULL;
     int r = -1;
 
+    sx_err_clear(e);
     if (find_made_of(s, sx_s3_arg(s, "uploadId"), &row, e) == 0) {
         items = sx_s3_items(&row.f);
         if (sx_s3_body_xml(s, "CompleteMultipartUpload", &doc, e) == 0 &&

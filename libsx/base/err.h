@@ -5,6 +5,9 @@
  * once, where the error is found, with names and numbers; callers add context in
  * front of it on the way up: "store block 3f02…: append pack 12: no space left".
  *
+ * A function that succeeds leaves no error there, not even that of an attempt which it repeated:
+ * callers keep one error for a whole piece of work and look at its code in the end.
+ *
  * A `struct sx_err *` may be NULL where the caller does not care for the reason.
  */
 #ifndef SX_BASE_ERR_H

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Many files in one request, up and down: each has its own fate, a repeated request has one effect, and what passes is repeated as a
 whole.  Then uploads of small files whose client, or whose servers, are killed under way.  About 20 s."""
-import filecmp
+import concurrent.futures
 import contextlib
+import filecmp
 import json
 import os
 import random
@@ -259,6 +260,24 @@ def no_quorum(c):
     say("no quorum for one file's block: the request fails as a whole, and may be repeated")
 
 
+def behind(c):
+    """A write that comes to a node which has not heard of the volume yet waits until it has."""
+    follower, leader = next((n, c.nodes[c.leader()]) for i, n in enumerate(c.nodes) if i != c.leader())
+    block = Block(c, "early", 20000, "one")
+    stopped, = follower.pids("group manager")
+    os.kill(stopped, signal.SIGSTOP)
+    try:
+        leader.client().request("PUT", "/volumes/late", {"replica": 1}, op=True)
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            answer = pool.submit(put_many, follower.client(), empty("1"), block.file("2"), volume="late")
+            time.sleep(0.5)
+            os.kill(stopped, signal.SIGCONT)
+            assert fates(answer.result()) == [201, 201]
+    finally:
+        os.kill(stopped, signal.SIGCONT)
+    say("a node that is behind takes files for a volume that was just made")
+
+
 def main():
     need("sxcp", "sxsetup", "sx.fcgi", "nginx")
     with Cluster("batch") as c:
@@ -272,6 +291,7 @@ def main():
         again(c)
     with Cluster("quorum", nodes=3) as c:
         no_quorum(c)
+        behind(c)
 
 
 if __name__ == "__main__":
