@@ -6,7 +6,8 @@
  *   device.c   how far the index is durable, space, statistics
  *   shard.c    the index: statements on one shard
  *   packs.c    the table of packs (index/packs.db)
- *   packfile.c pack files: header, claiming one to append to, appending, reading
+ *   packfile.c pack files: header, claiming one to append to, reading
+ *   append.c   writing a batch behind the end of a pack
  *   live.c     what of a pack is needed, whatever the index says
  *   scan.c     walking the records of a pack
  *   ops.c      put, have, exists, get, list, delete
@@ -31,6 +32,10 @@
 #define SX_CHECKPOINT_BYTES (64ull << 20)   /* put between two checkpoints, by one process */
 #define SX_FLOOR_UNKNOWN UINT64_MAX         /* leases were lost, and nobody has said up to when */
 #define SX_PACK_HEADER 64u
+#define SX_DIRECT_EDGE 4096u                /* a page, and no less than the block of any disk */
+#define SX_DIRECT_BUFFER (SX_RECORD_MAX / SX_DIRECT_EDGE * SX_DIRECT_EDGE + 2 * SX_DIRECT_EDGE)
+#define SX_DIRECT_MIN (256u << 10)          /* records that large go past the page cache */
+#define SX_SEEN_BITS 11                     /* how many places that were read are remembered */
 #define SX_OPEN_PACKS_MAX 64u               /* open packs that claiming looks at */
 #define SX_USED_MS 1000u                    /* how long the sum of all packs' sizes is relied on */
 
@@ -203,6 +208,7 @@ int sx_packs_sum(struct sx_packs *p, uint64_t *count, uint64_t *bytes,
 struct sx_fd_slot {
     uint64_t pack; /* 0: free */
     int fd;
+    int direct; /* past the page cache; -1: none */
     uint64_t used;
 };
 
@@ -227,6 +233,9 @@ struct sx_device {
     struct sx_fd_slot fds[SX_FD_CACHE];
     uint64_t tick;            /* for the age of the slots */
     uint64_t last_pack;       /* appended to last; tried first */
+    uint8_t *direct_buffer;   /* NULL until a large batch is written */
+    bool undirect;            /* its file system knows the page cache only */
+    uint64_t seen[1u << SX_SEEN_BITS]; /* places that were read lately */
     uint64_t since_checkpoint; /* bytes appended */
     uint64_t used;            /* sum of the packs' sizes at used_ms, and our puts since */
     uint64_t used_ms;         /* monotonic; 0: not known */
@@ -267,7 +276,7 @@ struct sx_piece {
     const void *p;
     uint32_t len;
 };
-/* Appends n pieces and syncs.  After a failure the pack is bad for ever. */
+/* Appends n > 0 pieces and syncs.  After a failure the pack is bad for ever. */
 int sx_pack_append(struct sx_device *d, struct sx_claim *c, const struct sx_piece *pieces, size_t n,
                    struct sx_err *e) SX_MUST_CHECK;
 /* Notes the new end of the pack, when the index has all its records. */
@@ -281,7 +290,7 @@ int sx_pack_read(struct sx_device *d, const struct sx_row *row, struct sx_buf *o
 /* Reads and verifies: magic, length, checksum and id. */
 int sx_pack_read_record(struct sx_device *d, const struct sx_id *id, const struct sx_row *row,
                         struct sx_buf *out, struct sx_err *e) SX_MUST_CHECK;
-/* Closes a cached descriptor of the pack. */
+/* Closes the descriptors of a pack that are kept for reading; 0: of all. */
 void sx_pack_forget(struct sx_device *d, uint64_t number);
 void sx_pack_header(uint8_t h[SX_PACK_HEADER], const struct sx_device *d, uint64_t number);
 int sx_pack_header_check(const uint8_t h[SX_PACK_HEADER], const struct sx_device *d,
@@ -289,6 +298,9 @@ int sx_pack_header_check(const uint8_t h[SX_PACK_HEADER], const struct sx_device
 /* Opens a pack for reading; its size. */
 int sx_pack_open_read(struct sx_device *d, uint64_t number, int *fd, uint64_t *size,
                       struct sx_err *e) SX_MUST_CHECK;
+
+/* Opens a pack for direct reading or writing, with the device's buffer: -1 if that cannot be. */
+int sx_direct_open(struct sx_device *d, uint64_t number, int flags);
 
 /* ---- walking a pack ---- */
 

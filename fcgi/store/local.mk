@@ -8,7 +8,8 @@ libsxstore_la_SOURCES = \
 	 fcgi/store/devices.h fcgi/store/devices.c fcgi/store/label.h fcgi/store/label.c \
 	fcgi/store/device.h fcgi/store/device_int.h fcgi/store/device.c fcgi/store/session.c \
 	fcgi/store/db.h fcgi/store/db.c fcgi/store/errors.h fcgi/store/errors.c \
-	fcgi/store/shard.c fcgi/store/packs.c fcgi/store/packfile.c fcgi/store/scan.c \
+	fcgi/store/shard.c fcgi/store/packs.c fcgi/store/packfile.c fcgi/store/append.c fcgi/store/read.c \
+	fcgi/store/scan.c \
 	fcgi/store/ops.c fcgi/store/recover.c fcgi/store/compact.c fcgi/store/live.c \
 	fcgi/store/scrub.h fcgi/store/scrub.c fcgi/store/verify.h fcgi/store/verify.c fcgi/store/check.c fcgi/store/node.c \
 	fcgi/jobs/queue.h fcgi/jobs/queue.c fcgi/jobs/proc.h fcgi/jobs/proc.c \
@@ -20,7 +21,8 @@ libsxstore_la_LIBADD = $(SQLITE_LIBS)
 if HAVE_CMOCKA
 sx_store_tests = tests/unit/test_store tests/unit/test_store_crash tests/unit/test_store_kill \
 	tests/unit/test_store_damage tests/unit/test_store_devices tests/unit/test_store_faults \
-	tests/unit/test_store_scrub tests/unit/test_store_flips tests/unit/test_store_balance \
+	tests/unit/test_store_scrub tests/unit/test_store_flips tests/unit/test_store_direct \
+	tests/unit/test_store_balance \
 	tests/unit/test_store_rebuild tests/unit/test_store_matrix \
 	tests/unit/test_queue
 check_PROGRAMS += $(sx_store_tests)
@@ -37,6 +39,9 @@ tests_unit_test_store_kill_LDADD = libsxstore.la libsxcore.la $(CMOCKA_LIBS)
 tests_unit_test_store_damage_SOURCES = tests/unit/test_store_damage.c tests/unit/store_util.h
 tests_unit_test_store_damage_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_store_damage_LDADD = libsxstore.la libsxcore.la $(CMOCKA_LIBS)
+tests_unit_test_store_direct_SOURCES = tests/unit/test_store_direct.c tests/unit/store_util.h
+tests_unit_test_store_direct_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_store_direct_LDADD = libsxstore.la libsxcore.la $(CMOCKA_LIBS)
 tests_unit_test_store_flips_SOURCES = tests/unit/test_store_flips.c tests/unit/store_util.h
 tests_unit_test_store_flips_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_store_flips_LDADD = libsxstore.la libsxcore.la $(CMOCKA_LIBS)

@@ -28,7 +28,6 @@
 #define PACK_MAGIC "SXP1"
 #define PACK_VERSION 1
 #define NEW_TRIES 1000
-#define IOV_MAX_ONCE 64
 
 char *sx_pack_path(const struct sx_device *d, uint64_t number)
 {
@@ -88,7 +87,7 @@ int sx_pack_try(struct sx_device *d, uint64_t number, struct sx_claim *c, bool *
 {
     SX_AUTO_FREE char *path = sx_pack_path(d, number);
     int fd = d->io->open(d->io, path, O_RDWR, 0);
-    uint64_t size;
+    uint64_t size = 0;
 
     *got = false;
     if (fd < 0)
@@ -222,183 +221,7 @@ int sx_pack_claim(struct sx_device *d, uint64_t need, struct sx_claim *c, struct
     return 0;
 }
 
-/* ---- appending ---- */
-
-static int write_pieces(struct sx_device *d, struct sx_claim *c, const struct sx_piece *pieces,
-                        size_t n, uint64_t *end, struct sx_err *e)
-{
-    uint64_t at = c->size;
-
-    for (size_t i = 0; i < n;) {
-        struct iovec v[IOV_MAX_ONCE];
-        int count = 0;
-        size_t want = 0;
-        ssize_t r;
-
-        for (; count < IOV_MAX_ONCE && i + (size_t)count < n; count++) {
-            v[count] = (struct iovec){ (void *)pieces[i + (size_t)count].p,
-                                       pieces[i + (size_t)count].len };
-            want += v[count].iov_len;
-        }
-        r = d->io->pwritev(d->io, c->fd, v, count, (off_t)at);
-        if (r < 0 && errno == EINTR)
-            continue;
-        if (r < 0)
-            return sx_err_errno(e, errno, "write %zu bytes at %llu", want, (unsigned long long)at);
-        if ((size_t)r < want) { /* finish the rest of these pieces one by one */
-            uint64_t done = (uint64_t)r, from = at;
-
-            for (int k = 0; k < count; from += v[k++].iov_len) {
-                size_t have = done < v[k].iov_len ? (size_t)done : v[k].iov_len;
-
-                done -= have;
-                if (have < v[k].iov_len &&
-                    sx_io_pwrite_all(d->io, c->fd, (char *)v[k].iov_base + have,
-                                     v[k].iov_len - have, from + have, e))
-                    return -1;
-            }
-        }
-        at += want;
-        i += (size_t)count;
-    }
-    *end = at;
-    return 0;
-}
-
-/* The kernel may have dropped the pages whose write failed and call them clean, so nothing behind
- * the old end is ever looked at again: the mark says so durably, and the bytes are cut off if that
- * works. */
-static void abandon(struct sx_device *d, struct sx_claim *c, const struct sx_err *why)
-{
-    struct sx_err e = SX_ERR_INIT;
-
-    sx_error("pack %llu is never written again: %s", (unsigned long long)c->number, why->msg);
-    if (d->io->ftruncate(d->io, c->fd, (off_t)c->size))
-        sx_error("pack %llu: the failed batch could not be cut off", (unsigned long long)c->number);
-    if (sx_packs_set(&d->packs, c->number, SX_PACK_BAD, c->size, true, &e))
-        sx_error("pack %llu could not be marked bad: %s", (unsigned long long)c->number, e.msg);
-    d->last_pack = 0;
-}
-
-int sx_pack_append(struct sx_device *d, struct sx_claim *c, const struct sx_piece *pieces, size_t n,
-                   struct sx_err *e)
-{
-    struct sx_err why = SX_ERR_INIT;
-    uint64_t end = 0;
-    int r = write_pieces(d, c, pieces, n, &end, &why);
-
-    if (!r && d->io->fdatasync(d->io, c->fd))
-        r = sx_err_errno(&why, errno, "fdatasync");
-    if (r) {
-        abandon(d, c, &why);
-        sx_err_wrap(&why, "append to pack %llu", (unsigned long long)c->number);
-        if (e)
-            sx_err_copy(e, &why);
-        return -1;
-    }
-    c->size = end;
-    return 0;
-}
-
 int sx_pack_advance(struct sx_device *d, struct sx_claim *c, struct sx_err *e)
 {
     return sx_packs_set(&d->packs, c->number, SX_PACK_OPEN, c->size, false, e);
-}
-
-/* ---- reading ---- */
-
-int sx_pack_open_read(struct sx_device *d, uint64_t number, int *fd, uint64_t *size,
-                      struct sx_err *e)
-{
-    SX_AUTO_FREE char *path = sx_pack_path(d, number);
-    int f = d->io->open(d->io, path, O_RDONLY, 0);
-
-    if (f < 0)
-        return sx_err_errno(e, errno, "open %s", path);
-    if (size && file_size(d, f, size, e)) {
-        d->io->close(d->io, f);
-        return sx_err_wrap(e, "%s", path);
-    }
-    *fd = f;
-    return 0;
-}
-
-static int cached_fd(struct sx_device *d, uint64_t number, int *fd, struct sx_err *e)
-{
-    struct sx_fd_slot *old = &d->fds[0];
-
-    for (unsigned i = 0; i < SX_FD_CACHE; i++) {
-        struct sx_fd_slot *f = &d->fds[i];
-
-        if (f->pack == number) {
-            f->used = ++d->tick;
-            *fd = f->fd;
-            return 0;
-        }
-        if (f->used < old->used)
-            old = f;
-    }
-    if (sx_pack_open_read(d, number, fd, NULL, e))
-        return -1;
-    if (old->pack)
-        d->io->close(d->io, old->fd);
-    *old = (struct sx_fd_slot){ number, *fd, ++d->tick };
-    return 0;
-}
-
-void sx_pack_forget(struct sx_device *d, uint64_t number)
-{
-    for (unsigned i = 0; i < SX_FD_CACHE; i++)
-        if (d->fds[i].pack == number) {
-            d->io->close(d->io, d->fds[i].fd);
-            d->fds[i] = (struct sx_fd_slot){ 0 };
-        }
-}
-
-bool sx_pack_holds(struct sx_device *d, const struct sx_row *row)
-{
-    uint64_t size;
-    int fd = -1;
-
-    if (row->pack == 0 || row->len <= SX_RECORD_HEADER || row->at < SX_PACK_HEADER ||
-        cached_fd(d, row->pack, &fd, NULL) || file_size(d, fd, &size, NULL))
-        return false;
-    return row->len <= size && row->at <= size - row->len;
-}
-
-int sx_pack_read(struct sx_device *d, const struct sx_row *row, struct sx_buf *out,
-                 struct sx_err *e)
-{
-    int fd = -1;
-
-    if (row->pack == 0)
-        return sx_err_set(e, SX_ECORRUPT, "its pack is lost");
-    if (row->len <= SX_RECORD_HEADER || row->len > SX_RECORD_MAX || row->at < SX_PACK_HEADER ||
-        row->at > INT64_MAX - SX_RECORD_MAX)
-        return sx_err_set(e, SX_ECORRUPT, "index row is damaged: %u bytes at %llu", row->len,
-                          (unsigned long long)row->at);
-    if (cached_fd(d, row->pack, &fd, e))
-        return sx_err_wrap(e, "pack %llu", (unsigned long long)row->pack);
-    if (sx_io_pread_all(d->io, fd, sx_buf_reserve(out, row->len), row->len, row->at, e)) {
-        if (e && e->code == SX_EIO) /* a place that the disk does not give back is damaged */
-            e->code = SX_ECORRUPT;
-        return sx_err_wrap(e, "pack %llu", (unsigned long long)row->pack);
-    }
-    return 0;
-}
-
-int sx_pack_read_record(struct sx_device *d, const struct sx_id *id, const struct sx_row *row,
-                        struct sx_buf *out, struct sx_err *e)
-{
-    struct sx_record r;
-    size_t used;
-
-    if (sx_pack_read(d, row, out, e))
-        return -1;
-    if (sx_record_parse(out->data + out->len, row->len, &r, &used, NULL) || used != row->len ||
-        sx_id_cmp(&r.id, id) != 0)
-        return sx_err_set(e, SX_ECORRUPT, "pack %llu: no good record of this block at %llu",
-                          (unsigned long long)row->pack, (unsigned long long)row->at);
-    sx_buf_extend(out, row->len);
-    return 0;
 }

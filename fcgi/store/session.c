@@ -323,11 +323,10 @@ static void fill_options(struct sx_device *d, const struct sx_store_options *o)
 static void discard(struct sx_device *d)
 {
     close_index(d);
-    for (unsigned i = 0; i < SX_FD_CACHE; i++)
-        if (d->fds[i].pack)
-            d->io->close(d->io, d->fds[i].fd);
+    sx_pack_forget(d, 0);
     if (d->lock_fd >= 0)
         d->io->close(d->io, d->lock_fd);
+    free(d->direct_buffer);
     free(d->dir);
     d->magic = 0;
     free(d);
