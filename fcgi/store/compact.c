@@ -12,11 +12,11 @@
  *      at nothing good is put right first, since this may be the last copy;
  *   3. blocks that could not be copied (damaged) are marked so; nothing points here then;
  *   4. make the index durable, or an old index could point at a removed pack after a crash;
- *   5. drop the table's row, cut the file to nothing (other processes may have it open), unlink it.
+ *   5. unlink the file, cut it to nothing (other processes may have it open), drop the table's row.
  *
- * A crash leaves a pack that is wholly dead, or both copies; nothing is lost.  Copying may use the
- * reserve that puts must leave free; a pack whose live part has no room on the disk waits for those
- * with less.
+ * A crash leaves a pack that is wholly dead, both copies, or a row without a file, all of which the
+ * next compaction finds in the table; nothing is lost.  Copying may use the reserve that puts must
+ * leave free; a pack whose live part has no room on the disk waits for those with less.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -226,14 +226,17 @@ static int remove_pack(struct sx_device *d, struct sx_claim *c, struct sx_err *e
 {
     SX_AUTO_FREE char *path = sx_pack_path(d, c->number);
 
-    if (drop_usage(d, c->number, e) || sx_packs_drop(&d->packs, c->number, e))
+    if (drop_usage(d, c->number, e))
         return -1;
     sx_pack_forget(d, c->number);
-    if (d->io->ftruncate(d->io, c->fd, 0)) /* only frees it earlier than the last close would */
-        sx_warn("cut %s: failed", path);
     /* Who made the pack and lost its lock to us, before it held a record, removes it too. */
     if (d->io->unlink(d->io, path) && errno != ENOENT)
         return sx_err_errno(e, errno, "remove %s", path);
+    if (d->io->ftruncate(d->io, c->fd, 0)) /* only frees it earlier than the last close would */
+        sx_warn("cut %s: failed", path);
+    /* Last: a file without a row would stay until a scrub or a recovery. */
+    if (sx_packs_drop(&d->packs, c->number, e))
+        return -1;
     if (d->last_pack == c->number)
         d->last_pack = 0;
     d->used_ms = 0;
@@ -339,7 +342,16 @@ static int plan_init(struct sx_device *d, struct plan *p, struct sx_err *e)
 
 /* ---- one pack ---- */
 
-/* Takes the pack's lock and looks again; seals it if it is still worth it.  *got: so it is. */
+/* A row that has lost its file: who removed the pack was killed.  One that is being made has no
+ * size, and perhaps no file yet. */
+static int drop_fileless(struct sx_device *d, const struct sx_pack_row *row, struct sx_err *e)
+{
+    return row->size && sx_pack_missing(d, row->number) ? sx_packs_drop(&d->packs, row->number, e)
+                                                        : 0;
+}
+
+/* Takes the pack's lock and looks again; seals it if it is still worth it.  *got: so it is.  A pack
+ * that cannot be opened is passed over. */
 static int take(struct sx_device *d, const struct plan *plan, struct pack *p, struct sx_claim *c,
                 bool *got, struct sx_err *e)
 {
@@ -348,8 +360,10 @@ static int take(struct sx_device *d, const struct plan *plan, struct pack *p, st
     int r;
 
     p->looked_at = true;
-    if (sx_pack_try(d, p->row.number, c, got, e) || !*got)
-        return *got ? -1 : 0;
+    if (sx_pack_try(d, p->row.number, c, got, NULL))
+        return 0;
+    if (!*got)
+        return p->live ? 0 : drop_fileless(d, &p->row, e);
     r = sx_packs_get(&d->packs, p->row.number, &p->row, &found, e) ||
         live_bytes(d, p->row.number, &p->live, &blocks, e);
     p->body = c->size > SX_PACK_HEADER ? c->size - SX_PACK_HEADER : 0;

@@ -267,9 +267,13 @@ char *sx_pack_path(const struct sx_device *d, uint64_t number); /* to free */
 /* Finds an open pack with room for `need` bytes, or makes one, and locks it. */
 int sx_pack_claim(struct sx_device *d, uint64_t need, struct sx_claim *c,
                   struct sx_err *e) SX_MUST_CHECK;
-/* Takes the lock of one pack if it is free: *got.  For compaction. */
+/* Takes the lock of one pack if it is there and free: *got. */
 int sx_pack_try(struct sx_device *d, uint64_t number, struct sx_claim *c, bool *got,
                 struct sx_err *e) SX_MUST_CHECK;
+/* There is no file of that number. */
+bool sx_pack_missing(const struct sx_device *d, uint64_t number);
+/* The open file of a pack that has been removed: its remover cuts it. */
+bool sx_pack_unlinked(struct sx_device *d, int fd);
 void sx_pack_release(struct sx_device *d, struct sx_claim *c);
 
 struct sx_piece {

@@ -82,6 +82,20 @@ static int file_size(struct sx_device *d, int fd, uint64_t *size, struct sx_err 
     return 0;
 }
 
+bool sx_pack_missing(const struct sx_device *d, uint64_t number)
+{
+    SX_AUTO_FREE char *path = sx_pack_path(d, number);
+
+    return access(path, F_OK) && errno == ENOENT;
+}
+
+bool sx_pack_unlinked(struct sx_device *d, int fd)
+{
+    struct stat st;
+
+    return d->io->fstat(d->io, fd, &st) == 0 && st.st_nlink == 0;
+}
+
 int sx_pack_try(struct sx_device *d, uint64_t number, struct sx_claim *c, bool *got,
                 struct sx_err *e)
 {
@@ -92,7 +106,7 @@ int sx_pack_try(struct sx_device *d, uint64_t number, struct sx_claim *c, bool *
     *got = false;
     if (fd < 0)
         return errno == ENOENT ? 0 : sx_err_errno(e, errno, "open %s", path);
-    if (!try_lock(fd)) {
+    if (!try_lock(fd) || sx_pack_unlinked(d, fd)) {
         d->io->close(d->io, fd);
         return 0;
     }

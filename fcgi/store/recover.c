@@ -38,6 +38,17 @@ static bool pack_number(const char *name, uint64_t *number)
     return v > 0 && v <= INT64_MAX;
 }
 
+/* Not one that its remover unlinks while the directory is read. */
+static int register_pack(struct sx_device *d, uint64_t number, struct sx_err *e)
+{
+    struct sx_pack_row row;
+    bool found;
+
+    if (sx_packs_get(&d->packs, number, &row, &found, e))
+        return -1;
+    return found || sx_pack_missing(d, number) ? 0 : sx_packs_add(&d->packs, number, e);
+}
+
 int sx_device_register_packs(struct sx_device *d, struct sx_err *e)
 {
     SX_AUTO_FREE char *dir = sx_asprintf("%s/packs", d->dir);
@@ -50,7 +61,7 @@ int sx_device_register_packs(struct sx_device *d, struct sx_err *e)
         return sx_err_errno(e, errno, "open %s", dir);
     while (!r && (de = readdir(dp)) != NULL)
         if (pack_number(de->d_name, &number))
-            r = sx_packs_add(&d->packs, number, e);
+            r = register_pack(d, number, e);
     closedir(dp);
     return r;
 }

@@ -333,25 +333,47 @@ static int walk_records(struct sx_device *d, struct sx_scrub_walk *w, int fd, ui
     return r;
 }
 
-/* What the table and the file's header say of the pack. */
+/* Looks again under the pack's lock: while another has it, the pack is being made or removed. */
+static int mend_size(struct sx_device *d, struct sx_scrub_walk *w, uint64_t pack, struct sx_err *e)
+{
+    struct sx_claim c = { 0 };
+    struct sx_pack_row row;
+    bool got, found = false;
+    int r;
+
+    if (sx_pack_try(d, pack, &c, &got, e))
+        return -1;
+    if (!got)
+        return 0;
+    r = sx_packs_get(&d->packs, pack, &row, &found, e);
+    if (!r && found && row.state == SX_PACK_SEALED && row.size != c.size) {
+        sx_error("pack %llu: has %llu bytes, %llu expected", (unsigned long long)pack,
+                 (unsigned long long)c.size, (unsigned long long)row.size);
+        w->found.mended++;
+        r = sx_packs_set(&d->packs, pack, SX_PACK_SEALED, c.size, false, e);
+    }
+    sx_pack_release(d, &c);
+    return r;
+}
+
+/* What the table and the file's header say of the pack.  One that is being made, or whose maker was
+ * killed, has no size in the table, and perhaps no header yet. */
 static int check_pack(struct sx_device *d, struct sx_scrub_walk *w, const struct sx_pack_row *row,
                       int fd, uint64_t size, struct sx_err *e)
 {
     struct sx_err why = SX_ERR_INIT;
     uint8_t h[SX_PACK_HEADER];
 
-    if (sx_io_pread_all(d->io, fd, h, sizeof h, 0, &why) ||
-        sx_pack_header_check(h, d, row->number, &why)) {
+    if (row->size == 0 && size <= SX_PACK_HEADER)
+        return 0;
+    if ((sx_io_pread_all(d->io, fd, h, sizeof h, 0, &why) ||
+         sx_pack_header_check(h, d, row->number, &why)) &&
+        !sx_pack_unlinked(d, fd)) {
         w->found.headers++;
         w->found.read_errors += why.code == SX_EIO;
         sx_error("pack %llu: %s; its records are used", (unsigned long long)row->number, why.msg);
     }
-    if (row->state != SX_PACK_SEALED || row->size == size)
-        return 0;
-    sx_error("pack %llu: has %llu bytes, %llu expected", (unsigned long long)row->number,
-             (unsigned long long)size, (unsigned long long)row->size);
-    w->found.mended++;
-    return sx_packs_set(&d->packs, row->number, SX_PACK_SEALED, size, false, e);
+    return row->state == SX_PACK_SEALED && row->size != size ? mend_size(d, w, row->number, e) : 0;
 }
 
 /* The pack of the place, or the first behind it; *found false: there is none. */

@@ -400,6 +400,115 @@ static void unreadable_area(void **state)
     end(t);
 }
 
+/* ---- packs that come and go meanwhile ---- */
+
+/* SQL on the table of packs; the number that it gives, or 0. */
+static unsigned table(const char *dir, const char *sql)
+{
+    SX_AUTO_FREE char *path = sx_asprintf("%s/index/packs.db", dir);
+    sqlite3_stmt *st;
+    unsigned n = 0;
+    sqlite3 *db;
+
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &st, NULL), SQLITE_OK);
+    if (sqlite3_step(st) == SQLITE_ROW)
+        n = (unsigned)sqlite3_column_int(st, 0);
+    assert_int_equal(sqlite3_finalize(st), SQLITE_OK);
+    sqlite3_close(db);
+    return n;
+}
+
+/* What another process does when the scrub has read the row of a pack and opened its file. */
+static struct {
+    const char *dir, *pack, *sql; /* pack NULL: nothing (any more) */
+    unsigned opened; /* for reading blocks, before */
+    bool removes;
+} other;
+
+static int open_before_other(const struct sx_io *io, const char *path, int flags, mode_t mode)
+{
+    int fd = sx_io_posix.open(io, path, flags, mode);
+
+    if (other.pack && (flags & O_ACCMODE) == O_RDONLY && strstr(path, other.pack) &&
+        other.opened-- == 0) {
+        other.pack = NULL;
+        if (other.removes) {
+            assert_int_equal(truncate(path, 0), 0);
+            assert_int_equal(unlink(path), 0);
+        }
+        table(other.dir, other.sql);
+    }
+    return fd;
+}
+
+static struct test *make_beside_other(void)
+{
+    static struct sx_io io;
+    struct test *t = make();
+    struct sx_err e = SX_ERR_INIT;
+
+    io = sx_io_posix;
+    io.open = open_before_other;
+    t->o.io = &io;
+    sx_device_close(t->d);
+    assert_done(sx_device_open(t->dir, &t->o, &t->d, &e), &e);
+    other.dir = t->dir;
+    return t;
+}
+
+static void removed_meanwhile(void **state)
+{
+    struct test *t = make_beside_other();
+    SX_AUTO_FREE char *path = sx_asprintf("%s/packs/0000001000.pack", t->dir);
+    int fd = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0640);
+
+    assert_true(fd >= 0);
+    close(fd);
+    table(t->dir, "INSERT INTO pack VALUES(1000, 1, 5000, 5000)");
+    other.pack = "0000001000.pack";
+    other.sql = "DELETE FROM pack WHERE number = 1000";
+    other.opened = 0;
+    other.removes = true;
+    sound(t);
+    assert_null(other.pack);
+    end(t);
+}
+
+/* The row was read before it had a size; then the pack was made, and filled. */
+static void made_meanwhile(void **state)
+{
+    struct test *t = make_beside_other();
+    unsigned number = table(t->dir, "SELECT number FROM pack WHERE state = 0");
+    unsigned size = table(t->dir, "SELECT size FROM pack WHERE state = 0");
+    SX_AUTO_FREE char *name = sx_asprintf("%010u.pack", number);
+    SX_AUTO_FREE char *sql = sx_asprintf("UPDATE pack SET state = 0, size = %u WHERE size = 0", size);
+
+    table(t->dir, "UPDATE pack SET state = 1, size = 0 WHERE state = 0");
+    other.pack = name;
+    other.sql = sql;
+    other.opened = 1;
+    other.removes = false;
+    sound(t);
+    assert_null(other.pack);
+    assert_int_equal(table(t->dir, "SELECT count(*) FROM pack WHERE state = 0"), 1);
+    end(t);
+}
+
+/* A name that the directory gave, and that has no file by now, gets no row. */
+static void name_without_file(void **state)
+{
+    struct test *t = make();
+    SX_AUTO_FREE char *path = sx_asprintf("%s/packs/0000001000.pack", t->dir);
+
+    assert_int_equal(symlink("/nowhere", path), 0);
+    sound(t);
+    assert_int_equal(table(t->dir, "SELECT count(*) FROM pack WHERE number = 1000"), 0);
+    end(t);
+}
+
+/* ---- parts ---- */
+
 /* A block that is looked at alone. */
 static void one_block(void **state)
 {
@@ -498,8 +607,10 @@ int main(void)
         cmocka_unit_test(wrong_rows),      cmocka_unit_test(lost_rows),
         cmocka_unit_test(wrong_ids),       cmocka_unit_test(wrong_content),
         cmocka_unit_test(damaged_headers), cmocka_unit_test(wrong_pack_table),
-        cmocka_unit_test(unreadable_area), cmocka_unit_test(one_block),
-        cmocka_unit_test(one_pack),        cmocka_unit_test(state_file),
+        cmocka_unit_test(unreadable_area), cmocka_unit_test(removed_meanwhile),
+        cmocka_unit_test(made_meanwhile),  cmocka_unit_test(name_without_file),
+        cmocka_unit_test(one_block),       cmocka_unit_test(one_pack),
+        cmocka_unit_test(state_file),
     };
 
     sx_log_level_set((enum sx_log_level)-1); /* hundreds of errors are to be expected */
