@@ -20,10 +20,13 @@
 #include <string.h>
 
 #include "fcgi/store/device_int.h"
+#include "libsx/base/clock.h"
 #include "libsx/base/log.h"
 #include "libsx/base/mem.h"
 
 #define RECOVER_BATCH 1024u
+#define LOCK_TRIES 500u
+#define LOCK_WAIT_MS 10u
 
 /* ---- which packs there are ---- */
 
@@ -211,6 +214,21 @@ static int recover_tail(struct sx_device *d, struct sx_claim *c, struct sx_pack_
     return r;
 }
 
+/* *got false: there is no such file.  The last process to die may have closed the store's lock before
+ * its pack's; a pack that is locked is not gone. */
+static int lock_pack(struct sx_device *d, uint64_t number, struct sx_claim *c, bool *got,
+                     struct sx_err *e)
+{
+    for (unsigned i = 0; i < LOCK_TRIES; i++) {
+        if (sx_pack_try(d, number, c, got, e))
+            return -1;
+        if (*got || sx_pack_missing(d, number))
+            return 0;
+        sx_sleep_ms(LOCK_WAIT_MS);
+    }
+    return sx_err_set(e, SX_EUNAVAIL, "pack %llu is locked", (unsigned long long)number);
+}
+
 static int recover_pack(struct sx_device *d, struct sx_pack_row *row, struct sx_err *e)
 {
     struct sx_pack_row was = *row;
@@ -218,7 +236,7 @@ static int recover_pack(struct sx_device *d, struct sx_pack_row *row, struct sx_
     int state = row->state, r;
     bool got, good = true;
 
-    if (sx_pack_try(d, row->number, &c, &got, e))
+    if (lock_pack(d, row->number, &c, &got, e))
         return -1;
     if (!got)
         return drop_pack(d, row->number, e);

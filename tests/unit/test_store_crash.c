@@ -171,6 +171,44 @@ static void kill_nine(void **state)
     util_remove(dir);
 }
 
+/* A process that was killed is slow to die: the store has no user any more, and its pack is locked
+ * still.  What the pack holds is not lost. */
+static void slow_to_die(void **state)
+{
+    enum { HELD_MS = 300 };
+    struct flock l = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+    char *dir = util_dir();
+    SX_AUTO_FREE char *pack = sx_asprintf("%s/packs/0000000001.pack", dir);
+    struct sx_store_options o = options();
+    struct sx_err e = SX_ERR_INIT;
+    struct sx_store *s;
+    pid_t pid = fork();
+    int fd, status;
+
+    if (pid == 0) {
+        s = util_open(dir, &o);
+        _exit(util_put(s, 0, BATCH, MAX, NULL, NULL, &e) != 0); /* unclean */
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+    fd = open(pack, O_RDWR | O_CLOEXEC);
+    assert_true(fd >= 0);
+    assert_int_equal(fcntl(fd, F_OFD_SETLK, &l), 0);
+    pid = fork();
+    if (pid == 0) { /* it has the lock now */
+        sx_sleep_ms(HELD_MS);
+        _exit(0);
+    }
+    close(fd);
+    s = util_open(dir, &o);
+    for (uint64_t i = 0; i < BATCH; i++)
+        assert_int_equal(util_get(s, i, MAX), 0);
+    util_check(s);
+    sx_store_close(s);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    util_remove(dir);
+}
+
 /* ---- failing calls ---- */
 
 /* A session in which the n-th call that changes something goes wrong, for n from 1 until none does
@@ -580,6 +618,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(writers),
         cmocka_unit_test(kill_nine),
+        cmocka_unit_test(slow_to_die),
         cmocka_unit_test(faults_eio),
         cmocka_unit_test(faults_enospc),
         cmocka_unit_test(short_writes),
