@@ -145,13 +145,32 @@ static void add_tickets(struct sx_req *r, const struct sx_manifest *m, uint64_t 
     }
 }
 
-/* The records of the page, if they are wanted: an inline file's own, or all of a small file.  A
- * block that cannot be had is the client's affair: it asks all nodes for it. */
-static unsigned add_records(struct sx_req *r, const struct page *p, const struct sx_file *f,
-                            const struct sx_manifest *m, struct sx_buf *out)
+/* The blocks of the cluster, opened by the first file of a request that needs them. */
+struct source {
+    struct sx_blocks blocks;
+    bool opened, failed;
+};
+
+static bool source_open(struct sx_req *r, struct source *s)
 {
     struct sx_err e = SX_ERR_INIT;
-    struct sx_blocks b;
+
+    if (s->opened)
+        return !s->failed;
+    s->opened = true;
+    s->failed = sx_app_blocks(r->app, &s->blocks, &e) != 0;
+    if (s->failed)
+        sx_warn("request %s: %s", r->id, e.msg);
+    return !s->failed;
+}
+
+/* The records of the page, if they are wanted: an inline file's own, or all of a small file.  A
+ * block that cannot be had is the client's affair: it asks all nodes for it. */
+static unsigned add_records(struct sx_req *r, struct source *s, const struct page *p,
+                            const struct sx_file *f, const struct sx_manifest *m,
+                            struct sx_buf *out)
+{
+    struct sx_err e = SX_ERR_INIT;
     struct sx_id id;
     uint32_t len;
 
@@ -159,15 +178,11 @@ static unsigned add_records(struct sx_req *r, const struct page *p, const struct
         sx_buf_add(out, m->record.data, m->record.len);
         return 1;
     }
-    if (m->count == 0 || f->size > p->data || m->count != f->blocks)
+    if (m->count == 0 || f->size > p->data || m->count != f->blocks || !source_open(r, s))
         return 0;
-    if (sx_app_blocks(r->app, &b, &e) != 0) {
-        sx_warn("request %s: %s", r->id, e.msg);
-        return 0;
-    }
     for (uint32_t i = 0; i < m->count; i++) {
         sx_block_entry_get(m->entries.data + (size_t)i * SX_ENTRY_SIZE, &id, &len);
-        if (sx_blocks_fetch(&b, &id, out, &e) != 0) {
+        if (sx_blocks_fetch(&s->blocks, &id, out, &e) != 0) {
             sx_error("request %s: %s", r->id, e.msg);
             sx_buf_reset(out);
             return 0;
@@ -188,15 +203,16 @@ static void answer_fini(struct answer *a)
     sx_buf_fini(&a->records);
 }
 
-static void make_answer(struct sx_req *r, const struct page *p, const struct sx_volume *v,
-                        const struct sx_file *f, const struct sx_manifest *m, struct answer *a)
+static void make_answer(struct sx_req *r, struct source *s, const struct page *p,
+                        const struct sx_volume *v, const struct sx_file *f,
+                        const struct sx_manifest *m, struct answer *a)
 {
     unsigned n_records;
     json_t *j = sx_file_json(f);
 
     sx_buf_reset(&a->entries);
     sx_buf_reset(&a->records);
-    n_records = add_records(r, p, f, m, &a->records);
+    n_records = add_records(r, s, p, f, m, &a->records);
     add_tickets(r, m, p->expires_ms, &a->entries);
     json_object_set_new(j, "from", json_integer((json_int_t)m->from));
     json_object_set_new(j, "offset", json_integer((json_int_t)m->offset));
@@ -213,9 +229,10 @@ static int reply_page(struct sx_req *r, const struct page *p, const struct sx_vo
                       const struct sx_file *f, const struct sx_manifest *m)
 {
     __attribute__((cleanup(answer_fini))) struct answer a = { NULL, SX_BUF_INIT, SX_BUF_INIT };
+    struct source s = { .opened = false };
     struct sx_part parts[2];
 
-    make_answer(r, p, v, f, m, &a);
+    make_answer(r, &s, p, v, f, m, &a);
     parts[0] = (struct sx_part){ a.entries.data, a.entries.len };
     parts[1] = (struct sx_part){ a.records.data, a.records.len };
     return sx_reply_message(r, 200, a.json, parts, 2);
@@ -238,17 +255,32 @@ int sx_h_file_get(struct sx_req *r, struct sx_err *e)
 
 /* ---- many files ---- */
 
+/* One of them, as the metadata know it. */
+struct found {
+    struct sx_err err;
+    struct sx_file_row row;
+    struct sx_manifest m;
+};
+
 /* What POST /files/V/get asks for, and the answer under way. */
 struct many {
     struct page page;
     const json_t *paths; /* borrowed */
     json_t *json;        /* the request's */
+    struct found *found; /* n */
+    size_t n;
+    struct source source;
     struct answer one;
     struct sx_buf out;
 };
 
 static void many_fini(struct many *g)
 {
+    for (size_t i = 0; i < g->n; i++) {
+        sx_file_row_fini(&g->found[i].row);
+        sx_manifest_fini(&g->found[i].m);
+    }
+    free(g->found);
     json_decref(g->json);
     answer_fini(&g->one);
     sx_buf_fini(&g->out);
@@ -258,54 +290,63 @@ static int read_many(struct sx_req *r, struct many *g, struct sx_err *e)
 {
     static const char *const members[] = { "paths", "data", NULL };
     uint64_t data;
-    size_t n;
 
     if (sx_req_json(r, &g->json, e) != 0 || sx_req_members(g->json, members, e) != 0 ||
         sx_json_u64(g->json, "data", 0, DATA_MAX, &data, e) != 0)
         return -1;
     g->paths = json_object_get(g->json, "paths");
-    n = json_array_size(g->paths);
-    if (n == 0 || n > GET_FILES_MAX)
+    g->n = json_array_size(g->paths);
+    if (g->n == 0 || g->n > GET_FILES_MAX) {
+        g->n = 0;
         return sx_err_set(e, SX_EINVAL, "'paths' is no list of 1 to %u paths", GET_FILES_MAX);
+    }
+    g->found = sx_calloc(g->n, sizeof *g->found);
     g->page = (struct page){ .at = SX_AT_NONE, .count = SX_PART_ENTRIES_MAX, .data = data };
     return 0;
 }
 
-static int get_one(struct sx_req *r, struct many *g, const struct sx_volume *v, const char *path,
-                   struct sx_err *e)
+static int find_one(sqlite3 *db, const struct many *g, const struct sx_volume *v, const char *path,
+                    struct found *f, struct sx_err *e)
 {
-    SX_AUTO(sx_file_row) struct sx_file_row row = SX_FILE_ROW_INIT;
-    SX_AUTO(sx_manifest) struct sx_manifest m = SX_MANIFEST_INIT;
-    sqlite3 *db;
-
     if (!path)
         return sx_err_set(e, SX_EINVAL, "a member of 'paths' is no text");
-    if (sx_path_check(path, e) != 0 || sx_app_db(r->app, &db, e) != 0 ||
-        query_file(db, v->id, path, &g->page, &row, &m, e) != 0)
+    if (sx_path_check(path, e) != 0 || sx_query_file(db, v->id, path, 0, &f->row, e) != 0)
         return -1;
-    make_answer(r, &g->page, v, &row.f, &m, &g->one);
+    return sx_query_manifest(db, &f->row.f, 0, SX_AT_NONE, g->page.count, &f->m, e);
+}
+
+/* All of them in one state of the database: beginning and ending a transaction costs as much as looking up a
+ * file.  It has ended before other nodes are asked for blocks. */
+static int find_all(sqlite3 *db, struct many *g, const struct sx_volume *v, struct sx_err *e)
+{
+    if (sx_query_begin(db, e) != 0)
+        return -1;
+    for (size_t i = 0; i < g->n; i++)
+        (void)!find_one(db, g, v, json_string_value(json_array_get(g->paths, i)), &g->found[i],
+                        &g->found[i].err);
+    sx_query_end(db);
     return 0;
 }
 
 /* u32 length, and the message that GET of this file alone would be; or that of an error. */
-static int add_one(struct sx_req *r, struct many *g, const struct sx_volume *v, const char *path)
+static int add_one(struct sx_req *r, struct many *g, const struct sx_volume *v, struct found *f)
 {
     SX_AUTO_JSON json_t *j = NULL;
-    struct sx_err e = SX_ERR_INIT;
     size_t at = g->out.len;
 
     sx_buf_u32(&g->out, 0);
-    if (get_one(r, g, v, path, &e) == 0) {
+    if (f->err.code == SX_OK) {
+        make_answer(r, &g->source, &g->page, v, &f->row.f, &f->m, &g->one);
         j = g->one.json;
-        (void)!sx_message_head(&g->out, j, &e);
+        (void)!sx_message_head(&g->out, j, &f->err);
     }
-    if (e.code != SX_OK) {
-        sx_route_note(r, &e);
+    if (f->err.code != SX_OK) {
+        sx_route_note(r, &f->err);
         answer_fini(&g->one);
         json_decref(j);
-        j = json_pack("{s:i,s:o}", "status", sx_err_http(e.code), "error",
-                      sx_reply_error_json(r, &e));
-        if (sx_message_head(&g->out, j, &e) != 0)
+        j = json_pack("{s:i,s:o}", "status", sx_err_http(f->err.code), "error",
+                      sx_reply_error_json(r, &f->err));
+        if (sx_message_head(&g->out, j, &f->err) != 0)
             return -1;
     }
     sx_buf_add(&g->out, g->one.entries.data, g->one.entries.len);
@@ -323,10 +364,10 @@ int sx_h_files_get(struct sx_req *r, struct sx_err *e)
     size_t n = 0;
 
     if (read_many(r, &g, e) != 0 || open_volume(r, SX_RIGHT_READ, &v, &db, e) != 0 ||
-        page_expires(&g.page, db, e) != 0)
+        page_expires(&g.page, db, e) != 0 || find_all(db, &g, &v, e) != 0)
         return -1;
-    for (; n < json_array_size(g.paths) && g.out.len < GET_ENOUGH; n++)
-        if (add_one(r, &g, &v, json_string_value(json_array_get(g.paths, n))) != 0)
+    for (; n < g.n && g.out.len < GET_ENOUGH; n++)
+        if (add_one(r, &g, &v, &g.found[n]) != 0)
             return sx_err_set(e, SX_EBUG, "an error has no message");
     part = (struct sx_part){ g.out.data, g.out.len };
     return sx_reply_message(r, 200, json_pack("{s:I}", "count", (json_int_t)n), &part, 1);
