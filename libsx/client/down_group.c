@@ -242,6 +242,12 @@ static void group_send(struct down_group *g, size_t node)
     sx_call_start(f->d->x.k, &g->call);
 }
 
+/* Not here, and not on its way: where nothing is to compare with, from the beginning. */
+static bool is_needed(const struct down_file *f, const struct down_entry *en)
+{
+    return en->state == DOWN_NEED || (en->state == DOWN_NEW && !f->check);
+}
+
 /* Gathers entries in the window that may come from the same node as the first. */
 static bool fetch_group(struct down_file *f, uint64_t first)
 {
@@ -255,7 +261,7 @@ static bool fetch_group(struct down_file *f, uint64_t first)
     for (uint64_t i = first; i < end && i < first + DOWN_LOOK; i++) {
         struct down_entry *en = down_entry(f, i);
 
-        if (en->state != DOWN_NEED || en->retry_ms > now || en->expires_ms != head->expires_ms ||
+        if (!is_needed(f, en) || en->retry_ms > now || en->expires_ms != head->expires_ms ||
             node_for(f, en, i) != node)
             continue;
         if (g->n && (g->bytes + en->len > f->d->x.batch_bytes || g->n == DOWN_GROUP_IDS))
@@ -290,7 +296,7 @@ static bool check_group(struct down_file *f, uint64_t first)
 
 static bool may_fetch(const struct down_file *f, const struct down_entry *en, uint64_t now)
 {
-    return en->state == DOWN_NEED && en->retry_ms <= now && en->expires_ms &&
+    return is_needed(f, en) && en->retry_ms <= now && en->expires_ms &&
            (f->local || en->offset - f->entries[0].offset <= DOWN_WINDOW);
 }
 
@@ -302,9 +308,7 @@ void down_groups_start(struct down_file *f)
     for (uint64_t i = f->todo > f->base ? f->todo : f->base; i < end; i++) {
         struct down_entry *en = down_entry(f, i);
 
-        if (en->state == DOWN_NEW && !f->check)
-            en->state = DOWN_NEED;
-        if (en->state == DOWN_NEW && !check_group(f, i))
+        if (en->state == DOWN_NEW && f->check && !check_group(f, i))
             return;
         if (may_fetch(f, en, now) && !fetch_group(f, i))
             return;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Requests that are repeated on other nodes, and the workers of transfers.
+ * Requests that are repeated on other nodes, blocks that are asked for in groups, and the workers of
+ * transfers.
  */
 #include "tests/unit/unit.h"
 
@@ -13,6 +14,7 @@
 
 #include "libsx/base/clock.h"
 #include "libsx/client/call.h"
+#include "libsx/client/down.h"
 #include "libsx/client/work.h"
 #include "tests/unit/tls_server.h"
 
@@ -246,6 +248,52 @@ static void test_stop(void **state)
     sx_cluster_free(k);
 }
 
+/* ---- Groups -------------------------------------------------------------------------------- */
+
+#define BLOCKS 10
+
+/* Blocks of one node that nothing is known of are asked for many at once. */
+static void test_groups(void **state)
+{
+    struct sx_client client = { .dir = NULL };
+    struct sx_cluster *k = two_nodes(&client);
+    struct sx_copy_options o = { .note = NULL };
+    struct sx_copy_stats stats = { .files = 0 };
+    struct down d = { .x = { .k = k, .o = &o, .stats = &stats, .batch_bytes = DOWN_GROUP_BYTES,
+                             .batches_max = DOWN_GROUPS }, .replica = 1, .streams = 1 };
+    struct down_file *f = sx_calloc(1, sizeof *f);
+
+    k->place = sx_calloc(k->n_nodes, sizeof *k->place);
+    for (size_t i = 0; i < k->n_nodes; i++)
+        k->place[i] = (struct sx_place_node){ i + 1, 1 << 20, 0 };
+    *f = (struct down_file){ .d = &d, .shown = "f", .local = sx_strdup("f"), .fd = -1, .old_fd = -1,
+                             .n = BLOCKS, .entries = sx_calloc(BLOCKS, sizeof *f->entries),
+                             .prev = &d.files };
+    d.files = f;
+    for (unsigned i = 0; i < BLOCKS; i++)
+        f->entries[i] = (struct down_entry){ .len = 1 << 20, .offset = (uint64_t)i << 20,
+                                             .expires_ms = 1 };
+    down_groups_start(f);
+    assert_int_equal(f->groups, 3); /* of 4, 4 and 2 MiB */
+    assert_int_equal(k->calls, 3);
+    for (unsigned i = 0; i < BLOCKS; i++)
+        assert_int_equal(f->entries[i].state, DOWN_FETCHING);
+    f->failed = true;
+    sx_err_set(&f->err, SX_ECANCELED, "canceled");
+    sx_cluster_stop(k);
+    assert_null(d.files);
+    assert_int_equal(stats.failed, 1);
+    while (d.free_groups) {
+        struct down_group *g = d.free_groups;
+
+        d.free_groups = g->next;
+        sx_buf_fini(&g->body);
+        sx_buf_fini(&g->answer);
+        free(g);
+    }
+    sx_cluster_free(k);
+}
+
 /* ---- Workers ------------------------------------------------------------------------------- */
 
 struct task {
@@ -316,6 +364,7 @@ int main(void)
         cmocka_unit_test(test_clocks),
         cmocka_unit_test(test_damaged_node),
         cmocka_unit_test(test_stop),
+        cmocka_unit_test(test_groups),
         cmocka_unit_test(test_work),
     };
 
