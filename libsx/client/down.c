@@ -65,7 +65,6 @@ void down_file_free(struct down_file *f)
     sx_sha_free(f->sha);
     sx_buf_fini(&f->answer);
     sx_buf_fini(&f->whole);
-    free(f->part);
     free(f->path);
     free(f->local);
     free(f);
@@ -111,7 +110,7 @@ static void one_of_tree(struct down *d, const struct down_item *it, const struct
         return;
     }
     local = it->local ? sx_asprintf("%s/%s", it->local, rel) : NULL;
-    if (local && down_target_unchanged(local, f)) {
+    if (local && !d->fresh && down_target_unchanged(local, f)) {
         d->x.files_known++;
         d->x.bytes_known += f->size;
         sx_xfer_note(&d->x, SX_NOTE_UNCHANGED, local, f->size, NULL);
@@ -145,8 +144,10 @@ static void tree_next(struct down *d, const struct down_item *it)
     struct sx_file_info f;
     int r = 0;
 
-    if (!d->listing)
+    if (!d->listing) {
+        d->fresh = it->local && down_target_nothing(it->local);
         r = sx_list_open(d->x.k, d->volume, &lo, &d->listing, &e);
+    }
     if (r == 0)
         r = sx_list_next(d->listing, &f, &e);
     if (r == 1) {

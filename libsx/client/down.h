@@ -60,6 +60,13 @@ struct down_entry {
 
 struct down;
 
+/* An open directory.  The files of a tree come in its order, so many that a worker writes one after
+ * the other are in the same one, and need no walk along the whole path. */
+struct down_dir {
+    char *path; /* "…/"; NULL: none is open */
+    int fd;
+};
+
 typedef int down_sink_fn(void *arg, const void *data, size_t n);
 
 struct down_file {
@@ -93,8 +100,10 @@ struct down_file {
     uint64_t refresh;      /* first entry whose ticket is too old; UINT64_MAX: none */
     struct sx_sha *sha;
     /* Target. */
+    struct down_dir *dir, own_dir; /* where name and part are */
+    const char *name;              /* in `local` */
+    char *part;                    /* NULL: there is none */
     int fd, old_fd;
-    char *part;
     bool check;            /* there is something to compare with */
     uint64_t reached;      /* small files: where the last write ended */
     unsigned groups;       /* in flight, and check jobs */
@@ -140,6 +149,7 @@ struct down {
     const struct down_item *items;
     size_t n_items, item;
     struct sx_listing *listing;
+    bool fresh; /* when the tree was begun nothing was where it goes to */
     down_sink_fn *sink;
     void *sink_arg;
     bool fed; /* every file was started */
@@ -166,7 +176,8 @@ void down_file_fail(struct down_file *f, const struct sx_err *why);
 /* Takes the answer to a request for a file, or for its next page.  True: all of it is here, to be
  * written by a worker; else the rest is under way. */
 bool down_file_page(struct down_file *f, const void *p, size_t n);
-void down_file_write(struct down_file *f, struct sx_worker *w); /* worker: all of a small file */
+/* Worker: all of a small file. */
+void down_file_write(struct down_file *f, struct down_dir *dir, struct sx_worker *w);
 void down_file_written(struct down_file *f);
 struct down_entry *down_entry(struct down_file *f, uint64_t index);
 
@@ -180,10 +191,12 @@ void down_get_free_all(struct down *d);
 void down_groups_start(struct down_file *f);
 
 /* down_target.c: on worker threads. */
-int down_target_open(struct down_file *f, bool resume, struct sx_err *e);
+int down_target_open(struct down_file *f, struct down_dir *dir, bool resume, struct sx_err *e);
 int down_target_write(struct down_file *f, const void *p, size_t n, uint64_t at, struct sx_err *e);
 int down_target_finish(struct down_file *f, struct sx_err *e);
-void down_target_drop(struct down_file *f, bool keep);
+void down_target_drop(struct down_file *f, bool keep); /* of a file that is not finished: the part */
+void down_dir_leave(struct down_dir *d);
+bool down_target_nothing(const char *dir); /* it does not exist, or is empty */
 bool down_target_unchanged(const char *local, const struct sx_file_info *f);
 void down_check_run(struct sx_job *j, struct sx_worker *w);
 

@@ -144,12 +144,20 @@ static int write_small(struct down_file *f, struct sx_worker *w, struct sx_err *
     return 0;
 }
 
-void down_file_write(struct down_file *f, struct sx_worker *w)
+static int write_whole(struct down_file *f, struct down_dir *dir, struct sx_worker *w,
+                       struct sx_err *e)
 {
-    if (f->local && down_target_open(f, false, &f->err))
-        return;
-    if (write_small(f, w, &f->err) == 0 && f->local)
-        (void)!down_target_finish(f, &f->err);
+    if (down_target_open(f, dir, false, e) || write_small(f, w, e))
+        return -1;
+    return down_target_finish(f, e);
+}
+
+void down_file_write(struct down_file *f, struct down_dir *dir, struct sx_worker *w)
+{
+    if (!f->local)
+        (void)!write_small(f, w, &f->err);
+    else if (write_whole(f, dir, w, &f->err))
+        down_target_drop(f, false);
 }
 
 void down_file_written(struct down_file *f)
@@ -160,8 +168,6 @@ void down_file_written(struct down_file *f)
     /* A damaged block among the records: block by block there may be a good copy elsewhere. */
     if (f->err.code == SX_EBLOCK) {
         sx_err_clear(&f->err);
-        down_target_drop(f, false);
-        free(SX_STEAL(f->part));
         sx_buf_reset(&f->whole);
         f->streaming = true;
         down_file_step(f);
@@ -174,7 +180,9 @@ void down_file_written(struct down_file *f)
 
 static void small_run(struct sx_job *j, struct sx_worker *w)
 {
-    down_file_write((struct down_file *)j, w);
+    struct down_file *f = (struct down_file *)j;
+
+    down_file_write(f, &f->own_dir, w);
 }
 
 static void small_done(struct sx_job *j)
@@ -298,7 +306,7 @@ static void open_run(struct sx_job *j, struct sx_worker *w)
 {
     struct down_file *f = (struct down_file *)j;
 
-    (void)!down_target_open(f, true, &f->err);
+    (void)!down_target_open(f, &f->own_dir, true, &f->err);
 }
 
 static void opened(struct sx_job *j)

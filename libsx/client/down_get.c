@@ -47,9 +47,11 @@ static void fail_all(struct down_get *g, const struct sx_err *why)
 static void write_run(struct sx_job *j, struct sx_worker *w)
 {
     struct down_get *g = (struct down_get *)j;
+    struct down_dir dir = { .path = NULL };
 
     for (size_t i = 0; i < g->n; i++)
-        down_file_write(g->files[i], w);
+        down_file_write(g->files[i], &dir, w);
+    down_dir_leave(&dir);
 }
 
 static void write_done(struct sx_job *j)

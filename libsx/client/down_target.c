@@ -2,6 +2,7 @@
  *
  * The local side of a download: the part file, holes, the final name.  See down.h.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -36,58 +37,107 @@ bool down_target_unchanged(const char *local, const struct sx_file_info *f)
     return chmod(local, f->mode & MODE_BITS) == 0;
 }
 
+bool down_target_nothing(const char *dir)
+{
+    const struct dirent *entry;
+    DIR *d = opendir(dir);
+
+    if (!d)
+        return errno == ENOENT;
+    do
+        entry = readdir(d);
+    while (entry && (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0));
+    closedir(d);
+    return !entry;
+}
+
+/* ---- The directory ------------------------------------------------------------------------- */
+
+/* Makes a directory, given with a slash at its end, and what is missing above it: upwards to one that is
+ * there, most often the first, and down again. */
+static int make_dirs(const char *path, struct sx_err *e)
+{
+    SX_AUTO_FREE char *dir = sx_strdup(path);
+    size_t last = strlen(dir) - 1, at = last;
+
+    for (;;) {
+        const char *slash;
+
+        dir[at] = '\0';
+        slash = strrchr(dir, '/');
+        if (mkdir(dir, 0777) == 0 || errno == EEXIST) {
+            if (at == last)
+                return 0;
+            dir[at] = '/';
+            at = strlen(dir);
+        } else if (errno == ENOENT && slash && slash > dir) {
+            at = (size_t)(slash - dir);
+        } else {
+            return fail(e, errno, "create the directory");
+        }
+    }
+}
+
+void down_dir_leave(struct down_dir *d)
+{
+    if (d->path)
+        close(d->fd);
+    free(SX_STEAL(d->path));
+}
+
+/* Opens the first n bytes of a path, "…/" or nothing, unless that is the directory that is open. */
+static int dir_enter(struct down_dir *d, const char *path, size_t n, struct sx_err *e)
+{
+    static const int flags = O_PATH | O_DIRECTORY | O_CLOEXEC;
+    SX_AUTO_FREE char *dir = NULL;
+
+    if (d->path && strlen(d->path) == n && memcmp(d->path, path, n) == 0)
+        return 0;
+    down_dir_leave(d);
+    dir = n ? sx_strndup(path, n) : sx_strdup("./");
+    d->fd = open(dir, flags);
+    if (d->fd < 0 && errno == ENOENT) {
+        if (make_dirs(dir, e))
+            return -1;
+        d->fd = open(dir, flags);
+    }
+    if (d->fd < 0)
+        return fail(e, errno, "open the directory");
+    d->path = SX_STEAL(dir);
+    return 0;
+}
+
+/* ---- The file ------------------------------------------------------------------------------ */
+
 /* ".sx-0123456789abcdef.part": the digits come from the name and the content. */
 static char *part_name(const struct down_file *f)
 {
-    const char *slash = strrchr(f->local, '/');
-    size_t dir = slash ? (size_t)(slash + 1 - f->local) : 0;
-    SX_AUTO_FREE char *key = sx_asprintf("%s/%s", f->etag, f->local + dir);
+    SX_AUTO_FREE char *key = sx_asprintf("%s/%s", f->etag, f->name);
     uint8_t digest[SX_SHA256];
     char hex[17];
 
     sx_sha256(digest, key, strlen(key));
-    return sx_asprintf("%.*s.sx-%s.part", (int)dir, f->local, sx_hex(hex, digest, 8));
+    return sx_asprintf(".sx-%s.part", sx_hex(hex, digest, 8));
 }
 
-static int make_parents(const struct down_file *f, struct sx_err *e)
+int down_target_open(struct down_file *f, struct down_dir *dir, bool resume, struct sx_err *e)
 {
-    SX_AUTO_FREE char *dir = sx_strdup(f->local);
-    char *slash = strrchr(dir, '/');
-
-    for (char *p = dir + 1; slash && p <= slash; p++) {
-        if (*p != '/')
-            continue;
-        *p = '\0';
-        if (mkdir(dir, 0777) && errno != EEXIST)
-            return fail(e, errno, "create the directory");
-        *p = '/';
-    }
-    return 0;
-}
-
-static int open_part(struct down_file *f, bool resume)
-{
-    return open(f->part, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC | (resume ? 0 : O_TRUNC),
-                PART_MODE);
-}
-
-int down_target_open(struct down_file *f, bool resume, struct sx_err *e)
-{
+    const char *slash = strrchr(f->local, '/');
     struct stat st;
 
+    f->name = slash ? slash + 1 : f->local;
+    if (dir_enter(dir, f->local, (size_t)(f->name - f->local), e))
+        return -1;
+    f->dir = dir;
     f->part = part_name(f);
-    f->fd = open_part(f, resume);
-    if (f->fd < 0 && errno == ENOENT) {
-        if (make_parents(f, e))
-            return -1;
-        f->fd = open_part(f, resume);
-    }
+    f->fd = openat(dir->fd, f->part,
+                   O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC | (resume ? 0 : O_TRUNC), PART_MODE);
     if (f->fd < 0)
         return fail(e, errno, "create a file");
     if (!resume)
         return 0;
     f->check = fstat(f->fd, &st) == 0 && st.st_size > 0;
-    f->old_fd = open(f->local, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    f->old_fd = openat(dir->fd, f->name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     if (f->old_fd >= 0 && (fstat(f->old_fd, &st) || !S_ISREG(st.st_mode) || !st.st_size)) {
         close(f->old_fd);
         f->old_fd = -1;
@@ -141,21 +191,24 @@ int down_target_finish(struct down_file *f, struct sx_err *e)
         return fail(e, errno, "sync");
     if (close(sx_steal_fd(&f->fd)))
         return fail(e, errno, "write");
-    if (rename(f->part, f->local))
+    if (renameat(f->dir->fd, f->part, f->dir->fd, f->name))
         return fail(e, errno, "replace");
+    free(SX_STEAL(f->part));
     return 0;
 }
 
 void down_target_drop(struct down_file *f, bool keep)
 {
-    if (f->fd >= 0) {
+    if (f->part && !keep)
+        unlinkat(f->dir->fd, f->part, 0);
+    free(SX_STEAL(f->part));
+    if (f->fd >= 0)
         close(f->fd);
-        if (!keep && f->part)
-            unlink(f->part);
-    }
     if (f->old_fd >= 0)
         close(f->old_fd);
     f->fd = f->old_fd = -1;
+    down_dir_leave(&f->own_dir);
+    f->dir = NULL;
 }
 
 /* ---- What is here already ------------------------------------------------------------------ */

@@ -279,6 +279,11 @@ rm "$T/src/link" "$T/src/loop" "$T/src/fifo"
 rmdir "$T/src/empty"
 diff -r "$T/src" "$T/out/src"
 diff -r "$T/src" "$T/out2"
+rm "$T/out2/sub/b.c"
+mkdir "$T/out2/sub/b.c"
+fails 2 "b.c: replace: Is a directory" sxcp -q -r @t/vol/src/ "$T/out2/"
+want "after a directory in the way" "$(cd "$T/out2/sub" && find . | sort | tr '\n' ' ')" \
+    ". ./b.c ./b.o ./deep ./deep/c.c "
 want "--exclude, downloading" "$(cd "$T/out3" && find . -type f | sort | tr '\n' ' ')" "./a.c ./sub-x "
 if mount -t tmpfs none "$T/src/sub/deep" 2>/dev/null; then
     echo hidden >"$T/src/sub/deep/hidden"

@@ -213,6 +213,42 @@ static void test_profiles(void **state)
     free(conf);
 }
 
+/* A directory is made with those above it, and stays open for the next file; what is not a directory is in
+ * the way. */
+static void test_directories(void **state)
+{
+    static const char *const names[] = { "deep/a/b/c/1", "deep/a/b/c/2", "deep/a/d/3", "deep//e/4" };
+    struct sx_copy_options o;
+    struct down d = { .x.o = &o };
+    struct down_dir open_dir = { .path = NULL };
+    struct sx_err e = SX_ERR_INIT;
+    int fd = -1;
+
+    sx_copy_options_init(&o);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        struct down_file f = { .d = &d, .fd = -1, .old_fd = -1 };
+
+        f.local = sx_asprintf("%s/%s", dir, names[i]);
+        assert_int_equal(down_target_open(&f, &open_dir, false, &e), 0);
+        if (i == 1)
+            assert_int_equal(open_dir.fd, fd);
+        fd = open_dir.fd;
+        assert_int_equal(down_target_finish(&f, &e), 0);
+        assert_int_equal(access(f.local, F_OK), 0);
+        free(f.local);
+    }
+    for (size_t i = 0; i < 2; i++) {
+        struct down_file f = { .d = &d, .fd = -1, .old_fd = -1 };
+
+        f.local = sx_asprintf("%s/deep/a/d/3/%s", dir, i ? "x/y" : "x");
+        sx_err_clear(&e);
+        assert_int_equal(down_target_open(&f, &open_dir, false, &e), -1);
+        assert_non_null(strstr(e.msg, "directory: Not a directory"));
+        assert_null(open_dir.path);
+        free(f.local);
+    }
+}
+
 /* A part file is written with holes for zeros, finished under the real name, and an unchanged
  * target is seen. */
 static void test_target(void **state)
@@ -225,11 +261,16 @@ static void test_target(void **state)
     struct sx_file_info info = { .size = 8 << 20, .mtime_ns = -1500000000, .mode = 0640 };
     struct sx_err e = SX_ERR_INIT;
     uint8_t *zeros = sx_calloc(1, 4 << 20);
+    char *dir2 = sx_asprintf("%s/new", dir), *part;
     struct stat st;
 
     sx_copy_options_init(&o);
     f.local = sx_asprintf("%s/new/sub/file", dir);
-    assert_int_equal(down_target_open(&f, true, &e), 0);
+    assert_true(down_target_nothing(dir2));
+    assert_int_equal(down_target_open(&f, &f.own_dir, true, &e), 0);
+    part = sx_asprintf("%s/new/sub/%s", dir, f.part);
+    assert_int_equal(access(part, F_OK), 0);
+    assert_false(down_target_nothing(dir2));
     assert_false(f.check);
     assert_int_equal(down_target_write(&f, "data", 4, 0, &e), 0);
     assert_int_equal(down_target_write(&f, zeros, 4 << 20, 4 << 20, &e), 0);
@@ -238,11 +279,14 @@ static void test_target(void **state)
     assert_int_equal(st.st_size, 8 << 20);
     assert_true(st.st_blocks * 512 < 1 << 20);
     assert_int_equal(st.st_mode & 0777, 0640);
-    assert_int_not_equal(access(f.part, F_OK), 0);
+    assert_int_not_equal(access(part, F_OK), 0);
+    down_target_drop(&f, false);
+    assert_int_equal(access(f.local, F_OK), 0);
     assert_true(down_target_unchanged(f.local, &info));
     info.mtime_ns++;
     assert_false(down_target_unchanged(f.local, &info));
-    free(f.part);
+    free(part);
+    free(dir2);
     free(f.local);
     free(zeros);
 }
@@ -253,6 +297,7 @@ int main(void)
         cmocka_unit_test(test_link),          cmocka_unit_test(test_bad_links),
         cmocka_unit_test(test_key_file),      cmocka_unit_test(test_bad_key_files),
         cmocka_unit_test(test_profiles),      cmocka_unit_test(test_target),
+        cmocka_unit_test(test_directories),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);
