@@ -15,7 +15,7 @@ libsxcore_la_SOURCES = \
 	libsx/crypt/context.h libsx/crypt/context.c \
 	libsx/codec/id.h libsx/codec/block.h libsx/codec/block.c \
 	libsx/codec/compress.h libsx/codec/compress.c \
-	libsx/codec/record.h libsx/codec/record.c \
+	libsx/codec/record.h libsx/codec/record.c libsx/codec/facts.h libsx/codec/facts.c \
 	libsx/codec/chunk.h libsx/codec/chunk.c \
 	libsx/place/place.h libsx/place/place.c \
 	libsx/auth/sig.h libsx/auth/sig.c libsx/auth/sigcheck.c libsx/auth/canon.h libsx/auth/canon.c \

@@ -11,6 +11,7 @@
 #include "libsx/base/mem.h"
 #include "libsx/base/text.h"
 #include "libsx/base/wire.h"
+#include "libsx/codec/facts.h"
 
 #define DATA_MAX (4u << 20)
 #define GET_FILES_MAX 256u
@@ -171,6 +172,7 @@ static unsigned add_records(struct sx_req *r, struct source *s, const struct pag
                             struct sx_buf *out)
 {
     struct sx_err e = SX_ERR_INIT;
+    size_t before = out->len;
     struct sx_id id;
     uint32_t len;
 
@@ -184,36 +186,24 @@ static unsigned add_records(struct sx_req *r, struct source *s, const struct pag
         sx_block_entry_get(m->entries.data + (size_t)i * SX_ENTRY_SIZE, &id, &len);
         if (sx_blocks_fetch(&s->blocks, &id, out, &e) != 0) {
             sx_error("request %s: %s", r->id, e.msg);
-            sx_buf_reset(out);
+            out->len = before;
             return 0;
         }
     }
     return m->count;
 }
 
-/* The answer for a file, or the part of one: the JSON, and what follows it. */
-struct answer {
-    json_t *json; /* the caller takes it */
-    struct sx_buf entries, records;
-};
-
-static void answer_fini(struct answer *a)
+static int reply_page(struct sx_req *r, const struct page *p, const struct sx_volume *v,
+                      const struct sx_file *f, const struct sx_manifest *m)
 {
-    sx_buf_fini(&a->entries);
-    sx_buf_fini(&a->records);
-}
-
-static void make_answer(struct sx_req *r, struct source *s, const struct page *p,
-                        const struct sx_volume *v, const struct sx_file *f,
-                        const struct sx_manifest *m, struct answer *a)
-{
-    unsigned n_records;
+    SX_AUTO(sx_buf) struct sx_buf out = SX_BUF_INIT;
+    struct source s = { .opened = false };
     json_t *j = sx_file_json(f);
+    unsigned n_records;
+    struct sx_part part;
 
-    sx_buf_reset(&a->entries);
-    sx_buf_reset(&a->records);
-    n_records = add_records(r, s, p, f, m, &a->records);
-    add_tickets(r, m, p->expires_ms, &a->entries);
+    add_tickets(r, m, p->expires_ms, &out);
+    n_records = add_records(r, &s, p, f, m, &out);
     json_object_set_new(j, "from", json_integer((json_int_t)m->from));
     json_object_set_new(j, "offset", json_integer((json_int_t)m->offset));
     json_object_set_new(j, "count", json_integer(m->count));
@@ -222,20 +212,8 @@ static void make_answer(struct sx_req *r, struct source *s, const struct page *p
     json_object_set_new(j, "volume", json_string(v->name));
     json_object_set_new(j, "compression",
                         json_string(sx_codec_name((enum sx_codec)v->compression)));
-    a->json = j;
-}
-
-static int reply_page(struct sx_req *r, const struct page *p, const struct sx_volume *v,
-                      const struct sx_file *f, const struct sx_manifest *m)
-{
-    __attribute__((cleanup(answer_fini))) struct answer a = { NULL, SX_BUF_INIT, SX_BUF_INIT };
-    struct source s = { .opened = false };
-    struct sx_part parts[2];
-
-    make_answer(r, &s, p, v, f, m, &a);
-    parts[0] = (struct sx_part){ a.entries.data, a.entries.len };
-    parts[1] = (struct sx_part){ a.records.data, a.records.len };
-    return sx_reply_message(r, 200, a.json, parts, 2);
+    part = (struct sx_part){ out.data, out.len };
+    return sx_reply_message(r, 200, j, &part, 1);
 }
 
 int sx_h_file_get(struct sx_req *r, struct sx_err *e)
@@ -270,7 +248,6 @@ struct many {
     struct found *found; /* n */
     size_t n;
     struct source source;
-    struct answer one;
     struct sx_buf out;
 };
 
@@ -282,7 +259,6 @@ static void many_fini(struct many *g)
     }
     free(g->found);
     json_decref(g->json);
-    answer_fini(&g->one);
     sx_buf_fini(&g->out);
 }
 
@@ -328,31 +304,41 @@ static int find_all(sqlite3 *db, struct many *g, const struct sx_volume *v, stru
     return 0;
 }
 
-/* u32 length, and the message that GET of this file alone would be; or that of an error. */
-static int add_one(struct sx_req *r, struct many *g, const struct sx_volume *v, struct found *f)
+static void add_found(struct sx_req *r, struct many *g, const struct found *found)
 {
-    SX_AUTO_JSON json_t *j = NULL;
+    const struct sx_file *f = &found->row.f;
+    struct sx_facts facts = { .rev = f->rev, .size = f->size, .mtime_ns = f->mtime_ns,
+                              .mode = f->mode, .entries = found->m.count };
+    size_t at = g->out.len;
+
+    memcpy(facts.etag, f->etag, sizeof facts.etag);
+    sx_buf_extend(&g->out, SX_FACTS_SIZE);
+    add_tickets(r, &found->m, g->page.expires_ms, &g->out);
+    facts.records = add_records(r, &g->source, &g->page, f, &found->m, &g->out);
+    sx_facts_put(g->out.data + at, &facts);
+}
+
+static void add_error(struct sx_req *r, struct many *g, const struct sx_err *why)
+{
+    SX_AUTO_JSON json_t *j = json_pack("{s:o}", "error", sx_reply_error_json(r, why));
+
+    sx_route_note(r, why);
+    sx_json_dump(&g->out, j);
+}
+
+/* The length of what follows, a status, and facts, entries and records, or an error. */
+static void add_one(struct sx_req *r, struct many *g, const struct found *f)
+{
+    bool well = f->err.code == SX_OK;
     size_t at = g->out.len;
 
     sx_buf_u32(&g->out, 0);
-    if (f->err.code == SX_OK) {
-        make_answer(r, &g->source, &g->page, v, &f->row.f, &f->m, &g->one);
-        j = g->one.json;
-        (void)!sx_message_head(&g->out, j, &f->err);
-    }
-    if (f->err.code != SX_OK) {
-        sx_route_note(r, &f->err);
-        answer_fini(&g->one);
-        json_decref(j);
-        j = json_pack("{s:i,s:o}", "status", sx_err_http(f->err.code), "error",
-                      sx_reply_error_json(r, &f->err));
-        if (sx_message_head(&g->out, j, &f->err) != 0)
-            return -1;
-    }
-    sx_buf_add(&g->out, g->one.entries.data, g->one.entries.len);
-    sx_buf_add(&g->out, g->one.records.data, g->one.records.len);
+    sx_buf_u32(&g->out, well ? 200 : (uint32_t)sx_err_http(f->err.code));
+    if (well)
+        add_found(r, g, f);
+    else
+        add_error(r, g, &f->err);
     sx_put_u32(g->out.data + at, (uint32_t)(g->out.len - at - 4));
-    return 0;
 }
 
 int sx_h_files_get(struct sx_req *r, struct sx_err *e)
@@ -367,10 +353,10 @@ int sx_h_files_get(struct sx_req *r, struct sx_err *e)
         page_expires(&g.page, db, e) != 0 || find_all(db, &g, &v, e) != 0)
         return -1;
     for (; n < g.n && g.out.len < GET_ENOUGH; n++)
-        if (add_one(r, &g, &v, &g.found[n]) != 0)
-            return sx_err_set(e, SX_EBUG, "an error has no message");
+        add_one(r, &g, &g.found[n]);
     part = (struct sx_part){ g.out.data, g.out.len };
-    return sx_reply_message(r, 200, json_pack("{s:I}", "count", (json_int_t)n), &part, 1);
+    return sx_reply_message(r, 200, json_pack("{s:I,s:I}", "count", (json_int_t)n, "expires_ms",
+                                              (json_int_t)g.page.expires_ms), &part, 1);
 }
 
 int sx_h_file_delete(struct sx_req *r, struct sx_err *e)

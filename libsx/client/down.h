@@ -58,6 +58,19 @@ struct down_entry {
     uint8_t *plain;     /* HELD */
 };
 
+/* What a node tells of a file: facts, a page of its block list, perhaps its data. */
+struct down_page {
+    char rev[17], etag[33];
+    uint64_t size;
+    int64_t mtime_ns;
+    unsigned mode;
+    uint64_t from;  /* the first entry */
+    uint64_t count; /* entries, at most DOWN_PAGE */
+    uint64_t records, expires_ms;
+    const uint8_t *data; /* entries with tickets, then records: in the answer */
+    size_t len;
+};
+
 struct down;
 
 /* An open directory.  The files of a tree come in its order, so many that a worker writes one after
@@ -173,9 +186,10 @@ void down_file_free(struct down_file *f);
 void down_file_fetch(struct down_file *f);
 void down_file_step(struct down_file *f);
 void down_file_fail(struct down_file *f, const struct sx_err *why);
+void down_file_refused(struct down_file *f, const struct sx_err *why); /* fails, unless others may have it */
 /* Takes the answer to a request for a file, or for its next page.  True: all of it is here, to be
  * written by a worker; else the rest is under way. */
-bool down_file_page(struct down_file *f, const void *p, size_t n);
+bool down_file_page(struct down_file *f, const struct down_page *p);
 /* Worker: all of a small file. */
 void down_file_write(struct down_file *f, struct down_dir *dir, struct sx_worker *w);
 void down_file_written(struct down_file *f);

@@ -57,58 +57,49 @@ static int check_etag(struct down_file *f, struct sx_err *e)
     return 0;
 }
 
-static int take_facts(struct down_file *f, const json_t *j, struct sx_err *e)
+static int take_facts(struct down_file *f, const struct down_page *p, struct sx_err *e)
 {
-    struct sx_file_info info;
-
-    if (sx_file_read(j, &info, e))
-        return -1;
-    if (strlen(info.rev) >= sizeof f->rev || strlen(info.etag) >= sizeof f->etag)
-        return sx_err_set(e, SX_EMALFORMED, "answer of the cluster: revision or etag is too long");
     if (f->sha) /* a later page: of the same revision */
-        return strcmp(info.etag, f->etag) ?
+        return strcmp(p->etag, f->etag) ?
                    sx_err_set(e, SX_ECONFLICT, "was replaced while it was read; copy it again") :
                    0;
-    strcpy(f->rev, info.rev);
-    strcpy(f->etag, info.etag);
-    f->d->x.bytes_known += info.size - f->size;
-    f->size = info.size;
-    f->mtime_ns = info.mtime_ns;
-    f->mode = info.mode;
+    strcpy(f->rev, p->rev);
+    strcpy(f->etag, p->etag);
+    f->d->x.bytes_known += p->size - f->size;
+    f->size = p->size;
+    f->mtime_ns = p->mtime_ns;
+    f->mode = p->mode;
     f->sha = sx_sha_new();
     return 0;
 }
 
 /* Adds or, where they are known, renews the entries of a page.  The records behind them are noted. */
-static int take_page(struct down_file *f, const struct sx_message *m, uint64_t *n_records,
-                     struct sx_err *e)
+static int take_page(struct down_file *f, const struct down_page *p, struct sx_err *e)
 {
-    uint64_t from, count, expires;
+    uint64_t expires = p->expires_ms ? p->expires_ms : 1;
+    size_t list = p->count * DOWN_MANIFEST_ENTRY;
 
-    if (take_facts(f, m->json, e) || sx_json_u64(m->json, "from", 0, INT64_MAX, &from, e) ||
-        sx_json_need_u64(m->json, "count", DOWN_PAGE, &count, e) ||
-        sx_json_u64(m->json, "records", 0, count, n_records, e) ||
-        sx_json_need_u64(m->json, "expires_ms", INT64_MAX, &expires, e))
+    if (take_facts(f, p, e))
         return -1;
-    if (m->len < count * DOWN_MANIFEST_ENTRY || from > f->base + f->n)
+    if (p->len < list || p->from > f->base + f->n)
         return sx_err_set(e, SX_EMALFORMED, "answer of the cluster: the block list is cut off");
-    for (uint64_t i = 0; i < count; i++) {
-        const uint8_t *raw = m->data + i * DOWN_MANIFEST_ENTRY;
+    for (uint64_t i = 0; i < p->count; i++) {
+        const uint8_t *raw = p->data + i * DOWN_MANIFEST_ENTRY;
 
-        if (from + i < f->base)
+        if (p->from + i < f->base)
             continue;
-        if (from + i < f->base + f->n) {
-            struct down_entry *en = down_entry(f, from + i);
+        if (p->from + i < f->base + f->n) {
+            struct down_entry *en = down_entry(f, p->from + i);
 
             memcpy(en->ticket, raw + SX_ID_SIZE + 4, DOWN_TICKET_SIZE);
-            en->expires_ms = expires ? expires : 1;
-        } else if (add_entry(f, raw, expires ? expires : 1, e)) {
+            en->expires_ms = expires;
+        } else if (add_entry(f, raw, expires, e)) {
             return -1;
         }
     }
-    f->records = m->data + count * DOWN_MANIFEST_ENTRY;
-    f->records_len = m->len - count * DOWN_MANIFEST_ENTRY;
-    if (count == 0 && f->listed_bytes < f->size)
+    f->records = p->data + list;
+    f->records_len = p->len - list;
+    if (p->count == 0 && f->listed_bytes < f->size)
         return sx_err_set(e, SX_EMALFORMED, "answer of the cluster: the block list is too short");
     return f->listed_bytes == f->size && !f->all_listed ? check_etag(f, e) : 0;
 }
@@ -199,21 +190,6 @@ void down_file_fail(struct down_file *f, const struct sx_err *why)
     down_file_step(f);
 }
 
-static int take_answer(struct down_file *f, const void *p, size_t n, uint64_t *n_records,
-                       struct sx_err *e)
-{
-    SX_AUTO(sx_message) struct sx_message m = { 0 };
-    uint64_t status;
-
-    if (sx_message_parse(&m, p, n, e))
-        return -1;
-    if (!json_object_get(m.json, "error"))
-        return take_page(f, &m, n_records, e);
-    if (sx_json_u64(m.json, "status", 500, 599, &status, e) == 0)
-        sx_http_error_read(m.json, (int)status, e);
-    return -1;
-}
-
 /* One of many that the node did not give: alone, it is asked of the other nodes, too. */
 static bool ask_alone(struct down_file *f, const struct sx_err *why)
 {
@@ -223,35 +199,65 @@ static bool ask_alone(struct down_file *f, const struct sx_err *why)
     return true;
 }
 
-bool down_file_page(struct down_file *f, const void *p, size_t n)
+void down_file_refused(struct down_file *f, const struct sx_err *why)
+{
+    if (!ask_alone(f, why))
+        down_file_fail(f, why);
+}
+
+bool down_file_page(struct down_file *f, const struct down_page *p)
 {
     struct sx_err e = SX_ERR_INIT;
     bool first = !f->sha;
-    uint64_t n_records = 0;
 
-    if (take_answer(f, p, n, &n_records, &e)) {
-        if (!ask_alone(f, &e))
-            down_file_fail(f, &e);
+    if (take_page(f, p, &e)) {
+        down_file_refused(f, &e);
         return false;
     }
     f->d->x.stats->moved += f->records_len;
-    if (first && f->all_listed && n_records == f->n)
+    if (first && f->all_listed && p->records == f->n)
         return true;
     f->streaming = true;
     down_file_step(f);
     return false;
 }
 
+/* What GET of a file answers. */
+static int read_page(const struct sx_message *m, struct down_page *p, struct sx_err *e)
+{
+    struct sx_file_info info;
+
+    if (sx_file_read(m->json, &info, e) ||
+        sx_json_u64(m->json, "from", 0, INT64_MAX, &p->from, e) ||
+        sx_json_need_u64(m->json, "count", DOWN_PAGE, &p->count, e) ||
+        sx_json_u64(m->json, "records", 0, p->count, &p->records, e) ||
+        sx_json_need_u64(m->json, "expires_ms", INT64_MAX, &p->expires_ms, e))
+        return -1;
+    if (strlen(info.rev) >= sizeof p->rev || strlen(info.etag) >= sizeof p->etag)
+        return sx_err_set(e, SX_EMALFORMED, "answer of the cluster: revision or etag is too long");
+    strcpy(p->rev, info.rev);
+    strcpy(p->etag, info.etag);
+    p->size = info.size;
+    p->mtime_ns = info.mtime_ns;
+    p->mode = info.mode;
+    p->data = m->data;
+    p->len = m->len;
+    return 0;
+}
+
 static void page_done(void *arg, struct sx_call *call)
 {
+    SX_AUTO(sx_message) struct sx_message m = { 0 };
     struct down_file *f = arg;
     struct sx_err e = call->err;
+    struct down_page p;
 
     f->paging = false;
     sx_call_fini(call);
-    if (e.code != SX_OK) {
+    if (e.code != SX_OK || sx_message_parse(&m, f->answer.data, f->answer.len, &e) ||
+        read_page(&m, &p, &e)) {
         down_file_fail(f, &e);
-    } else if (down_file_page(f, f->answer.data, f->answer.len)) {
+    } else if (down_file_page(f, &p)) {
         f->job.run = small_run;
         f->job.done = small_done;
         sx_work_add(f->d->x.work, &f->job);

@@ -8,8 +8,10 @@
  */
 #include <string.h>
 
+#include "libsx/base/text.h"
 #include "libsx/base/wire.h"
 #include "libsx/client/down.h"
+#include "libsx/codec/facts.h"
 
 static struct down_get *get_new(struct down *d)
 {
@@ -64,24 +66,62 @@ static void write_done(struct sx_job *j)
     get_free(g);
 }
 
-/* The messages of the first files; what is behind them is asked for again.  Only the files that
- * are to be written stay in g->files. */
+static int read_error(const struct sx_cur *c, uint32_t status, struct sx_err *e)
+{
+    SX_AUTO_JSON json_t *j = sx_json_parse(c->p, c->left, e);
+
+    if (j)
+        sx_http_error_read(j, (int)status, e);
+    return -1;
+}
+
+/* What the answer says of one file. */
+static int read_page(const uint8_t *data, size_t len, struct down_page *p, struct sx_err *e)
+{
+    struct sx_cur c = sx_cur_of(data, len);
+    uint32_t status = sx_cur_u32(&c);
+    struct sx_facts facts;
+    uint64_t rev;
+
+    if (status >= 400 && status < 600)
+        return read_error(&c, status, e);
+    sx_facts_get(&c, &facts);
+    if (c.bad || status != 200 || facts.size > INT64_MAX || facts.entries > DOWN_PAGE)
+        return sx_err_set(e, SX_EMALFORMED, "answer of the cluster: malformed facts of a file");
+    rev = htobe64(facts.rev);
+    sx_hex(p->rev, &rev, sizeof rev);
+    sx_hex(p->etag, facts.etag, sizeof facts.etag);
+    p->size = facts.size;
+    p->mtime_ns = facts.mtime_ns;
+    p->mode = facts.mode;
+    p->from = 0;
+    p->count = facts.entries;
+    p->records = facts.records;
+    p->data = c.p;
+    p->len = c.left;
+    return 0;
+}
+
+/* What it says of the first files; those behind them are asked for again.  Only the files that are to
+ * be written stay in g->files. */
 static int take_answer(struct down_get *g, struct sx_err *e)
 {
     SX_AUTO(sx_message) struct sx_message m = { 0 };
+    struct down_page page;
     size_t n = g->n;
     uint64_t count;
     struct sx_cur c;
 
     if (sx_message_parse(&m, g->answer.data, g->answer.len, e) ||
-        sx_json_need_u64(m.json, "count", n, &count, e))
+        sx_json_need_u64(m.json, "count", n, &count, e) ||
+        sx_json_need_u64(m.json, "expires_ms", INT64_MAX, &page.expires_ms, e))
         return sx_err_wrap(e, "answer of the cluster");
     if (count == 0)
         return sx_err_set(e, SX_EMALFORMED, "answer of the cluster: none of %zu files", n);
     g->n = 0;
     c = sx_cur_of(m.data, m.len);
     for (size_t i = 0; i < n; i++) {
-        struct sx_err cut = SX_ERR_INIT;
+        struct sx_err why = SX_ERR_INIT;
         const uint8_t *p;
         size_t len;
 
@@ -92,9 +132,11 @@ static int take_answer(struct down_get *g, struct sx_err *e)
         }
         p = sx_cur_bytes(&c, &len);
         if (!p) {
-            sx_err_set(&cut, SX_EMALFORMED, "answer of the cluster: it is cut off");
-            down_file_fail(g->files[i], &cut);
-        } else if (down_file_page(g->files[i], p, len)) {
+            sx_err_set(&why, SX_EMALFORMED, "answer of the cluster: it is cut off");
+            down_file_fail(g->files[i], &why);
+        } else if (read_page(p, len, &page, &why)) {
+            down_file_refused(g->files[i], &why);
+        } else if (down_file_page(g->files[i], &page)) {
             g->files[g->n++] = g->files[i];
         }
     }

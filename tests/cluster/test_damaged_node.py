@@ -11,7 +11,7 @@ import threading
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 from cluster import Cluster, need, say, wait_for  # noqa: E402
-from sxhttp import parse_message  # noqa: E402
+from sxhttp import parse_files  # noqa: E402
 
 FILES, PAGE = 120, 4096  # their rows fill several pages; one round of three would not meet a damaged node
 NAMES = [f"file-{i:03}" for i in range(FILES)]
@@ -36,14 +36,7 @@ def fates(node, names=NAMES):
     """What the node gives of many files: their sizes or the codes of errors."""
     a = node.client().request("POST", "/files/vol/get", {"paths": names, "data": 0})
     assert a.status == 200, a
-    head, data = parse_message(a.body)
-    found = []
-    for _ in range(head["count"]):
-        n = int.from_bytes(data[:4], "little")
-        j = parse_message(data[4:4 + n])[0]
-        found.append(j["error"]["code"] if "error" in j else j["size"])
-        data = data[4 + n:]
-    return found
+    return [f["error"]["code"] if "error" in f else f["size"] for f, _ in parse_files(a.body)]
 
 
 def whole(node):

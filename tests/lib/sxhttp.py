@@ -49,6 +49,23 @@ def parse_message(body):
     return json.loads(body[4:4 + n]), body[4 + n:]
 
 
+def parse_files(body):
+    """Of the answer to POST /files/V/get: for each file its facts, named as in the answer to GET, or the error, and what follows."""
+    head, data = parse_message(body)
+    files = []
+    while data:
+        n, status = struct.unpack_from("<II", data)
+        one, data = data[8:4 + n], data[4 + n:]
+        if status != 200:
+            files.append(({**json.loads(one), "status": status}, b""))
+            continue
+        rev, size, mtime, mode, etag, count, records = struct.unpack_from("<QQqI16sII", one)
+        files.append(({"rev": f"{rev:016x}", "size": size, "mtime_ns": mtime, "mode": mode, "etag": etag.hex(), "count": count,
+                       "records": records}, one[52:]))
+    assert len(files) == head["count"] and head["expires_ms"] > 0, head
+    return files
+
+
 class Answer:
     def __init__(self, status, headers, body):
         self.status, self.headers, self.body = status, headers, body

@@ -3,6 +3,7 @@
  * Blocks and records (docs/formats.md sections 1, 3 and 4).  The golden bytes were computed with
  * Python's hashlib, hmac, zlib and cryptography, independently of this code.
  */
+#include "libsx/codec/facts.h"
 #include "libsx/codec/record.h"
 #include "tests/unit/unit.h"
 
@@ -332,6 +333,29 @@ static void test_record_lengths(void **state)
     assert_int_equal(used, 0);
 }
 
+static void test_facts(void **state)
+{
+    const struct sx_facts f = { .rev = 0x0102030405060708, .size = 0x1112131415161718, .mtime_ns = -2,
+                                .mode = 0644, .etag = "0123456789abcdef", .entries = 3,
+                                .records = 2 };
+    uint8_t raw[SX_FACTS_SIZE], again[SX_FACTS_SIZE];
+    struct sx_facts got;
+    struct sx_cur c;
+
+    sx_facts_put(raw, &f);
+    assert_hex(raw, sizeof raw,
+               "08070605040302011817161514131211feffffffffffffffa4010000"
+               "303132333435363738396162636465660300000002000000");
+    c = sx_cur_of(raw, sizeof raw);
+    sx_facts_get(&c, &got);
+    assert_true(sx_cur_done(&c));
+    sx_facts_put(again, &got);
+    assert_memory_equal(again, raw, sizeof raw);
+    c = sx_cur_of(raw, sizeof raw - 1);
+    sx_facts_get(&c, &got);
+    assert_true(c.bad);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -341,7 +365,7 @@ int main(void)
         cmocka_unit_test(test_wrong_id_or_key), cmocka_unit_test(test_customer),
         cmocka_unit_test(test_codec_names),
         cmocka_unit_test(test_crc32c),       cmocka_unit_test(test_record),
-        cmocka_unit_test(test_record_lengths),
+        cmocka_unit_test(test_record_lengths), cmocka_unit_test(test_facts),
     };
 
     return cmocka_run_group_tests_name("codec", tests, set_up, tear_down);
