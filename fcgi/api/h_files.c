@@ -11,7 +11,6 @@
 #include "libsx/base/mem.h"
 #include "libsx/base/text.h"
 #include "libsx/base/wire.h"
-#include "libsx/codec/facts.h"
 
 #define DATA_MAX (4u << 20)
 #define GET_FILES_MAX 256u
@@ -29,18 +28,37 @@ static int open_volume(struct sx_req *r, unsigned need, struct sx_volume *v, sql
 
 /* ---- lists ---- */
 
+/* The page as a message: prefixes, which may be long, are in its binary part, too. */
+static int reply_facts(struct sx_req *r, json_t *page, struct sx_buf *out)
+{
+    json_t *prefixes = json_object_get(page, "prefixes");
+    size_t n = json_array_size(prefixes);
+    struct sx_part part;
+
+    for (size_t i = 0; i < n; i++) {
+        const json_t *prefix = json_array_get(prefixes, i);
+
+        sx_buf_add(out, json_string_value(prefix), json_string_length(prefix) + 1);
+    }
+    json_object_set_new(page, "prefixes", json_integer((json_int_t)n));
+    part = (struct sx_part){ out->data, out->len };
+    return sx_reply_message(r, 200, page, &part, 1);
+}
+
 int sx_h_list(struct sx_req *r, struct sx_err *e)
 {
+    SX_AUTO(sx_buf) struct sx_buf facts = SX_BUF_INIT;
     struct sx_list l = { .prefix = sx_query_str(&r->query, "prefix", ""),
                          .after = sx_query_str(&r->query, "after", ""),
                          .delimiter = sx_query_str(&r->query, "delimiter", ""),
                          .glob = sx_query_str(&r->query, "glob", "") };
-    unsigned long long limit;
+    unsigned long long limit, form;
     struct sx_volume v;
     json_t *page;
     sqlite3 *db;
 
-    if (sx_query_u64(&r->query, "limit", SX_LIST_MAX, SX_LIST_MAX, &limit, e) != 0)
+    if (sx_query_u64(&r->query, "limit", SX_LIST_MAX, SX_LIST_MAX, &limit, e) != 0 ||
+        sx_query_u64(&r->query, "facts", 0, 1, &form, e) != 0)
         return -1;
     if (limit == 0)
         return sx_err_set(e, SX_EINVAL, "the parameter 'limit' is 0; 1 to %u are allowed",
@@ -52,10 +70,11 @@ int sx_h_list(struct sx_req *r, struct sx_err *e)
     if (!sx_utf8_valid(l.prefix, strlen(l.prefix)) || !sx_utf8_valid(l.glob, strlen(l.glob)))
         return sx_err_set(e, SX_ENAME, "'prefix' or 'glob' is not valid UTF-8");
     l.limit = (unsigned)limit;
+    l.facts = form ? &facts : NULL;
     if (open_volume(r, SX_RIGHT_READ, &v, &db, e) != 0 ||
         sx_query_list_json(db, v.id, &l, &page, e) != 0)
         return -1;
-    return sx_reply_json(r, 200, page);
+    return l.facts ? reply_facts(r, page, &facts) : sx_reply_json(r, 200, page);
 }
 
 int sx_h_revisions(struct sx_req *r, struct sx_err *e)
@@ -307,11 +326,11 @@ static int find_all(sqlite3 *db, struct many *g, const struct sx_volume *v, stru
 static void add_found(struct sx_req *r, struct many *g, const struct found *found)
 {
     const struct sx_file *f = &found->row.f;
-    struct sx_facts facts = { .rev = f->rev, .size = f->size, .mtime_ns = f->mtime_ns,
-                              .mode = f->mode, .entries = found->m.count };
+    struct sx_facts facts;
     size_t at = g->out.len;
 
-    memcpy(facts.etag, f->etag, sizeof facts.etag);
+    sx_file_facts(f, &facts);
+    facts.entries = found->m.count;
     sx_buf_extend(&g->out, SX_FACTS_SIZE);
     add_tickets(r, &found->m, g->page.expires_ms, &g->out);
     facts.records = add_records(r, &g->source, &g->page, f, &found->m, &g->out);

@@ -30,6 +30,7 @@
 #include "libsx/base/err.h"
 #include "libsx/base/json.h"
 #include "libsx/base/wire.h"
+#include "libsx/codec/facts.h"
 #include "libsx/codec/id.h"
 
 /* ---- limits ---- */
@@ -588,6 +589,7 @@ struct sx_file {
 
 json_t *sx_rev_json(uint64_t rev); /* 16 hex digits; a new reference */
 json_t *sx_file_json(const struct sx_file *f); /* F; a new reference */
+void sx_file_facts(const struct sx_file *f, struct sx_facts *facts); /* entries: all; records: 0 */
 /* The yes-or-no facts in one byte, as they are stored and sent. */
 uint8_t sx_file_flags(const struct sx_file *f);
 void sx_file_flags_set(struct sx_file *f, uint8_t flags);

@@ -320,6 +320,14 @@ json_t *sx_file_json(const struct sx_file *f)
     return o;
 }
 
+void sx_file_facts(const struct sx_file *f, struct sx_facts *facts)
+{
+    *facts = (struct sx_facts){ .rev = f->rev, .size = f->size, .mtime_ns = f->mtime_ns,
+                                .mode = f->mode, .created_ms = f->created_ms,
+                                .entries = (uint32_t)f->blocks };
+    memcpy(facts->etag, f->etag, sizeof facts->etag);
+}
+
 /* ---- jobs ---- */
 
 void sx_job_result_encode(struct sx_buf *out, const struct sx_job_result *r)

@@ -197,10 +197,11 @@ struct sx_list {
     const char *glob;      /* NULL or "": none */
     unsigned limit;        /* 1 … SX_LIST_MAX files and prefixes together */
     bool versions;         /* all revisions of each file, newest first, markers too */
+    struct sx_buf *facts;  /* not with `versions`: path and facts of each file are appended here; NULL: they are JSON */
     uint64_t after_rev;    /* versions: goes on behind this revision of file `after`, which may have gone; 0: behind all */
 };
 
-/* {"files":[F,…],"prefixes":[…]} and, if there may be more, "next".  With `versions` an F has "newest" and,
+/* {"files":[F,…],"prefixes":[…]} and, if there may be more, "next".  With `facts` "files" is their number.  With `versions` an F has "newest" and,
  * if so, "null", and beside "next" there is "next_rev" (hex) if the page ends within a file's revisions.
  * A new reference. */
 int sx_query_list_json(sqlite3 *db, uint64_t volume, const struct sx_list *l, json_t **page,

@@ -115,6 +115,15 @@ static void take_prefix(struct scan *s, const char *name, size_t n)
     bound_behind(s->above, name, n);
 }
 
+static void add_facts(const struct scan *s, const struct sx_file *f)
+{
+    struct sx_facts facts;
+
+    sx_file_facts(f, &facts);
+    sx_buf_add(s->l->facts, f->path, strlen(f->path) + 1);
+    sx_facts_put(sx_buf_extend(s->l->facts, SX_FACTS_SIZE), &facts);
+}
+
 /* The newest revision of the statement's row, which is no marker. */
 static void take_file(struct scan *s, sqlite3_stmt *st, const char *name)
 {
@@ -125,7 +134,10 @@ static void take_file(struct scan *s, sqlite3_stmt *st, const char *name)
     if (f.marker || (*s->glob && !sx_glob_match(s->glob, name, true)))
         return;
     f.path = name;
-    json_array_append_new(s->files, sx_file_json(&f));
+    if (s->l->facts)
+        add_facts(s, &f);
+    else
+        json_array_append_new(s->files, sx_file_json(&f));
     s->found++;
 }
 
@@ -253,6 +265,8 @@ static int page_fill(struct scan *s, json_t **page, struct sx_err *e)
         rc = scan_run(s, e);
     if (rc < 0)
         return -1;
+    if (s->l->facts)
+        json_object_set_new(o, "files", json_integer(s->found - json_array_size(s->prefixes)));
     if (rc == 2)
         json_object_set_new(o, "next", json_string(s->last));
     if (rc == 2 && s->last_rev)

@@ -7,14 +7,13 @@
 #include <string.h>
 
 #include "libsx/client/list.h"
-#include "libsx/client/ops.h"
 #include "libsx/client/source.h"
 
 #define MODE_BITS 07777
 
 /* ---- The caller's thread ------------------------------------------------------------------- */
 
-static void page_over(struct up *u, json_t *page, const char *next)
+static void page_over(struct up *u, struct sx_page *page, const char *next)
 {
     pthread_mutex_lock(&u->lock);
     u->page.ready = page;
@@ -29,16 +28,17 @@ static void page_fetched(void *arg, struct sx_call *call)
 {
     struct up *u = arg;
     struct sx_err e = call->err;
-    const char *next = NULL;
-    json_t *j = NULL;
+    struct sx_page *page = NULL;
 
     sx_call_fini(call);
-    if (e.code == SX_OK && (j = sx_json_parse(u->page.answer.data, u->page.answer.len, &e)))
-        (void)!sx_json_str(j, "next", NULL, &next, &e);
+    if (e.code == SX_OK)
+        page = sx_page_read(&u->page.answer, &e);
     /* Who may write but not read cannot compare: everything is sent. */
     if (e.code != SX_OK && e.code != SX_EACCESS)
         sx_xfer_fail(&u->x, &e);
-    page_over(u, j ? j : json_object(), u->page.limit ? NULL : next);
+    if (!page)
+        page = sx_page_empty();
+    page_over(u, page, u->page.limit ? NULL : sx_page_after(page));
 }
 
 static void page_wanted(struct sx_job *j)
@@ -69,7 +69,7 @@ static void ask(struct source *s)
 }
 
 /* The page that was asked for; NULL if the transfer ends. */
-static json_t *await_page(struct source *s)
+static struct sx_page *await_page(struct source *s)
 {
     struct up *u = s->u;
     SX_AUTO_LOCK(&u->lock);
@@ -79,6 +79,13 @@ static json_t *await_page(struct source *s)
     u->page.asked = false;
     s->listed = !u->page.over && u->page.ready;
     return SX_STEAL(u->page.ready);
+}
+
+static void drop_page(struct source *s)
+{
+    sx_page_free(s->page);
+    s->page = NULL;
+    s->have = false;
 }
 
 void compare_begin(struct source *s, const char *prefix, unsigned limit)
@@ -103,19 +110,15 @@ void compare_begin(struct source *s, const char *prefix, unsigned limit)
 
 void compare_end(struct source *s)
 {
-    json_decref(s->page);
-    s->page = NULL;
-    s->at = 0;
+    drop_page(s);
     if (s->u->page.asked)
-        json_decref(await_page(s));
+        sx_page_free(await_page(s));
     s->listed = false;
 }
 
 static bool next_page(struct source *s)
 {
-    json_decref(s->page);
-    s->page = NULL;
-    s->at = 0;
+    drop_page(s);
     if (!s->listed)
         return false;
     source_tell(s);
@@ -125,29 +128,23 @@ static bool next_page(struct source *s)
     return s->page != NULL;
 }
 
-static bool same(const json_t *j, const struct stat *st)
+static bool same(const struct sx_file_info *f, const struct stat *st)
 {
     int64_t mtime = (int64_t)st->st_mtim.tv_sec * 1000000000 + st->st_mtim.tv_nsec;
-    struct sx_file_info f;
 
-    return sx_file_read(j, &f, NULL) == 0 && f.size == (uint64_t)st->st_size &&
-           f.mtime_ns == mtime && f.mode == (st->st_mode & MODE_BITS);
+    return f->size == (uint64_t)st->st_size && f->mtime_ns == mtime &&
+           f->mode == (st->st_mode & MODE_BITS);
 }
 
 bool compare_unchanged(struct source *s, const char *dest, const struct stat *st)
 {
     for (;;) {
-        const json_t *files = json_object_get(s->page, "files");
+        while (s->have || (s->page && sx_page_next(s->page, &s->at))) {
+            int order = strcmp(s->at.path, dest);
 
-        for (; s->at < json_array_size(files); s->at++) {
-            const json_t *j = json_array_get(files, s->at);
-            const char *path = json_string_value(json_object_get(j, "path"));
-            int order = path ? strcmp(path, dest) : -1;
-
-            if (order == 0)
-                return same(j, st);
-            if (order > 0)
-                return false;
+            s->have = order >= 0;
+            if (s->have)
+                return order == 0 && same(&s->at, st);
         }
         if (!next_page(s))
             return false;

@@ -8,10 +8,9 @@
  */
 #include <string.h>
 
-#include "libsx/base/text.h"
 #include "libsx/base/wire.h"
 #include "libsx/client/down.h"
-#include "libsx/codec/facts.h"
+#include "libsx/client/list.h"
 
 static struct down_get *get_new(struct down *d)
 {
@@ -81,16 +80,13 @@ static int read_page(const uint8_t *data, size_t len, struct down_page *p, struc
     struct sx_cur c = sx_cur_of(data, len);
     uint32_t status = sx_cur_u32(&c);
     struct sx_facts facts;
-    uint64_t rev;
 
     if (status >= 400 && status < 600)
         return read_error(&c, status, e);
     sx_facts_get(&c, &facts);
     if (c.bad || status != 200 || facts.size > INT64_MAX || facts.entries > DOWN_PAGE)
         return sx_err_set(e, SX_EMALFORMED, "answer of the cluster: malformed facts of a file");
-    rev = htobe64(facts.rev);
-    sx_hex(p->rev, &rev, sizeof rev);
-    sx_hex(p->etag, facts.etag, sizeof facts.etag);
+    sx_facts_digits(&facts, p->rev, p->etag);
     p->size = facts.size;
     p->mtime_ns = facts.mtime_ns;
     p->mode = facts.mode;

@@ -18,14 +18,14 @@ struct sx_listing {
     bool recursive;
     char *after; /* where the next page begins; NULL: the first or no more */
     bool last;   /* the page held is the last */
-    json_t *page;
-    size_t file, dir; /* the next of each kind in the page */
+    struct sx_page *page;
 };
 
 char *sx_list_query(const char *prefix, const char *glob, bool recursive, const char *after)
 {
     struct sx_buf q = SX_BUF_INIT;
 
+    sx_api_query(&q, "facts", "1");
     if (prefix && *prefix)
         sx_api_query(&q, "prefix", prefix);
     if (glob)
@@ -34,7 +34,6 @@ char *sx_list_query(const char *prefix, const char *glob, bool recursive, const 
         sx_api_query(&q, "delimiter", "/");
     if (after)
         sx_api_query(&q, "after", after);
-    sx_buf_cstr(&q);
     return (char *)q.data;
 }
 
@@ -59,7 +58,7 @@ void sx_list_free(struct sx_listing *l)
 {
     if (!l)
         return;
-    json_decref(l->page);
+    sx_page_free(l->page);
     free(l->volume);
     free(l->prefix);
     free(l->glob);
@@ -69,17 +68,22 @@ void sx_list_free(struct sx_listing *l)
 
 static int fetch_page(struct sx_listing *l, struct sx_err *e)
 {
+    SX_AUTO(sx_buf) struct sx_buf got = SX_BUF_INIT;
+    struct sx_page *page;
+    struct sx_call c;
     const char *next;
-    json_t *j;
+    int r;
 
-    if (sx_call_json(l->cluster, "GET", sx_api_path("list", l->volume, NULL),
-                     sx_list_query(l->prefix, l->glob, l->recursive, l->after), NULL, &j, e))
+    sx_call_init(&c, "GET", sx_api_path("list", l->volume, NULL));
+    c.query = sx_list_query(l->prefix, l->glob, l->recursive, l->after);
+    c.answer = &got;
+    r = sx_call_wait(l->cluster, &c, e);
+    sx_call_fini(&c);
+    if (r || !(page = sx_page_read(&got, e)))
         return -1;
-    json_decref(l->page);
-    l->page = j;
-    l->file = l->dir = 0;
-    if (sx_json_str(j, "next", NULL, &next, e))
-        return sx_err_wrap(e, "answer of the cluster");
+    sx_page_free(l->page);
+    l->page = page;
+    next = sx_page_after(page);
     if (next && l->after && strcmp(next, l->after) <= 0)
         return sx_err_set(e, SX_EMALFORMED, "the cluster's listing does not move on");
     free(l->after);
@@ -88,35 +92,13 @@ static int fetch_page(struct sx_listing *l, struct sx_err *e)
     return 0;
 }
 
-/* The smaller of the next file and the next directory; 0 at the end of the page. */
-static int from_page(struct sx_listing *l, struct sx_file_info *f, struct sx_err *e)
-{
-    const json_t *file = json_array_get(json_object_get(l->page, "files"), l->file);
-    const json_t *dir = json_array_get(json_object_get(l->page, "prefixes"), l->dir);
-    const char *d = json_string_value(dir);
-
-    if (!file && !dir)
-        return 0;
-    if (dir && !d)
-        return sx_err_set(e, SX_EMALFORMED, "answer of the cluster: bad 'prefixes'");
-    if (file && sx_file_read(file, f, e))
-        return -1;
-    if (!file || (d && strcmp(d, f->path) < 0)) {
-        *f = (struct sx_file_info){ .path = d, .is_dir = true };
-        l->dir++;
-    } else {
-        l->file++;
-    }
-    return 1;
-}
-
 int sx_list_next(struct sx_listing *l, struct sx_file_info *f, struct sx_err *e)
 {
     for (;;) {
-        int r = l->page ? from_page(l, f, e) : 0;
-
-        if (r || (l->page && l->last))
-            return r;
+        if (l->page && sx_page_next(l->page, f))
+            return 1;
+        if (l->page && l->last)
+            return 0;
         if (fetch_page(l, e))
             return -1;
     }

@@ -7,7 +7,7 @@ libsxclient_la_SOURCES = \
 	libsx/client/list.h \
 	libsx/client/name.c libsx/client/uri.c libsx/client/config.c libsx/client/access.c \
 	libsx/client/trust.c libsx/client/cluster.c libsx/client/call.c \
-	libsx/client/volume.c libsx/client/user.c libsx/client/file.c libsx/client/list.c \
+	libsx/client/volume.c libsx/client/user.c libsx/client/file.c libsx/client/list.c libsx/client/page.c \
 	libsx/client/work.h libsx/client/work.c libsx/client/xfer.h libsx/client/xfer.c \
 	libsx/client/filter.c libsx/client/up.h libsx/client/source.h libsx/client/source.c \
 	libsx/client/walk.c libsx/client/compare.c libsx/client/notes.c libsx/client/up.c libsx/client/up_ask.c \

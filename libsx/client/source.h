@@ -11,10 +11,11 @@
 struct source {
     struct up *u;
     const struct up_source_item *item;
-    json_t *page; /* of the destination's listing */
-    size_t at;    /* in the page */
-    bool listed;  /* there may be more pages */
-    dev_t dev;    /* of the tree's root */
+    struct sx_page *page;   /* of the destination's listing */
+    struct sx_file_info at; /* what was taken from the page last, */
+    bool have;              /* and is still to be compared */
+    bool listed;            /* there may be more pages */
+    dev_t dev;              /* of the tree's root */
     struct unchanged *unchanged; /* gathered notes; NULL: none */
 };
 

@@ -8,6 +8,7 @@
 
 #include "libsx/base/clock.h"
 #include "libsx/base/wire.h"
+#include "libsx/client/list.h"
 
 #define STEP_MS 200u
 
@@ -279,7 +280,7 @@ static void free_all(struct up *u)
         free(b);
     }
     up_put_free_all(u);
-    json_decref(u->page.ready);
+    sx_page_free(u->page.ready);
     free(u->page.prefix);
     free(u->page.after);
     sx_buf_fini(&u->page.answer);

@@ -183,9 +183,9 @@ struct up_page {
     char *prefix;
     unsigned limit; /* 0: the server's */
     char *after;
-    bool asked;     /* the source thread's: it is on its way, or ready */
-    json_t *ready;  /* under the lock */
-    bool over;      /* under the lock: no more pages */
+    bool asked;            /* the source thread's: it is on its way, or ready */
+    struct sx_page *ready; /* under the lock */
+    bool over;             /* under the lock: no more pages */
 };
 
 struct up_source_item {

@@ -15,7 +15,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 from cluster import Cluster, need, say  # noqa: E402
-from sxhttp import message, parse_files, parse_message  # noqa: E402
+from sxhttp import message, parse_files, parse_list, parse_message  # noqa: E402
 
 SMALL_FILES = 3000
 
@@ -158,6 +158,18 @@ def read_many(c):
     say("many files come with one request, each as it would alone")
 
 
+def lists(c):
+    """A listing tells the same with facts as in JSON."""
+    me = c.nodes[0].client()
+    for query in ("prefix=", "prefix=a%2F", "delimiter=%2F", "delimiter=%2F&limit=2", "after=a%2Fempty", "limit=1", "glob=a%2F%2A", "prefix=none"):
+        want = me.request("GET", f"/list/vv?{query}").json()
+        got = parse_list(me.request("GET", f"/list/vv?{query}&facts=1").body)
+        assert got == want, (query, got, want)
+    answer = me.request("GET", "/list/vv?facts=2")
+    assert (answer.status, answer.code) == (400, "InvalidArgument"), answer
+    say("listings with facts are as those in JSON")
+
+
 def make_tree(top):
     rnd = random.Random(3)
     for i in range(SMALL_FILES):
@@ -280,6 +292,7 @@ def main():
         one_effect(c, large)
         limits(c, large)
         read_many(c)
+        lists(c)
         interrupted(c)
         again(c)
     with Cluster("quorum", nodes=3) as c:

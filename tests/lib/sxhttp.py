@@ -49,6 +49,33 @@ def parse_message(body):
     return json.loads(body[4:4 + n]), body[4 + n:]
 
 
+FACTS = 60
+
+
+def parse_facts(data):
+    """The facts of a file at the start of data, named as in JSON, and the two numbers behind them."""
+    rev, size, mtime, mode, etag, created, entries, records = struct.unpack_from("<QQqI16sQII", data)
+    return ({"rev": f"{rev:016x}", "size": size, "mtime_ns": mtime, "mode": mode, "etag": etag.hex(), "created_ms": created},
+            entries, records)
+
+
+def parse_list(body):
+    """The answer to GET /list with facts=1, as the JSON without it would be."""
+    head, data = parse_message(body)
+    files, prefixes = [], []
+    for _ in range(head["files"]):
+        path, data = data.split(b"\0", 1)
+        facts, blocks, records = parse_facts(data)
+        assert records == 0, path
+        files.append({"path": path.decode(), "blocks": blocks, **facts})
+        data = data[FACTS:]
+    for _ in range(head["prefixes"]):
+        prefix, data = data.split(b"\0", 1)
+        prefixes.append(prefix.decode())
+    assert not data, data
+    return {**head, "files": files, "prefixes": prefixes}
+
+
 def parse_files(body):
     """Of the answer to POST /files/V/get: for each file its facts, named as in the answer to GET, or the error, and what follows."""
     head, data = parse_message(body)
@@ -59,9 +86,8 @@ def parse_files(body):
         if status != 200:
             files.append(({**json.loads(one), "status": status}, b""))
             continue
-        rev, size, mtime, mode, etag, count, records = struct.unpack_from("<QQqI16sII", one)
-        files.append(({"rev": f"{rev:016x}", "size": size, "mtime_ns": mtime, "mode": mode, "etag": etag.hex(), "count": count,
-                       "records": records}, one[52:]))
+        facts, count, records = parse_facts(one)
+        files.append(({**facts, "count": count, "records": records}, one[FACTS:]))
     assert len(files) == head["count"] and head["expires_ms"] > 0, head
     return files
 

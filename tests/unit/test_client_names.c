@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * URIs, names, rights, filters, and what the progress bar says.
+ * URIs, names, rights, filters, pages of listings, and what the progress bar says.
  */
 #include <stdarg.h>
 #include <setjmp.h>
@@ -9,8 +9,10 @@
 #include <cmocka.h>
 
 #include "client/bar.h"
+#include "libsx/base/wire.h"
 #include "libsx/client/list.h"
 #include "libsx/client/xfer.h"
+#include "libsx/http/message.h"
 
 static void parse_ok(const char *text, const char *user, const char *cluster, const char *volume,
                      const char *path, bool slash)
@@ -171,13 +173,13 @@ static void test_queries(void **state)
 {
     char *q = sx_list_query("a b/", NULL, false, "a b/c&d");
 
-    assert_string_equal(q, "prefix=a%20b%2F&delimiter=%2F&after=a%20b%2Fc%26d");
+    assert_string_equal(q, "facts=1&prefix=a%20b%2F&delimiter=%2F&after=a%20b%2Fc%26d");
     free(q);
     q = sx_list_query(NULL, "*.c", true, NULL);
-    assert_string_equal(q, "glob=%2A.c");
+    assert_string_equal(q, "facts=1&glob=%2A.c");
     free(q);
     q = sx_list_query(NULL, NULL, true, NULL);
-    assert_string_equal(q, "");
+    assert_string_equal(q, "facts=1");
     free(q);
 }
 
@@ -199,6 +201,73 @@ static void test_bar(void **state)
     assert_int_equal(strlen(line), 19);
 }
 
+/* A page with so many files and prefixes, as it says, and two of each. */
+static void make_page(struct sx_buf *b, int files, int prefixes)
+{
+    static const struct sx_facts facts = { .rev = 0xabc, .size = 7, .mtime_ns = -5, .mode = 0640,
+                                           .etag = "\x01\x02", .created_ms = 9, .entries = 3 };
+    SX_AUTO_JSON json_t *j = json_pack("{s:i,s:i,s:s}", "files", files, "prefixes", prefixes, "next",
+                                       "e");
+
+    sx_buf_reset(b);
+    assert_int_equal(sx_message_head(b, j, NULL), 0);
+    for (const char *name = "a"; name; name = *name == 'a' ? "d" : NULL) {
+        sx_buf_add(b, name, 2);
+        sx_facts_put(sx_buf_extend(b, SX_FACTS_SIZE), &facts);
+    }
+    sx_buf_add(b, "b/\0c/", 6);
+}
+
+static void bad_page(struct sx_buf *b)
+{
+    struct sx_err e = SX_ERR_INIT;
+
+    assert_null(sx_page_read(b, &e));
+    assert_int_equal(e.code, SX_EMALFORMED);
+}
+
+static void test_page(void **state)
+{
+    static const char *const names[] = { "a", "b/", "c/", "d" };
+    SX_AUTO(sx_buf) struct sx_buf b = SX_BUF_INIT;
+    struct sx_err e = SX_ERR_INIT;
+    struct sx_file_info f;
+    struct sx_page *p;
+    size_t whole;
+
+    make_page(&b, 2, 2);
+    whole = b.len;
+    p = sx_page_read(&b, &e);
+    assert_non_null(p);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        assert_true(sx_page_next(p, &f));
+        assert_string_equal(f.path, names[i]);
+        assert_int_equal(f.is_dir, i == 1 || i == 2);
+        if (f.is_dir)
+            continue;
+        assert_string_equal(f.rev, "0000000000000abc");
+        assert_string_equal(f.etag, "01020000000000000000000000000000");
+        assert_true(f.size == 7 && f.mtime_ns == -5 && f.mode == 0640 && f.created_ms == 9 && f.blocks == 3);
+    }
+    assert_false(sx_page_next(p, &f));
+    assert_string_equal(sx_page_after(p), "e");
+    sx_page_free(p);
+    /* Cut off anywhere, or with other numbers of names than are there. */
+    for (size_t n = 0; n < whole; n++) {
+        make_page(&b, 2, 2);
+        b.len = n;
+        bad_page(&b);
+    }
+    for (int files = 0; files < 4; files++) {
+        make_page(&b, files, files == 2 ? 3 : 2);
+        bad_page(&b);
+    }
+    p = sx_page_empty();
+    assert_false(sx_page_next(p, &f));
+    assert_null(sx_page_after(p));
+    sx_page_free(p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -206,6 +275,7 @@ int main(void)
         cmocka_unit_test(test_limits),    cmocka_unit_test(test_escapes),
         cmocka_unit_test(test_rights),    cmocka_unit_test(test_filters),
         cmocka_unit_test(test_queries),   cmocka_unit_test(test_bar),
+        cmocka_unit_test(test_page),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

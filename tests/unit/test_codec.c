@@ -336,8 +336,8 @@ static void test_record_lengths(void **state)
 static void test_facts(void **state)
 {
     const struct sx_facts f = { .rev = 0x0102030405060708, .size = 0x1112131415161718, .mtime_ns = -2,
-                                .mode = 0644, .etag = "0123456789abcdef", .entries = 3,
-                                .records = 2 };
+                                .mode = 0644, .etag = "0123456789abcdef", .created_ms = 5,
+                                .entries = 3, .records = 2 };
     uint8_t raw[SX_FACTS_SIZE], again[SX_FACTS_SIZE];
     struct sx_facts got;
     struct sx_cur c;
@@ -345,7 +345,7 @@ static void test_facts(void **state)
     sx_facts_put(raw, &f);
     assert_hex(raw, sizeof raw,
                "08070605040302011817161514131211feffffffffffffffa4010000"
-               "303132333435363738396162636465660300000002000000");
+               "3031323334353637383961626364656605000000000000000300000002000000");
     c = sx_cur_of(raw, sizeof raw);
     sx_facts_get(&c, &got);
     assert_true(sx_cur_done(&c));
