@@ -13,7 +13,7 @@ char *sx_list_query(const char *prefix, const char *glob, bool recursive, const 
 
 struct sx_page;
 
-/* Takes the content of `answer`, and checks all of it: NULL with SX_EMALFORMED. */
+/* Takes the content of `answer`, and checks all of it.  NULL: SX_EMALFORMED, SX_EINVAL. */
 struct sx_page *sx_page_read(struct sx_buf *answer, struct sx_err *e) SX_MUST_CHECK;
 struct sx_page *sx_page_empty(void);
 void sx_page_free(struct sx_page *p);

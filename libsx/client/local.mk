@@ -26,6 +26,11 @@ libsx_la_LDFLAGS = $(AM_LDFLAGS) -version-info 0:0:0 -export-symbols $(srcdir)/l
 	-no-undefined
 libsx_la_DEPENDENCIES = libsxclient.la libsx/client/libsx.sym
 
+check_PROGRAMS += tests/fuzz/fuzz_page
+TESTS += tests/fuzz/fuzz_page
+tests_fuzz_fuzz_page_SOURCES = tests/fuzz/fuzz_page.c tests/fuzz/driver.c tests/fuzz/fuzz.h
+tests_fuzz_fuzz_page_LDADD = libsxclient.la
+
 if HAVE_CMOCKA
 sx_client_tests = tests/unit/test_client_names tests/unit/test_client_config \
 	tests/unit/test_client_call
