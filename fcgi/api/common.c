@@ -97,26 +97,6 @@ void sx_do_derive(const struct sx_req *r, const char *what, uint8_t *out, size_t
     sx_hkdf_sha256(out, n, r->app->keys.seal, sizeof r->app->keys.seal, info.data, info.len);
 }
 
-int sx_do_records(const uint8_t *p, size_t len, size_t n, struct sx_record *recs, struct sx_err *e)
-{
-    size_t used;
-
-    for (size_t i = 0; i < n; i++) {
-        if (sx_record_parse(p, len, &recs[i], &used, e) != 0)
-            return sx_err_wrap(e, "record %zu of %zu", i + 1, n);
-        if (used == 0)
-            return sx_err_set(e, SX_EMALFORMED, "the body ends within record %zu of %zu", i + 1, n);
-        if (recs[i].len == 0)
-            return sx_err_set(e, SX_EBLOCK, "record %zu of %zu is empty", i + 1, n);
-        p += used;
-        len -= used;
-    }
-    if (len != 0)
-        return sx_err_set(e, SX_EMALFORMED, "%zu bytes are left behind the last of %zu records",
-                          len, n);
-    return 0;
-}
-
 int sx_do_verify(struct sx_req *r, const struct sx_record *recs, size_t n, uint32_t *plain_len,
                  struct sx_err *e)
 {

@@ -39,10 +39,6 @@ int sx_do_object(const json_t *j, const char *name, json_t **o, struct sx_err *e
  * again.  n at most 64. */
 void sx_do_derive(const struct sx_req *r, const char *what, uint8_t *out, size_t n);
 
-/* Records: parses exactly n of them, which must fill p[0 … len).  SX_EMALFORMED, SX_EBLOCK with
- * the position. */
-int sx_do_records(const uint8_t *p, size_t len, size_t n, struct sx_record *recs,
-                  struct sx_err *e) SX_MUST_CHECK;
 /* Decodes each and compares its content with its id.  plain_len[i] (may be NULL) gets the plain
  * lengths.  SX_EBLOCK names id and position. */
 int sx_do_verify(struct sx_req *r, const struct sx_record *recs, size_t n, uint32_t *plain_len,

@@ -95,7 +95,7 @@ int sx_h_blocks_put(struct sx_req *r, struct sx_err *e)
     if (read_batch(r, &m, 0, SX_BLOCKS_MAX, &n, e) != 0 || batch_volume(r, &m, &v, e) != 0)
         return -1;
     recs = sx_calloc(n, sizeof *recs);
-    if (sx_do_records(m.data, m.len, n, recs, e) != 0 || sx_do_verify(r, recs, n, NULL, e) != 0 ||
+    if (sx_records_parse(m.data, m.len, n, recs, e) != 0 || sx_do_verify(r, recs, n, NULL, e) != 0 ||
         sx_app_blocks(r->app, &b, e) != 0 || sx_blocks_put(&b, v.replica, recs, n, &lease, e) != 0)
         return -1;
     return reply_stored(r, lease, n);
@@ -201,7 +201,7 @@ int sx_h_node_blocks_put(struct sx_req *r, struct sx_err *e)
         sx_app_leasing(r->app, &store, &epoch, e) != 0)
         return -1;
     recs = sx_calloc(n, sizeof *recs);
-    if (sx_do_records(m.data, m.len, n, recs, e) != 0 ||
+    if (sx_records_parse(m.data, m.len, n, recs, e) != 0 ||
         sx_store_put(store, recs, n, &lease, NULL, e) != 0)
         return -1;
     return reply_stored(r, lease, n);

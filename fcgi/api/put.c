@@ -108,7 +108,7 @@ static int read_parts(struct sx_put *p, struct sx_err *e)
     p->c.entries = (struct sx_span){ p->entries, list };
     p->recs = sx_calloc(p->n_records + 1, sizeof *p->recs);
     p->plain_len = sx_calloc(p->n_records + 1, sizeof *p->plain_len);
-    return sx_do_records(p->m.data + list, p->m.len - list, p->n_records, p->recs, e);
+    return sx_records_parse(p->m.data + list, p->m.len - list, p->n_records, p->recs, e);
 }
 
 /* What must fit together, of the three ways. */

@@ -212,7 +212,7 @@ static int encode(struct sx_ingest *g, const struct chunk *c, struct sx_buf *out
 static int store(struct sx_ingest *g, const struct sx_blocks *b, struct sx_err *e)
 {
     struct sx_record recs[CHUNKS_MAX];
-    size_t n = 0, used = 0;
+    size_t n = 0;
     uint64_t lease;
 
     sx_buf_reset(&g->records);
@@ -223,12 +223,10 @@ static int store(struct sx_ingest *g, const struct sx_blocks *b, struct sx_err *
             return -1;
         n++;
     }
-    for (size_t i = 0, at = 0; i < n; i++, at += used)
-        if (sx_record_parse(g->records.data + at, g->records.len - at, &recs[i], &used, e) != 0)
-            return sx_err_wrap(e, "a record that was just made");
     if (n == 0)
         return 0;
-    if (sx_blocks_put(b, g->volume->replica, recs, n, &lease, e) != 0)
+    if (sx_records_parse(g->records.data, g->records.len, n, recs, e) != 0 ||
+        sx_blocks_put(b, g->volume->replica, recs, n, &lease, e) != 0)
         return -1;
     leased(g, lease);
     return 0;

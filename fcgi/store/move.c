@@ -51,23 +51,13 @@ int sx_mover_read(struct sx_mover *m, struct sx_slot *from, const struct sx_stor
     return 0;
 }
 
-static int parse(const struct sx_mover *m, struct sx_record *recs, struct sx_err *e)
-{
-    size_t at = 0, used;
-
-    for (size_t i = 0; i < m->n; i++, at += used)
-        if (sx_record_parse(m->buf.data + at, m->buf.len - at, &recs[i], &used, e))
-            return -1;
-    return 0;
-}
-
 static int move(struct sx_mover *m, struct sx_slot *from, struct sx_moved *done, struct sx_err *e)
 {
     SX_AUTO_FREE struct sx_record *recs = sx_calloc(m->n + 1, sizeof *recs);
     struct sx_err why = SX_ERR_INIT;
     uint64_t lease;
 
-    if (parse(m, recs, e))
+    if (sx_records_parse(m->buf.data, m->buf.len, m->n, recs, e))
         return -1;
     sx_store_set_epoch(m->s, m->lease);
     if (sx_store_place(m->s, recs, m->n, from, &lease, &done->written, e))

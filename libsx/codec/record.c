@@ -108,3 +108,25 @@ int sx_record_parse(const void *p, size_t n, struct sx_record *r, size_t *used, 
     *used = SX_RECORD_HEADER + (size_t)len;
     return 0;
 }
+
+int sx_records_parse(const void *from, size_t len, size_t n, struct sx_record *recs,
+                     struct sx_err *e)
+{
+    const uint8_t *p = from;
+    size_t used;
+
+    for (size_t i = 0; i < n; i++) {
+        if (sx_record_parse(p, len, &recs[i], &used, e) != 0)
+            return sx_err_wrap(e, "record %zu of %zu", i + 1, n);
+        if (used == 0)
+            return sx_err_set(e, SX_EMALFORMED, "the bytes end within record %zu of %zu", i + 1, n);
+        if (recs[i].len == 0)
+            return sx_err_set(e, SX_EBLOCK, "record %zu of %zu is empty", i + 1, n);
+        p += used;
+        len -= used;
+    }
+    if (len != 0)
+        return sx_err_set(e, SX_EMALFORMED, "%zu bytes are left behind the last of %zu records",
+                          len, n);
+    return 0;
+}

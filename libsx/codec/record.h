@@ -48,4 +48,9 @@ void sx_record_header(uint8_t h[SX_RECORD_HEADER], const struct sx_id *id, const
 int sx_record_parse(const void *p, size_t n, struct sx_record *r, size_t *used, struct sx_err *e)
     SX_MUST_CHECK;
 
+/* Reads exactly n records, none of them empty, which fill the `len` bytes.  SX_EBLOCK as above or for
+ * an empty one, SX_EMALFORMED if there are too few or too many bytes; both with its place. */
+int sx_records_parse(const void *p, size_t len, size_t n, struct sx_record *recs,
+                     struct sx_err *e) SX_MUST_CHECK;
+
 #endif
