@@ -163,7 +163,7 @@ static int step_inlines(struct sx_census *c, struct sx_err *e)
     if (db_of(c, c->group, &db, e) || sx_query_inlines(db, c->inline_at, list, PAGE, &n, e))
         return -1;
     for (size_t i = 0; i < n; i++)
-        if (list[i].stored && add_inline(c, &list[i], e))
+        if (add_inline(c, &list[i], e))
             return -1;
     if (n)
         c->inline_at = list[n - 1].content;

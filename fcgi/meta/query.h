@@ -346,10 +346,10 @@ int sx_query_holders(sqlite3 *db, struct sx_holder_at *at, struct sx_holder *out
 
 struct sx_inline {
     uint64_t content;
-    uint32_t plain, stored; /* length of what lies inline, and of its record; 0: it has blocks */
+    uint32_t plain, stored; /* length of what lies inline, and of its record */
 };
 
-/* The contents with a number above `after`, ascending; *n < max means the end. */
+/* The inline contents with a number above `after`, ascending; *n < max means the end. */
 int sx_query_inlines(sqlite3 *db, uint64_t after, struct sx_inline *out, size_t max, size_t *n,
                      struct sx_err *e) SX_MUST_CHECK;
 

@@ -45,7 +45,7 @@ int sx_query_revision(sqlite3 *db, uint64_t volume, const char *path, uint64_t r
     sqlite3_stmt *st;
     uint64_t newest;
     int rc = sx_mdb_get(db, &st, e,
-                       "SELECT " SX_FILE_COLS " FROM file WHERE volume = ? AND path = ?", "it",
+                       "SELECT " SX_FILE_COLS SX_FILE_FROM("file") " WHERE volume = ? AND path = ?", "it",
                        volume, path);
 
     if (rc < 0)
@@ -58,7 +58,7 @@ int sx_query_revision(sqlite3 *db, uint64_t volume, const char *path, uint64_t r
         return 0;
     }
     sqlite3_reset(st);
-    rc = sx_mdb_get(db, &st, e, "SELECT " SX_FILE_COLS " FROM old WHERE volume = ? AND path = ?"
+    rc = sx_mdb_get(db, &st, e, "SELECT " SX_FILE_COLS SX_FILE_FROM("old") " WHERE volume = ? AND path = ?"
                                " AND rev = ?", "iti", volume, path, rev);
     if (rc < 0)
         return -1;
@@ -78,8 +78,8 @@ int sx_query_null(sqlite3 *db, uint64_t volume, const char *path, struct sx_file
         return -1;
     if (row->f.null_version)
         return 0;
-    rc = sx_mdb_get(db, &st, e, "SELECT " SX_FILE_COLS " FROM old WHERE volume = ? AND path = ?"
-                               " AND flags & 8 ORDER BY ord DESC LIMIT 1", "it", volume, path);
+    rc = sx_mdb_get(db, &st, e, "SELECT " SX_FILE_COLS SX_FILE_FROM("old") " WHERE volume = ? AND path = ?"
+                               " AND " SX_FILE_IS_NULL " ORDER BY ord DESC LIMIT 1", "it", volume, path);
     if (rc < 0)
         return -1;
     if (rc == 0)
@@ -105,8 +105,8 @@ int sx_query_revisions_json(sqlite3 *db, uint64_t volume, const char *path, json
     sqlite3_stmt *st;
     struct sx_file f;
     int rc = sx_mdb_get(db, &st, e,
-                       "SELECT " SX_FILE_COLS ", ord FROM file WHERE volume = ?1 AND path = ?2"
-                       " UNION ALL SELECT " SX_FILE_COLS ", ord FROM old WHERE volume = ?1 AND path = ?2"
+                       "SELECT " SX_FILE_COLS ", ord" SX_FILE_FROM("file") " WHERE volume = ?1 AND path = ?2"
+                       " UNION ALL SELECT " SX_FILE_COLS ", ord" SX_FILE_FROM("old") " WHERE volume = ?1 AND path = ?2"
                        " ORDER BY ord DESC", "it", volume, path);
 
     for (; rc == 1; rc = sx_mdb_step(st, e)) {
@@ -141,7 +141,7 @@ static int inline_page(sqlite3 *db, const struct sx_file *f, uint64_t from, uint
 {
     sqlite3_stmt *st;
     struct sx_span s;
-    int rc = sx_mdb_get(db, &st, e, "SELECT record FROM content WHERE id = ?", "i", f->content);
+    int rc = sx_mdb_get(db, &st, e, "SELECT record FROM inline WHERE content = ?", "i", f->content);
 
     if (rc < 0)
         return -1;

@@ -183,8 +183,8 @@ static int take_versions(struct scan *s, struct sx_err *e)
     if (find_after(s, &there, e) != 0)
         return -1;
     rc = sx_mdb_get(s->db, &st, e,
-                    "SELECT " SX_FILE_COLS ", ord FROM file WHERE volume = ?1 AND path = ?2"
-                    " UNION ALL SELECT " SX_FILE_COLS ", ord FROM old WHERE volume = ?1 AND path = ?2"
+                    "SELECT " SX_FILE_COLS ", ord" SX_FILE_FROM("file") " WHERE volume = ?1 AND path = ?2"
+                    " UNION ALL SELECT " SX_FILE_COLS ", ord" SX_FILE_FROM("old") " WHERE volume = ?1 AND path = ?2"
                     " ORDER BY ord DESC", "it", s->volume, s->last);
     for (; rc == 1; rc = sx_mdb_step(st, e), newest = false) {
         struct sx_file f;
@@ -228,7 +228,7 @@ static int scan_run(struct scan *s, struct sx_err *e)
 {
     sqlite3_stmt *st;
     int rc = sx_mdb_get(s->db, &st, e,
-                       "SELECT " SX_FILE_COLS ", path FROM file WHERE volume = ? AND path >= ?"
+                       "SELECT " SX_FILE_COLS ", path" SX_FILE_FROM("file") " WHERE volume = ? AND path >= ?"
                        " AND path < ? ORDER BY path", "itt", s->volume, s->above, s->below);
 
     for (; rc == 1; rc = sx_mdb_step(st, e)) {

@@ -92,18 +92,18 @@ int sx_query_inlines(sqlite3 *db, uint64_t after, struct sx_inline *out, size_t 
     sqlite3_stmt *st;
     size_t count = 0;
     int rc = sx_mdb_get(db, &st, e,
-                        "SELECT id, length(record), substr(record, 1, ?) FROM content"
-                        " WHERE id > ? ORDER BY id LIMIT ?", "iii", (uint64_t)SX_ENTRY_SIZE, after,
+                        "SELECT content, length(record), substr(record, 1, ?) FROM inline"
+                        " WHERE content > ? ORDER BY content LIMIT ?", "iii", (uint64_t)SX_ENTRY_SIZE, after,
                         (uint64_t)max);
 
     for (; rc == 1; rc = sx_mdb_step(st, e)) {
         struct sx_span entry = sx_mdb_blob(st, 2);
-        bool is_inline = entry.n == SX_ENTRY_SIZE;
 
+        sx_assert(entry.n == SX_ENTRY_SIZE);
         out[count++] = (struct sx_inline){
             .content = sx_mdb_u64(st, 0),
-            .plain = is_inline ? sx_get_u32(entry.p + SX_ID_SIZE) : 0,
-            .stored = is_inline ? (uint32_t)sx_mdb_u64(st, 1) - SX_ENTRY_SIZE : 0,
+            .plain = sx_get_u32(entry.p + SX_ID_SIZE),
+            .stored = (uint32_t)sx_mdb_u64(st, 1) - SX_ENTRY_SIZE,
         };
     }
     if (rc < 0)

@@ -505,10 +505,11 @@ static void recount_inline(struct cluster *c, struct recount *r)
 {
     sqlite3_stmt *st;
     const char *sql =
-        "SELECT c.id, length(c.record) - 36, (SELECT max(size) FROM (SELECT size, content FROM file"
-        " UNION ALL SELECT size, content FROM old) WHERE content = c.id), h.volume FROM content c,"
+        "SELECT c.id, length(record) - 36, (SELECT max(size) FROM (SELECT size, content FROM file"
+        " UNION ALL SELECT size, content FROM old) WHERE content = c.id), h.volume FROM"
+        " (SELECT content AS id, record FROM inline) c,"
         " (SELECT volume, content FROM file UNION SELECT volume, content FROM old) h"
-        " WHERE h.content = c.id AND c.record IS NOT NULL ORDER BY c.id";
+        " WHERE h.content = c.id ORDER BY c.id";
     uint64_t last = 0;
 
     assert_int_equal(sqlite3_prepare_v2(world_db(&c->w), sql, -1, &st, NULL), SQLITE_OK);

@@ -23,6 +23,7 @@ static const char *const tables[] = {
     "SELECT * FROM file ORDER BY volume, path",
     "SELECT * FROM old ORDER BY volume, path, ord",
     "SELECT * FROM content ORDER BY id",
+    "SELECT * FROM inline ORDER BY content",
     "SELECT * FROM part ORDER BY content, seq",
     "SELECT * FROM ref ORDER BY id, content",
     "SELECT * FROM dropped ORDER BY prefix",
@@ -87,7 +88,8 @@ static const struct {
       " (SELECT coalesce(sum(size), 0) FROM old WHERE old.volume = volume.id)" },
     { "volume's files are miscounted",
       "SELECT name FROM volume WHERE files <>"
-      " (SELECT count(*) FROM file WHERE file.volume = volume.id AND NOT flags & 4)" },
+      " (SELECT count(*) FROM file WHERE file.volume = volume.id AND NOT"
+      " (" SX_FILE_IS_MARKER "))" },
     { "user's bytes are miscounted",
       "SELECT name FROM user WHERE used <>"
       " (SELECT coalesce(sum(used), 0) FROM volume WHERE owner = user.name)" },
@@ -114,9 +116,15 @@ static const struct {
       " SELECT content FROM upload UNION ALL SELECT content FROM mpart UNION ALL"
       " SELECT child FROM joint) GROUP BY content) ON c = id WHERE users <> coalesce(n, 0)" },
     { "revision without its content",
-      "SELECT path FROM (SELECT path, content, blocks FROM file UNION ALL"
-      " SELECT path, content, blocks FROM old) AS r LEFT JOIN content ON content.id = r.content"
-      " WHERE r.blocks <> coalesce(content.blocks, 0) OR (r.content = 0) <> (r.blocks = 0)" },
+      "SELECT path FROM (SELECT path, content, size FROM file UNION ALL"
+      " SELECT path, content, size FROM old) AS r LEFT JOIN content ON content.id = r.content"
+      " WHERE (r.content = 0) <> (r.size = 0) OR (r.content <> 0 AND (content.etag IS NULL OR"
+      " content.blocks = 0))" },
+    { "content's etag is missing or too early",
+      "SELECT id FROM content WHERE users > 0 AND"
+      " (etag IS NULL) <> (id IN (SELECT content FROM upload WHERE NOT multipart))" },
+    { "inline record without content",
+      "SELECT content FROM inline WHERE content NOT IN (SELECT id FROM content WHERE parts = 0)" },
     { "content's replica count is too small",
       "SELECT content.id FROM (SELECT volume, content FROM file UNION ALL SELECT volume, content FROM old)"
       " AS r JOIN content ON content.id = r.content JOIN volume ON volume.id = r.volume"
@@ -195,9 +203,24 @@ static int refs_check(sqlite3 *db, uint64_t content, struct sx_buf *list, uint64
     return 0;
 }
 
-/* The parts of one content follow each other without a gap and are all referenced. */
-static int content_check(sqlite3 *db, uint64_t content, uint64_t blocks, uint64_t *refs,
-                         struct sx_err *e)
+/* `etag` is empty while the content is still an upload. */
+static int etag_check(uint64_t content, const struct sx_buf *list, const struct sx_buf *etag,
+                      struct sx_err *e)
+{
+    uint8_t digest[EVP_MAX_MD_SIZE];
+
+    if (etag->len == 0)
+        return 0;
+    sx_assert(EVP_Digest(list->data, list->len, digest, NULL, EVP_sha256(), NULL) == 1);
+    if (etag->len == SX_ETAG_SIZE && memcmp(etag->data, digest, SX_ETAG_SIZE) == 0)
+        return 0;
+    return sx_err_set(e, SX_ECORRUPT, "metadata: block list %llu has another etag",
+                      (unsigned long long)content);
+}
+
+/* The parts of one content follow each other without a gap, make its etag and are all referenced. */
+static int content_check(sqlite3 *db, uint64_t content, uint64_t blocks, const struct sx_buf *etag,
+                         uint64_t *refs, struct sx_err *e)
 {
     SX_AUTO(sx_buf) struct sx_buf list = SX_BUF_INIT;
     uint64_t seq = 0, first = 0, offset = 0, size, n;
@@ -223,22 +246,29 @@ static int content_check(sqlite3 *db, uint64_t content, uint64_t blocks, uint64_
     if (rc == 1 || first != blocks)
         return sx_err_set(e, SX_ECORRUPT, "metadata: block list %llu is damaged at part %llu",
                           (unsigned long long)content, (unsigned long long)seq);
+    if (etag_check(content, &list, etag, e) != 0)
+        return -1;
     return refs_check(db, content, &list, refs, e);
 }
 
 static int contents_check(sqlite3 *db, struct sx_err *e)
 {
+    SX_AUTO(sx_buf) struct sx_buf etag = SX_BUF_INIT;
     uint64_t refs = 0, all;
     sqlite3_stmt *st;
-    int rc = sx_mdb_get(db, &st, e, "SELECT id, blocks FROM content WHERE users > 0 AND parts > 0 AND"
-                            " id NOT IN (SELECT content FROM joint)",
-                        "");
+    int rc = sx_mdb_get(db, &st, e, "SELECT id, blocks, etag FROM content WHERE users > 0 AND"
+                                    " parts > 0 AND id NOT IN (SELECT content FROM joint)", "");
 
-    for (; rc == 1; rc = sx_mdb_step(st, e))
-        if (content_check(db, sx_mdb_u64(st, 0), sx_mdb_u64(st, 1), &refs, e) != 0) {
+    for (; rc == 1; rc = sx_mdb_step(st, e)) {
+        struct sx_span s = sx_mdb_blob(st, 2);
+
+        sx_buf_reset(&etag);
+        sx_buf_add(&etag, s.p, s.n);
+        if (content_check(db, sx_mdb_u64(st, 0), sx_mdb_u64(st, 1), &etag, &refs, e) != 0) {
             sqlite3_reset(st);
             return -1;
         }
+    }
     if (rc < 0)
         return -1;
     rc = sx_mdb_get(db, &st, e,

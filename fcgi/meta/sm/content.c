@@ -3,7 +3,7 @@
  * Contents: block lists, and the references that keep blocks from being collected.
  *
  * A content is made by a put or an upload and never changes but by growing while it is an
- * upload.  Revisions share it: `users` counts them (an upload is one).  So copies and moves cost
+ * upload; when it is finished it has its etag.  Revisions share it: `users` counts them (an upload is one).  So copies and moves cost
  * the same for any size.  Its replica count is the largest of the volumes that have used it.
  *
  *   users > 0   every distinct id of its parts has one row in table ref
@@ -15,7 +15,8 @@
  * A joint content (of a multipart upload) has no parts but rows in table joint: others, in order,
  * one use of each is its own.  The references are theirs.
  *
- * An inline content has no parts and no references; `record` is its one entry and the record.
+ * An inline content has no parts and no references but a row in table inline, which is its one entry
+ * and the record.
  */
 #include <string.h>
 
@@ -92,12 +93,26 @@ int sx_content_etag_joint(struct sx_sm *sm, const struct sx_joint *joints, size_
     return 0;
 }
 
-int sx_content_add_empty(struct sx_sm *sm, uint64_t id, unsigned replica, struct sx_err *e)
+static int content_insert(struct sx_sm *sm, const struct sx_content_new *c, uint64_t parts,
+                          uint64_t blocks, struct sx_err *e)
 {
-    return sx_sm_run(sm, e, "INSERT INTO content VALUES(?, 1, ?, 0, 0, NULL)", "iu", id, replica);
+    return sx_sm_run(sm, e, "INSERT INTO content VALUES(?, 1, ?, ?, ?, ?)", "iuiio", c->id,
+                     c->replica, parts, blocks, c->etag, (size_t)(c->etag ? SX_ETAG_SIZE : 0));
 }
 
-int sx_content_add_inline(struct sx_sm *sm, uint64_t id, unsigned replica,
+int sx_content_add_empty(struct sx_sm *sm, const struct sx_content_new *c, struct sx_err *e)
+{
+    return content_insert(sm, c, 0, 0, e);
+}
+
+int sx_content_finish(struct sx_sm *sm, uint64_t id, const uint8_t etag[SX_ETAG_SIZE],
+                      struct sx_err *e)
+{
+    return sx_sm_run(sm, e, "UPDATE content SET etag = ? WHERE id = ?", "bi", etag,
+                     (size_t)SX_ETAG_SIZE, id);
+}
+
+int sx_content_add_inline(struct sx_sm *sm, const struct sx_content_new *c,
                           const struct sx_span *entry, const struct sx_span *record,
                           struct sx_err *e)
 {
@@ -106,8 +121,10 @@ int sx_content_add_inline(struct sx_sm *sm, uint64_t id, unsigned replica,
     sx_assert(entry->n == SX_ENTRY_SIZE && record->n <= sizeof both - SX_ENTRY_SIZE);
     memcpy(both, entry->p, SX_ENTRY_SIZE);
     memcpy(both + SX_ENTRY_SIZE, record->p, record->n);
-    return sx_sm_run(sm, e, "INSERT INTO content VALUES(?, 1, ?, 0, 1, ?)", "iub", id, replica,
-                     both, (size_t)SX_ENTRY_SIZE + record->n);
+    if (content_insert(sm, c, 0, 1, e) != 0)
+        return -1;
+    return sx_sm_run(sm, e, "INSERT INTO inline VALUES(?, ?)", "ib", c->id, both,
+                     (size_t)SX_ENTRY_SIZE + record->n);
 }
 
 int sx_content_add_part(struct sx_sm *sm, uint64_t id, uint64_t seq, uint64_t first,
@@ -127,28 +144,27 @@ int sx_content_add_part(struct sx_sm *sm, uint64_t id, uint64_t seq, uint64_t fi
                      seq + 1, (uint64_t)(entries->n / SX_ENTRY_SIZE), id);
 }
 
-int sx_content_add_list(struct sx_sm *sm, uint64_t id, unsigned replica,
+int sx_content_add_list(struct sx_sm *sm, const struct sx_content_new *c,
                         const struct sx_span *entries, struct sx_err *e)
 {
-    if (sx_content_add_empty(sm, id, replica, e) != 0)
+    if (sx_content_add_empty(sm, c, e) != 0)
         return -1;
-    return sx_content_add_part(sm, id, 0, 0, 0, entries, e);
+    return sx_content_add_part(sm, c->id, 0, 0, 0, entries, e);
 }
 
-int sx_content_join(struct sx_sm *sm, uint64_t id, unsigned replica, const struct sx_joint *joints,
+int sx_content_join(struct sx_sm *sm, const struct sx_content_new *c, const struct sx_joint *joints,
                     size_t n, struct sx_err *e)
 {
     uint64_t first = 0, offset = 0;
 
     for (size_t i = 0; i < n; i++) {
-        if (sx_sm_run(sm, e, "INSERT INTO joint VALUES(?, ?, ?, ?, ?, NULL)", "iiiii", id,
+        if (sx_sm_run(sm, e, "INSERT INTO joint VALUES(?, ?, ?, ?, ?, NULL)", "iiiii", c->id,
                       (uint64_t)i, first, offset, joints[i].content) != 0)
             return -1;
         first += joints[i].blocks;
         offset += joints[i].size;
     }
-    return sx_sm_run(sm, e, "INSERT INTO content VALUES(?, 1, ?, ?, ?, NULL)", "iuii", id, replica,
-                     (uint64_t)n, first);
+    return content_insert(sm, c, n, first, e);
 }
 
 int sx_content_use(struct sx_sm *sm, uint64_t id, unsigned replica, struct sx_err *e)
@@ -192,13 +208,12 @@ int sx_content_find(struct sx_sm *sm, const struct sx_span *entries, bool is_inl
                     struct sx_err *e)
 {
     static const char by_record[] =
-        "SELECT id FROM content WHERE record IS NOT NULL AND substr(record, 1, 8) = ?1"
-        " AND substr(record, 1, length(?2)) = ?2 ORDER BY id LIMIT 1";
+        "SELECT content FROM inline WHERE substr(record, 1, 8) = ?1"
+        " AND substr(record, 1, length(?2)) = ?2 ORDER BY content LIMIT 1";
     static const char by_first[] =
         "SELECT c.id FROM (SELECT content FROM ref WHERE id = ? ORDER BY content DESC LIMIT " FIND_MAX
         ") AS r CROSS JOIN content AS c ON c.id = r.content CROSS JOIN part ON part.content = c.id"
-        " WHERE c.users > 0 AND c.parts = 1 AND part.entries = ?"
-        " AND c.id NOT IN (SELECT content FROM upload WHERE content = c.id) LIMIT 1";
+        " WHERE c.users > 0 AND c.parts = 1 AND c.etag IS NOT NULL AND part.entries = ? LIMIT 1";
 
     return sx_sm_number(sm, e, id, 0, is_inline ? by_record : by_first, "bb", entries->p,
                         is_inline ? (size_t)8 : (size_t)SX_ID_SIZE, entries->p, entries->n);
@@ -262,8 +277,11 @@ static int content_remove(struct sx_sm *sm, uint64_t id, uint64_t blocks, uint64
 
     if (parts && blocks > DROP_BLOCKS_MAX)
         return sx_sm_run(sm, e, "UPDATE content SET users = 0 WHERE id = ?", "i", id);
-    if (!parts)
+    if (!parts) {
+        if (sx_sm_run(sm, e, "DELETE FROM inline WHERE content = ?", "i", id) != 0)
+            return -1;
         return sx_sm_run(sm, e, "DELETE FROM content WHERE id = ?", "i", id);
+    }
     while (rc == 1)
         rc = part_remove(sm, id, &cost, e);
     return rc;

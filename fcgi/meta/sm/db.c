@@ -8,6 +8,14 @@
 
 #include "fcgi/meta/sm/sums.h"
 
+#define NS_PER_MS 1000000u
+#define MODE_USUAL 0644u
+#define FLAGS_USUAL 8u /* a null version: all are, where versioning was never enabled */
+
+/* Of a block list without entries: the first bytes of SHA-256 of nothing. */
+static const uint8_t etag_empty[SX_ETAG_SIZE] = { 0xe3, 0xb0, 0xc4, 0x42, 0x98, 0xfc, 0x1c, 0x14,
+                                                  0x9a, 0xfb, 0xf4, 0xc8, 0x99, 0x6f, 0xb9, 0x24 };
+
 static void bind_one(sqlite3_stmt *st, int i, char kind, va_list *ap)
 {
     const void *p;
@@ -140,24 +148,41 @@ struct sx_span sx_mdb_blob(sqlite3_stmt *st, int col)
     return s;
 }
 
-void sx_mdb_file(sqlite3_stmt *st, int col, struct sx_file *f)
+void sx_mdb_file_pack(const struct sx_file *f, struct sx_file_packed *p)
 {
-    struct sx_span etag = sx_mdb_blob(st, col + 5);
+    p->age_ns = f->created_ms * NS_PER_MS - (uint64_t)f->mtime_ns;
+    p->mode = f->mode ^ MODE_USUAL;
+    p->flags = sx_file_flags(f) ^ FLAGS_USUAL;
+    p->back = f->rev - f->content;
+}
 
-    f->rev = sx_mdb_u64(st, col);
-    f->size = sx_mdb_u64(st, col + 1);
-    f->blocks = sx_mdb_u64(st, col + 2);
-    f->mtime_ns = sqlite3_column_int64(st, col + 3);
-    f->mode = (uint32_t)sx_mdb_u64(st, col + 4);
-    memset(f->etag, 0, SX_ETAG_SIZE);
+/* Only what has no content has none in table content: an empty file, a marker. */
+static void etag_get(sqlite3_stmt *st, int col, struct sx_file *f)
+{
+    struct sx_span etag = sx_mdb_blob(st, col);
+
     if (etag.n == SX_ETAG_SIZE)
         memcpy(f->etag, etag.p, SX_ETAG_SIZE);
-    f->created_ms = sx_mdb_u64(st, col + 6);
-    sx_file_flags_set(f, (uint8_t)sqlite3_column_int(st, col + 7));
-    f->content = sx_mdb_u64(st, col + 8);
-    f->meta = sx_mdb_blob(st, col + 9);
-    f->hold = (uint8_t)sqlite3_column_int(st, col + 10);
-    f->retain_ms = sx_mdb_u64(st, col + 11);
+    else if (f->content == 0 && !f->marker)
+        memcpy(f->etag, etag_empty, SX_ETAG_SIZE);
+    else
+        memset(f->etag, 0, SX_ETAG_SIZE);
+}
+
+void sx_mdb_file(sqlite3_stmt *st, int col, struct sx_file *f)
+{
+    f->rev = sx_mdb_u64(st, col);
+    f->size = sx_mdb_u64(st, col + 1);
+    f->mode = (unsigned)sx_mdb_u64(st, col + 3) ^ MODE_USUAL;
+    sx_file_flags_set(f, (uint8_t)(sx_mdb_u64(st, col + 4) ^ FLAGS_USUAL));
+    f->created_ms = sx_mdb_u64(st, col + 5);
+    f->mtime_ns = (int64_t)(f->created_ms * NS_PER_MS - sx_mdb_u64(st, col + 2));
+    f->content = f->rev - sx_mdb_u64(st, col + 6);
+    f->meta = sx_mdb_blob(st, col + 7);
+    f->hold = (uint8_t)sqlite3_column_int(st, col + 8);
+    f->retain_ms = sx_mdb_u64(st, col + 9);
+    f->blocks = sx_mdb_u64(st, col + 10);
+    etag_get(st, col + 11, f);
 }
 
 void sx_mdb_volume(sqlite3_stmt *st, struct sx_volume *v)

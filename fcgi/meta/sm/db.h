@@ -43,15 +43,32 @@ static inline uint64_t sx_mdb_u64(sqlite3_stmt *st, int col)
 void sx_mdb_text(sqlite3_stmt *st, int col, char *out, size_t size);
 struct sx_span sx_mdb_blob(sqlite3_stmt *st, int col); /* valid until the next step or reset */
 
-/* Columns of a revision, in tables file and old alike, and of a volume. */
-#define SX_FILE_COLS                                                                               \
-    "rev, size, blocks, mtime_ns, mode, etag, created_ms, flags, content, meta, hold, retain_ms"
+/* Columns of a revision, in tables file and old alike: those of its row, and those that are read,
+ * from SX_FILE_FROM("file") or "old", some of which are the content's. */
+#define SX_FILE_ROW "rev, size, age_ns, mode, flags, created_ms, back, meta, hold, retain_ms"
+#define SX_FILE_COLS SX_FILE_ROW ", blocks, etag"
 #define SX_FILE_COLS_N 12
+#define SX_FILE_FROM(table)                                                                        \
+    " FROM " table " LEFT JOIN content ON content.id = " table ".content"
+/* Conditions on column flags. */
+#define SX_FILE_IS_MARKER "flags & 4"
+#define SX_FILE_IS_NULL "NOT flags & 8"
+
 #define SX_VOLUME_COLS                                                                             \
     "id, name, owner, replica, quota, revisions, compression, used, files, created_ms, deleting,"  \
     " versioning, lock_mode, lock_ms"
 
-/* `meta` points into the statement; path is left alone. */
+/* Columns that hold a fact in another form, in which the usual takes no bytes (SQLite stores 0 and 1 in
+ * none, and small numbers in few). */
+struct sx_file_packed {
+    uint64_t age_ns; /* from mtime_ns to created_ms, mod 2^64 */
+    unsigned mode;   /* xor 0644 */
+    unsigned flags;  /* of sx_file_flags(), the null version's inverted */
+    uint64_t back;   /* from content to rev: 0 where the revision brought its content along */
+};
+
+void sx_mdb_file_pack(const struct sx_file *f, struct sx_file_packed *p);
+/* Reads SX_FILE_COLS.  `meta` points into the statement; path is left alone. */
 void sx_mdb_file(sqlite3_stmt *st, int col, struct sx_file *f);
 void sx_mdb_volume(sqlite3_stmt *st, struct sx_volume *v); /* rights = 0 */
 /* SX_EACCESS with the name of the first right that v->rights lacks. */

@@ -157,6 +157,7 @@ static int put_unchanged(struct sx_sm *sm, struct put *p, struct sx_err *e)
 
 static int put_store_given(struct sx_sm *sm, struct put *p, struct sx_err *e)
 {
+    const struct sx_content_new c = { sm->num, p->v.replica, p->f.etag };
     uint64_t known;
 
     if (p->f.blocks == 0)
@@ -168,8 +169,8 @@ static int put_store_given(struct sx_sm *sm, struct put *p, struct sx_err *e)
         return sx_content_use(sm, known, p->v.replica, e);
     }
     if (p->f.is_inline)
-        return sx_content_add_inline(sm, sm->num, p->v.replica, &p->c.entries, &p->c.record, e);
-    return sx_content_add_list(sm, sm->num, p->v.replica, &p->c.entries, e);
+        return sx_content_add_inline(sm, &c, &p->c.entries, &p->c.record, e);
+    return sx_content_add_list(sm, &c, &p->c.entries, e);
 }
 
 static int put_store(struct sx_sm *sm, struct put *p, struct sx_err *e)
@@ -178,7 +179,8 @@ static int put_store(struct sx_sm *sm, struct put *p, struct sx_err *e)
         return put_store_given(sm, p, e);
     if (sx_sm_upload_forget(sm, p->c.upload, e) != 0)
         return -1;
-    return p->f.content ? 0 : sx_content_drop(sm, p->up.content, e);
+    return p->f.content ? sx_content_finish(sm, p->f.content, p->f.etag, e)
+                        : sx_content_drop(sm, p->up.content, e);
 }
 
 int sx_sm_do_file_put(struct sx_sm *sm, const struct sx_span *body, struct sx_err *e)

@@ -190,14 +190,11 @@ static void prefix_end(const char *prefix, char out[SX_PATH_MAX + 2])
         out[n - 1] = (char)((unsigned char)out[n - 1] + 1);
 }
 
-static bool is_wanted(const struct job *j, const char *path, uint64_t changed, uint64_t flags)
+static bool is_wanted(const struct job *j, const char *path, uint64_t changed, bool marker)
 {
-    struct sx_file f;
-
     if (j->type == SX_JOB_VOLUME_DELETE)
         return true;
-    sx_file_flags_set(&f, (uint8_t)flags);
-    return !f.marker && changed <= j->id && (!*j->glob || sx_glob_match(j->glob, path, true));
+    return !marker && changed <= j->id && (!*j->glob || sx_glob_match(j->glob, path, true));
 }
 
 /* Collects at most `limit` paths (each with its NUL) and moves the cursor behind what was looked
@@ -212,7 +209,7 @@ static int step_collect(struct sx_sm *sm, struct job *j, uint32_t limit, struct 
 
     prefix_end(j->prefix, below);
     rc = sx_sm_row(sm, e, &st,
-                   "SELECT path, changed, flags FROM file WHERE volume = ? AND path > ? AND path >= ?"
+                   "SELECT path, changed, " SX_FILE_IS_MARKER " FROM file WHERE volume = ? AND path > ? AND path >= ?"
                    " AND path < ? ORDER BY path LIMIT ?", "itttu", j->volume, j->cursor, j->prefix,
                    below, STEP_SCAN_MAX + 1);
     for (unsigned seen = 0; rc == 1; rc = sx_sm_next(sm, e, st)) {
@@ -222,7 +219,7 @@ static int step_collect(struct sx_sm *sm, struct job *j, uint32_t limit, struct 
             sqlite3_reset(st);
             break;
         }
-        if (is_wanted(j, path, sx_mdb_u64(st, 1), sx_mdb_u64(st, 2))) {
+        if (is_wanted(j, path, sx_mdb_u64(st, 1), sx_mdb_u64(st, 2) != 0)) {
             sx_buf_add(paths, path, strlen(path) + 1);
             found++;
         }

@@ -17,7 +17,7 @@ if HAVE_CMOCKA
 SX_SM_TESTS = tests/unit/test_sm \
 	tests/unit/test_sm_work tests/unit/test_sm_content \
 	tests/unit/test_sm_admin tests/unit/test_meta_sums \
-	tests/unit/test_sm_versions tests/unit/test_sm_multipart \
+	tests/unit/test_sm_versions tests/unit/test_sm_multipart tests/unit/test_sm_rows \
 	tests/unit/test_command tests/unit/test_query tests/unit/test_sm_random
 check_PROGRAMS += $(SX_SM_TESTS)
 TESTS += $(SX_SM_TESTS)
@@ -43,6 +43,9 @@ tests_unit_test_sm_versions_LDADD = libsxsm.la $(CMOCKA_LIBS)
 tests_unit_test_sm_multipart_SOURCES = tests/unit/test_sm_multipart.c $(SX_SM_UTIL)
 tests_unit_test_sm_multipart_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_sm_multipart_LDADD = libsxsm.la $(CMOCKA_LIBS)
+tests_unit_test_sm_rows_SOURCES = tests/unit/test_sm_rows.c $(SX_SM_UTIL)
+tests_unit_test_sm_rows_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_sm_rows_LDADD = libsxsm.la $(CMOCKA_LIBS)
 tests_unit_test_command_SOURCES = tests/unit/test_command.c $(SX_SM_UTIL)
 tests_unit_test_command_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_command_LDADD = libsxsm.la $(CMOCKA_LIBS)

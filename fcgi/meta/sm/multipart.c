@@ -66,6 +66,7 @@ struct part {
     struct sx_multipart mp;
     struct sx_uprow source;
     uint64_t size, blocks, content;
+    uint8_t etag[SX_ETAG_SIZE]; /* of its block list */
 };
 
 static int part_content(struct sx_sm *sm, struct part *p, struct sx_err *e)
@@ -74,6 +75,7 @@ static int part_content(struct sx_sm *sm, struct part *p, struct sx_err *e)
         if (sx_content_measure(&p->c.entries, &p->size, &p->blocks, e) != 0)
             return -1;
         p->content = p->blocks ? sm->num : 0;
+        sx_content_etag(sm, &p->c.entries, p->etag);
         return p->blocks ? sx_sm_lease_check(sm, p->c.lease, e) : 0;
     }
     if (p->c.entries.n)
@@ -85,7 +87,7 @@ static int part_content(struct sx_sm *sm, struct part *p, struct sx_err *e)
     p->size = p->source.size;
     p->blocks = p->source.blocks;
     p->content = p->blocks ? p->source.content : 0;
-    return 0;
+    return sx_content_etag_stored(sm, p->source.content, p->etag, e);
 }
 
 static int part_check(struct sx_sm *sm, struct part *p, struct sx_err *e)
@@ -116,12 +118,15 @@ static int part_replace(struct sx_sm *sm, const struct part *p, struct sx_err *e
 
 static int part_store(struct sx_sm *sm, struct part *p, struct sx_err *e)
 {
+    const struct sx_content_new c = { sm->num, p->mp.v.replica, p->etag };
+
     if (p->c.flags & SX_PUT_UPLOAD) {
         if (sx_sm_upload_forget(sm, p->c.source, e) != 0)
             return -1;
-        return p->content ? 0 : sx_content_drop(sm, p->source.content, e);
+        return p->content ? sx_content_finish(sm, p->content, p->etag, e)
+                          : sx_content_drop(sm, p->source.content, e);
     }
-    return p->blocks ? sx_content_add_list(sm, sm->num, p->mp.v.replica, &p->c.entries, e) : 0;
+    return p->blocks ? sx_content_add_list(sm, &c, &p->c.entries, e) : 0;
 }
 
 int sx_sm_do_mpart_put(struct sx_sm *sm, const struct sx_span *body, struct sx_err *e)
@@ -271,8 +276,10 @@ static int joints_describe(struct sx_sm *sm, const struct complete *p, struct sx
  * whole. */
 static int complete_content(struct sx_sm *sm, struct complete *p, struct sx_err *e)
 {
+    const struct sx_content_new c = { sm->num, p->mp.v.replica, p->f.etag };
+
     if (p->n > 1 &&
-        (sx_content_join(sm, sm->num, p->mp.v.replica, p->joints, p->n, e) != 0 ||
+        (sx_content_join(sm, &c, p->joints, p->n, e) != 0 ||
          joints_describe(sm, p, e) != 0))
         return -1;
     for (size_t at = 0; at < p->c.parts.n; at += SX_MPART_NAMED) {

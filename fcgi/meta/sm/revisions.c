@@ -35,7 +35,7 @@ int sx_frow_find(struct sx_sm *sm, const struct sx_volume *v, const char *path, 
 {
     sqlite3_stmt *st;
     int rc = sx_sm_row(sm, e, &st,
-                       "SELECT " SX_FILE_COLS ", ord, changed, older FROM file"
+                       "SELECT " SX_FILE_COLS ", ord, changed, older" SX_FILE_FROM("file")
                        " WHERE volume = ? AND path = ?", "it", v->id, path);
 
     if (rc != 1)
@@ -67,7 +67,7 @@ int sx_frow_any(struct sx_sm *sm, const struct sx_volume *v, const char *path, u
         return no_file(v, path, e);
     if (rev == 0 || rev == r->f.rev)
         return 0;
-    rc = sx_sm_row(sm, e, &st, "SELECT " SX_FILE_COLS " FROM old"
+    rc = sx_sm_row(sm, e, &st, "SELECT " SX_FILE_COLS SX_FILE_FROM("old")
                                " WHERE volume = ? AND path = ? AND rev = ?", "iti", v->id, path,
                                rev);
     if (rc < 0)
@@ -101,7 +101,7 @@ int sx_frow_null(struct sx_sm *sm, const struct sx_volume *v, const struct sx_fr
     if (r->f.null_version)
         return 0;
     if (sx_sm_number(sm, e, rev, 0,
-                     "SELECT rev FROM old WHERE volume = ? AND path = ? AND flags & 8"
+                     "SELECT rev FROM old WHERE volume = ? AND path = ? AND " SX_FILE_IS_NULL
                      " ORDER BY ord DESC LIMIT 1", "it", v->id, r->f.path) != 0)
         return -1;
     return *rev ? 0 : sx_err_set(e, SX_ENOREVISION, "file '%s' has no null version", r->f.path);
@@ -157,7 +157,7 @@ static int null_size(struct sx_sm *sm, const struct sx_volume *v, const struct s
     if (old->f.null_version)
         return 0;
     return sx_sm_number(sm, e, bytes, 0,
-                        "SELECT size FROM old WHERE volume = ? AND path = ? AND flags & 8"
+                        "SELECT size FROM old WHERE volume = ? AND path = ? AND " SX_FILE_IS_NULL
                         " ORDER BY ord DESC LIMIT 1", "it", v->id, old->f.path);
 }
 
@@ -233,22 +233,23 @@ static int trim(struct sx_sm *sm, uint64_t volume, const char *path, uint64_t *o
 static int newest_to_old(struct sx_sm *sm, uint64_t volume, const char *path, struct sx_err *e)
 {
     return sx_sm_run(sm, e,
-                     "INSERT INTO old(volume, path, ord, " SX_FILE_COLS ")"
-                     " SELECT volume, path, ord, " SX_FILE_COLS " FROM file"
+                     "INSERT INTO old(volume, path, ord, " SX_FILE_ROW ")"
+                     " SELECT volume, path, ord, " SX_FILE_ROW " FROM file"
                      " WHERE volume = ? AND path = ?", "it", volume, path);
 }
 
 static int row_write(struct sx_sm *sm, uint64_t volume, const char *path, uint64_t ord,
                      uint64_t changed, uint64_t older, const struct sx_file *f, struct sx_err *e)
 {
+    struct sx_file_packed p;
+
+    sx_mdb_file_pack(f, &p);
     return sx_sm_run(sm, e,
-                     "INSERT OR REPLACE INTO file(volume, path, ord, changed, older, " SX_FILE_COLS ")"
-                     " VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                     "itiiiiiiiubiuioui",
-                     volume, path, ord, changed, older, f->rev, f->size, f->blocks,
-                     (uint64_t)f->mtime_ns, (unsigned)f->mode, f->etag, (size_t)SX_ETAG_SIZE,
-                     f->created_ms, (unsigned)sx_file_flags(f), f->content, f->meta.p, f->meta.n,
-                     (unsigned)f->hold, f->retain_ms);
+                     "INSERT OR REPLACE INTO file(volume, path, ord, moved, older, " SX_FILE_ROW ")"
+                     " VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", "itiiiiiiuuiioui",
+                     volume, path, ord, changed - f->rev, older, f->rev, f->size, p.age_ns, p.mode,
+                     p.flags, f->created_ms, p.back, f->meta.p, f->meta.n, (unsigned)f->hold,
+                     f->retain_ms);
 }
 
 /* Rows that table old may have of one file. */
@@ -389,24 +390,22 @@ int sx_frow_purge(struct sx_sm *sm, struct sx_volume *v, const char *path, const
 static int promote(struct sx_sm *sm, struct sx_volume *v, const char *path, const struct sx_frow *r,
                    struct sx_err *e)
 {
-    struct sx_file now;
-    uint64_t ord, flags;
+    uint64_t ord, marker;
 
     if (sx_sm_number(sm, e, &ord, 0, "SELECT max(ord) FROM old WHERE volume = ? AND path = ?", "it",
                      v->id, path) != 0 ||
-        sx_sm_number(sm, e, &flags, 0, "SELECT flags FROM old WHERE volume = ? AND path = ? AND"
-                                       " ord = ?", "iti", v->id, path, ord) != 0 ||
+        sx_sm_number(sm, e, &marker, 0, "SELECT " SX_FILE_IS_MARKER " FROM old WHERE volume = ?"
+                                        " AND path = ? AND ord = ?", "iti", v->id, path, ord) != 0 ||
         sx_sm_run(sm, e,
-                  "INSERT OR REPLACE INTO file(volume, path, ord, changed, older, " SX_FILE_COLS ")"
-                  " SELECT volume, path, ord, ?, ?, " SX_FILE_COLS " FROM old"
+                  "INSERT OR REPLACE INTO file(volume, path, ord, moved, older, " SX_FILE_ROW ")"
+                  " SELECT volume, path, ord, ? - rev, ?, " SX_FILE_ROW " FROM old"
                   " WHERE volume = ? AND path = ? AND ord = ?", "iiiti", r->changed, r->older - 1,
                   v->id, path, ord) != 0 ||
         sx_sm_run(sm, e, "DELETE FROM old WHERE volume = ? AND path = ? AND ord = ?", "iti", v->id,
                   path, ord) != 0 ||
         sx_content_drop(sm, r->f.content, e) != 0)
         return -1;
-    sx_file_flags_set(&now, (uint8_t)flags);
-    return usage_add(sm, v, -(int64_t)r->f.size, !now.marker - !r->f.marker, e);
+    return usage_add(sm, v, -(int64_t)r->f.size, !marker - !r->f.marker, e);
 }
 
 int sx_frow_delete_one(struct sx_sm *sm, struct sx_volume *v, const char *path,

@@ -4,10 +4,14 @@
  *
  * Numbers of revisions, contents and jobs come from the place of a command in the log, so
  * they are equal on all nodes; volume numbers are counted in table state.
+ *
+ * Tables file and old hold a row for each file of each version of a tree, so they are small: what is
+ * the usual is stored as 0 or 1, which take no byte (age_ns, mode, flags, back and moved; db.c packs
+ * them), and what is the content's stands in table content, once for all that share it.
  */
 #include "fcgi/meta/sm/sm_int.h"
 
-#define SCHEMA_VERSION 1
+#define SCHEMA_VERSION 2
 
 static const char tables[] =
     "CREATE TABLE state(one INTEGER PRIMARY KEY, idx INTEGER NOT NULL, term INTEGER NOT NULL,"
@@ -47,23 +51,26 @@ static const char tables[] =
     " PRIMARY KEY(volume, name)) WITHOUT ROWID;"
 
     "CREATE TABLE file(volume INTEGER NOT NULL, path TEXT NOT NULL, ord INTEGER NOT NULL,"
-    " changed INTEGER NOT NULL, older INTEGER NOT NULL, rev INTEGER NOT NULL, size INTEGER NOT NULL,"
-    " blocks INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, mode INTEGER NOT NULL, etag BLOB NOT NULL,"
-    " created_ms INTEGER NOT NULL, flags INTEGER NOT NULL, content INTEGER NOT NULL, meta BLOB,"
-    " hold INTEGER NOT NULL, retain_ms INTEGER NOT NULL, PRIMARY KEY(volume, path)) WITHOUT ROWID;"
+    " moved INTEGER NOT NULL, older INTEGER NOT NULL, rev INTEGER NOT NULL, size INTEGER NOT NULL,"
+    " age_ns INTEGER NOT NULL, mode INTEGER NOT NULL, flags INTEGER NOT NULL,"
+    " created_ms INTEGER NOT NULL, back INTEGER NOT NULL, meta BLOB, hold INTEGER NOT NULL,"
+    " retain_ms INTEGER NOT NULL, changed INTEGER AS (rev + moved), content INTEGER AS (rev - back),"
+    " PRIMARY KEY(volume, path)) WITHOUT ROWID;"
 
     "CREATE TABLE old(volume INTEGER NOT NULL, path TEXT NOT NULL, ord INTEGER NOT NULL,"
-    " rev INTEGER NOT NULL, size INTEGER NOT NULL, blocks INTEGER NOT NULL,"
-    " mtime_ns INTEGER NOT NULL, mode INTEGER NOT NULL, etag BLOB NOT NULL,"
-    " created_ms INTEGER NOT NULL, flags INTEGER NOT NULL, content INTEGER NOT NULL, meta BLOB,"
-    " hold INTEGER NOT NULL, retain_ms INTEGER NOT NULL, PRIMARY KEY(volume, path, ord))"
-    " WITHOUT ROWID;"
+    " rev INTEGER NOT NULL, size INTEGER NOT NULL, age_ns INTEGER NOT NULL, mode INTEGER NOT NULL,"
+    " flags INTEGER NOT NULL, created_ms INTEGER NOT NULL, back INTEGER NOT NULL, meta BLOB,"
+    " hold INTEGER NOT NULL, retain_ms INTEGER NOT NULL, content INTEGER AS (rev - back),"
+    " PRIMARY KEY(volume, path, ord)) WITHOUT ROWID;"
 
     "CREATE TABLE content(id INTEGER PRIMARY KEY, users INTEGER NOT NULL, replica INTEGER NOT NULL,"
-    " parts INTEGER NOT NULL, blocks INTEGER NOT NULL, record BLOB);"
+    " parts INTEGER NOT NULL, blocks INTEGER NOT NULL, etag BLOB);"
     "CREATE INDEX content_doomed ON content(id) WHERE users = 0;"
+
+    /* Apart, so that what a listing reads of the contents lies close together. */
+    "CREATE TABLE inline(content INTEGER PRIMARY KEY, record BLOB NOT NULL);"
     /* Eight bytes of the id tell nearly all apart, and keep the index small. */
-    "CREATE INDEX content_inline ON content(substr(record, 1, 8)) WHERE record IS NOT NULL;"
+    "CREATE INDEX inline_id ON inline(substr(record, 1, 8));"
 
     "CREATE TABLE part(content INTEGER NOT NULL, seq INTEGER NOT NULL, first INTEGER NOT NULL,"
     " offset INTEGER NOT NULL, entries BLOB NOT NULL, PRIMARY KEY(content, seq)) WITHOUT ROWID;"
@@ -104,7 +111,7 @@ static const char tables[] =
     " time_ms INTEGER NOT NULL);"
 
     "CREATE TABLE trim(volume INTEGER PRIMARY KEY, cursor TEXT NOT NULL);"
-    "PRAGMA user_version = 1;"; /* SCHEMA_VERSION */
+    "PRAGMA user_version = 2;"; /* SCHEMA_VERSION */
 
 static int version_get(sqlite3 *db, uint64_t *version, struct sx_err *e)
 {

@@ -115,18 +115,27 @@ int sx_content_etag_stored(struct sx_sm *sm, uint64_t content, uint8_t etag[SX_E
  * are longer than a part are not looked for. */
 int sx_content_find(struct sx_sm *sm, const struct sx_span *entries, bool is_inline, uint64_t *id,
                     struct sx_err *e) SX_MUST_CHECK;
-/* New content `id` with one user. */
-int sx_content_add_inline(struct sx_sm *sm, uint64_t id, unsigned replica,
+/* A new content, which has one user. */
+struct sx_content_new {
+    uint64_t id;
+    unsigned replica;
+    const uint8_t *etag; /* SX_ETAG_SIZE bytes; NULL: not known before sx_content_finish() */
+};
+
+int sx_content_add_inline(struct sx_sm *sm, const struct sx_content_new *c,
                           const struct sx_span *entry, const struct sx_span *record,
                           struct sx_err *e) SX_MUST_CHECK;
-int sx_content_add_list(struct sx_sm *sm, uint64_t id, unsigned replica,
+int sx_content_add_list(struct sx_sm *sm, const struct sx_content_new *c,
                         const struct sx_span *entries, struct sx_err *e) SX_MUST_CHECK;
-int sx_content_add_empty(struct sx_sm *sm, uint64_t id, unsigned replica,
+/* An upload, which parts are added to. */
+int sx_content_add_empty(struct sx_sm *sm, const struct sx_content_new *c,
                          struct sx_err *e) SX_MUST_CHECK;
-/* New content `id` that is `n` others one behind the other; it takes over the one use of each that
- * the caller has. */
-int sx_content_join(struct sx_sm *sm, uint64_t id, unsigned replica, const struct sx_joint *joints,
+/* It is `n` others one behind the other, and takes over the one use of each that the caller has. */
+int sx_content_join(struct sx_sm *sm, const struct sx_content_new *c, const struct sx_joint *joints,
                     size_t n, struct sx_err *e) SX_MUST_CHECK;
+/* The upload has all its parts: from now on others may use the content. */
+int sx_content_finish(struct sx_sm *sm, uint64_t id, const uint8_t etag[SX_ETAG_SIZE],
+                      struct sx_err *e) SX_MUST_CHECK;
 int sx_content_add_part(struct sx_sm *sm, uint64_t id, uint64_t seq, uint64_t first,
                         uint64_t offset, const struct sx_span *entries,
                         struct sx_err *e) SX_MUST_CHECK;

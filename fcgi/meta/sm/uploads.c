@@ -60,6 +60,7 @@ int sx_sm_do_upload_begin(struct sx_sm *sm, const struct sx_span *body, struct s
 {
     struct sx_cmd_upload_begin c;
     struct sx_volume v;
+    struct sx_content_new n = { .id = sm->num };
     uint64_t open, there;
 
     if (sx_cmd_upload_begin_decode(body->p, body->n, &c, e) != 0 ||
@@ -79,7 +80,8 @@ int sx_sm_do_upload_begin(struct sx_sm *sm, const struct sx_span *body, struct s
                           sm->user, (unsigned long long)open, SX_UPLOADS_MAX);
     if (c.multipart > 1 || sx_meta_items_check(c.meta.p, c.meta.n, e) != 0)
         return -1;
-    if (!c.multipart && sx_content_add_empty(sm, sm->num, v.replica, e) != 0)
+    n.replica = v.replica;
+    if (!c.multipart && sx_content_add_empty(sm, &n, e) != 0)
         return -1;
     return sx_sm_run(sm, e, "INSERT INTO upload VALUES(?, ?, ?, ?, ?, 0, 0, 0, ?, ?, ?, ?)",
                      "btitiiiuo", c.upload, (size_t)SX_UPLOAD_ID, sm->user, v.id, c.path,
