@@ -141,6 +141,7 @@ static int inline_page(sqlite3 *db, const struct sx_file *f, uint64_t from, uint
 {
     sqlite3_stmt *st;
     struct sx_span s;
+    uint8_t entry[SX_ENTRY_SIZE];
     int rc = sx_mdb_get(db, &st, e, "SELECT record FROM inline WHERE content = ?", "i", f->content);
 
     if (rc < 0)
@@ -148,9 +149,9 @@ static int inline_page(sqlite3 *db, const struct sx_file *f, uint64_t from, uint
     if (rc == 0)
         return gone(f, e);
     s = sx_mdb_blob(st, 0);
-    if (s.n > SX_ENTRY_SIZE && (at == SX_AT_NONE ? from == 0 : at < f->size)) {
-        sx_buf_add(&m->entries, s.p, SX_ENTRY_SIZE);
-        sx_buf_add(&m->record, s.p + SX_ENTRY_SIZE, s.n - SX_ENTRY_SIZE);
+    if (sx_mdb_inline_entry(&s, entry) == 0 && (at == SX_AT_NONE ? from == 0 : at < f->size)) {
+        sx_buf_add(&m->entries, entry, sizeof entry);
+        sx_buf_add(&m->record, s.p, s.n);
         m->from = m->offset = 0;
         m->count = 1;
     }

@@ -8,6 +8,7 @@
 #include "fcgi/meta/query.h"
 #include "fcgi/meta/sm/db.h"
 
+#define INLINE_HEAD 97u /* bytes of a record that tell its entry */
 #define FNV_START 1469598103934665603u
 #define FNV_PRIME 1099511628211u
 
@@ -93,17 +94,18 @@ int sx_query_inlines(sqlite3 *db, uint64_t after, struct sx_inline *out, size_t 
     size_t count = 0;
     int rc = sx_mdb_get(db, &st, e,
                         "SELECT content, length(record), substr(record, 1, ?) FROM inline"
-                        " WHERE content > ? ORDER BY content LIMIT ?", "iii", (uint64_t)SX_ENTRY_SIZE, after,
-                        (uint64_t)max);
+                        " WHERE content > ? ORDER BY content LIMIT ?", "iii", (uint64_t)INLINE_HEAD,
+                        after, (uint64_t)max);
 
     for (; rc == 1; rc = sx_mdb_step(st, e)) {
-        struct sx_span entry = sx_mdb_blob(st, 2);
+        struct sx_span head = sx_mdb_blob(st, 2);
+        uint8_t entry[SX_ENTRY_SIZE];
 
-        sx_assert(entry.n == SX_ENTRY_SIZE);
+        sx_assert(sx_mdb_inline_entry(&head, entry) == 0);
         out[count++] = (struct sx_inline){
             .content = sx_mdb_u64(st, 0),
-            .plain = sx_get_u32(entry.p + SX_ID_SIZE),
-            .stored = (uint32_t)sx_mdb_u64(st, 1) - SX_ENTRY_SIZE,
+            .plain = sx_get_u32(entry + SX_ID_SIZE),
+            .stored = (uint32_t)sx_mdb_u64(st, 1),
         };
     }
     if (rc < 0)

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "libsx/codec/record.h"
 #include "tests/unit/unit.h"
 
 #define START_MS 1700000000000ull
@@ -188,6 +189,24 @@ static int put_run(struct world *w, const char *user, const struct sx_cmd_file_p
     return world_run(w);
 }
 
+void record_of(struct sx_buf *out, uint64_t seed, uint32_t size)
+{
+    struct sx_id id = id_of(seed);
+    size_t at = sx_record_begin(out);
+    uint8_t *h = sx_buf_extend(out, SX_BLOCK_HEADER);
+
+    memset(h, 0, SX_BLOCK_HEADER);
+    sx_put_u32(h + 8, size);
+    sx_buf_printf(out, "block of %llu", (unsigned long long)seed);
+    sx_record_end(out, at, &id);
+}
+
+size_t record_len(uint64_t seed)
+{
+    return SX_RECORD_HEADER + SX_BLOCK_HEADER +
+           (size_t)snprintf(NULL, 0, "block of %llu", (unsigned long long)seed);
+}
+
 int put_inline(struct world *w, const char *user, const char *volume, const char *path,
                uint64_t seed, uint32_t size)
 {
@@ -198,7 +217,7 @@ int put_inline(struct world *w, const char *user, const char *volume, const char
     put_fill(&c, &entries, volume, path, seed, size ? 1 : 0, size);
     c.lease = 0;
     if (size) {
-        sx_buf_printf(&record, "record of %llu", (unsigned long long)seed);
+        record_of(&record, seed, size);
         c.record = (struct sx_span){ record.data, record.len };
     }
     code = put_run(w, user, &c);

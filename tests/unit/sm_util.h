@@ -55,6 +55,10 @@ void entries_make(struct sx_buf *out, uint64_t seed, unsigned n, uint32_t len);
 struct sx_id id_of(uint64_t seed);
 void etag_of(const void *entries, size_t n, uint8_t etag[SX_ETAG_SIZE]);
 
+/* The record of an inline block of `size` bytes; its length depends on both. */
+void record_of(struct sx_buf *out, uint64_t seed, uint32_t size);
+size_t record_len(uint64_t seed);
+
 /* Puts a file of one inline block (n <= SX_INLINE_MAX; 0: empty) or of blocks. */
 int put_inline(struct world *w, const char *user, const char *volume, const char *path,
                uint64_t seed, uint32_t size);

@@ -353,6 +353,7 @@ static void test_manifest(void **state)
 
 static void test_manifest_small(void **state)
 {
+    struct sx_buf want = SX_BUF_INIT;
     struct sx_file_row row = SX_FILE_ROW_INIT;
     struct sx_manifest m = SX_MANIFEST_INIT;
     struct sx_err e = SX_ERR_INIT;
@@ -362,8 +363,10 @@ static void test_manifest_small(void **state)
     assert_done(sx_query_file(world_db(&W), 1, "i", 0, &row, &e), &e);
     assert_done(sx_query_manifest(world_db(&W), &row.f, 0, SX_AT_NONE, 10, &m, &e), &e);
     assert_int_equal(m.count, 1);
-    assert_int_equal(m.record.len, 11);
-    assert_memory_equal(m.record.data, "record of 5", 11);
+    record_of(&want, 5, 100);
+    assert_int_equal(m.record.len, want.len);
+    assert_memory_equal(m.record.data, want.data, want.len);
+    sx_buf_fini(&want);
     assert_memory_equal(m.entries.data, id_of(5).b, SX_ID_SIZE);
     assert_done(sx_query_manifest(world_db(&W), &row.f, 0, 99, 10, &m, &e), &e);
     assert_int_equal(m.count, 1);

@@ -101,7 +101,7 @@ static void test_put_changed(void **state)
 
 static void test_put_refused(void **state)
 {
-    struct sx_buf entries = SX_BUF_INIT;
+    struct sx_buf entries = SX_BUF_INIT, record = SX_BUF_INIT;
     struct sx_cmd_file_put good, c;
 
     put_fill(&good, &entries, "vol", "p", 10, 3, 1000);
@@ -132,12 +132,20 @@ static void test_put_refused(void **state)
     EXPECT(&W, run_put("alice", &c), SX_EINVAL, "block list entry 0 has length 0");
     put_fill(&c, &entries, "vol", "p", 10, 1, (4u << 20) + 1);
     EXPECT(&W, run_put("alice", &c), SX_EINVAL, "block list entry 0 has length 4194305");
+    put_fill(&c, &entries, "vol", "p", 10, 1, 100);
+    for (unsigned i = 0; i < 3; i++) { /* of another block, of another length, nothing in it */
+        sx_buf_reset(&record);
+        record_of(&record, i == 0 ? 11 : 10, i == 1 ? 101 : 100);
+        c.record = (struct sx_span){ record.data, i == 2 ? 96 : record.len };
+        EXPECT(&W, run_put("alice", &c), SX_EINVAL, "the record is not that of the entry");
+    }
     put_fill(&c, &entries, "vol", "p", 10, 1, 4097);
     c.record = (struct sx_span){ (const uint8_t *)"r", 1 };
     EXPECT(&W, run_put("alice", &c), SX_EINVAL,
            "an inline file has one entry of at most 4096 bytes");
     assert_int_equal(world_volume(&W, "vol").files, 0);
     sx_buf_fini(&entries);
+    sx_buf_fini(&record);
 }
 
 static void test_preconditions(void **state)

@@ -44,7 +44,7 @@ static struct world A, B;
 static struct model M;
 static uint64_t R; /* random state */
 static unsigned the_seed;
-static struct sx_buf entry, cmd, entries, log_bytes;
+static struct sx_buf entry, cmd, entries, log_bytes, record;
 static uint64_t num;         /* of the command that is added next */
 static uint64_t time_now;
 static unsigned ops_seen[16];
@@ -161,8 +161,11 @@ static void do_put(void)
 
     put_fill(&c, &entries, volume_names[v], path_names[p], r.seed, r.n, r.len);
     c.mtime_ns = r.mtime;
-    if (r.n == 1 && rnd(2))
-        c.record = (struct sx_span){ (const uint8_t *)"inline", 6 };
+    sx_buf_reset(&record);
+    if (r.n == 1 && rnd(2)) {
+        record_of(&record, r.seed, r.len);
+        c.record = (struct sx_span){ record.data, record.len };
+    }
     r.rev = num;
     sx_cmd_file_put_encode(&cmd, op_random(), "admin", &c);
     add();
@@ -498,6 +501,7 @@ static void test_random(void **state)
     sx_buf_fini(&entry);
     sx_buf_fini(&cmd);
     sx_buf_fini(&entries);
+    sx_buf_fini(&record);
     sx_buf_fini(&log_bytes);
 }
 

@@ -89,6 +89,23 @@ static void test_bytes(void **state)
     assert_in_range(payload("content"), 1, FILES * CONTENT_BYTES);
 }
 
+/* An inline content is its record and nothing else. */
+static void test_bytes_inline(void **state)
+{
+    uint64_t records = 0;
+
+    if (!sqlite3_compileoption_used("ENABLE_DBSTAT_VTAB"))
+        skip();
+    for (unsigned i = 0; i < 100; i++) {
+        char path[8];
+
+        snprintf(path, sizeof path, "i%u", i);
+        assert_int_equal(put_inline(&W, "alice", "vol", path, i, 1000), SX_OK);
+        records += record_len(i);
+    }
+    assert_in_range(payload("inline"), records, records + 100 * 4); /* what SQLite adds */
+}
+
 /* ---- facts ---- */
 
 static void assert_same(const struct sx_file *f, const struct sx_file *g)
@@ -210,7 +227,7 @@ static void test_other_version(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(test_bytes), T(test_facts), T(test_facts_of_old), T(test_part_shared),
+        T(test_bytes), T(test_bytes_inline), T(test_facts), T(test_facts_of_old), T(test_part_shared),
         T(test_other_version),
     };
 

@@ -93,7 +93,7 @@ static void known_data(void **state)
     v0 = world_volume(&c.w, "v0").id;
     v1 = world_volume(&c.w, "v1").id;
     v2 = world_volume(&c.w, "v2").id;
-    small = strlen("record of 130");
+    small = record_len(130);
 
     uint64_t third[2] = { 0, 0 }; /* copies on node 2 of blocks 0 … 29, and of 20 … 29 */
     for (unsigned s = 0; s < 30; s++) {
@@ -267,7 +267,7 @@ static void many_pages(void **state)
 
             assert_int_equal(put_inline(&c.w, "admin", volume_names[i % 2], path, seed, 100),
                              SX_OK);
-            inlined += (uint64_t)snprintf(NULL, 0, "record of %llu", (unsigned long long)seed);
+            inlined += record_len(seed);
         }
         stored += SX_RECORD_HEADER + util_len(i, PAYLOAD);
     }
@@ -505,7 +505,7 @@ static void recount_inline(struct cluster *c, struct recount *r)
 {
     sqlite3_stmt *st;
     const char *sql =
-        "SELECT c.id, length(record) - 36, (SELECT max(size) FROM (SELECT size, content FROM file"
+        "SELECT c.id, length(record), (SELECT max(size) FROM (SELECT size, content FROM file"
         " UNION ALL SELECT size, content FROM old) WHERE content = c.id), h.volume FROM"
         " (SELECT content AS id, record FROM inline) c,"
         " (SELECT volume, content FROM file UNION SELECT volume, content FROM old) h"

@@ -15,8 +15,8 @@
  * A joint content (of a multipart upload) has no parts but rows in table joint: others, in order,
  * one use of each is its own.  The references are theirs.
  *
- * An inline content has no parts and no references but a row in table inline, which is its one entry
- * and the record.
+ * An inline content has no parts and no references but a row in table inline: the record of its one
+ * block, whose id and plain length are its entry.
  */
 #include <string.h>
 
@@ -113,18 +113,11 @@ int sx_content_finish(struct sx_sm *sm, uint64_t id, const uint8_t etag[SX_ETAG_
 }
 
 int sx_content_add_inline(struct sx_sm *sm, const struct sx_content_new *c,
-                          const struct sx_span *entry, const struct sx_span *record,
-                          struct sx_err *e)
+                          const struct sx_span *record, struct sx_err *e)
 {
-    uint8_t both[SX_ENTRY_SIZE + SX_INLINE_MAX + 96];
-
-    sx_assert(entry->n == SX_ENTRY_SIZE && record->n <= sizeof both - SX_ENTRY_SIZE);
-    memcpy(both, entry->p, SX_ENTRY_SIZE);
-    memcpy(both + SX_ENTRY_SIZE, record->p, record->n);
     if (content_insert(sm, c, 0, 1, e) != 0)
         return -1;
-    return sx_sm_run(sm, e, "INSERT INTO inline VALUES(?, ?)", "ib", c->id, both,
-                     (size_t)SX_ENTRY_SIZE + record->n);
+    return sx_sm_run(sm, e, "INSERT INTO inline VALUES(?, ?)", "ib", c->id, record->p, record->n);
 }
 
 int sx_content_add_part(struct sx_sm *sm, uint64_t id, uint64_t seq, uint64_t first,
@@ -207,16 +200,20 @@ static int refs_remove(struct sx_sm *sm, uint64_t id, const struct sx_buf *entri
 int sx_content_find(struct sx_sm *sm, const struct sx_span *entries, bool is_inline, uint64_t *id,
                     struct sx_err *e)
 {
-    static const char by_record[] =
-        "SELECT content FROM inline WHERE substr(record, 1, 8) = ?1"
-        " AND substr(record, 1, length(?2)) = ?2 ORDER BY content LIMIT 1";
+    /* Of the record, the block's id and, in the block's header, its plain length. */
+    static const char by_entry[] =
+        "SELECT content FROM inline WHERE substr(record, 9, 8) = substr(?1, 1, 8)"
+        " AND substr(record, 9, 32) = ?1 AND substr(record, 57, 4) = ?2 ORDER BY content LIMIT 1";
     static const char by_first[] =
         "SELECT c.id FROM (SELECT content FROM ref WHERE id = ? ORDER BY content DESC LIMIT " FIND_MAX
         ") AS r CROSS JOIN content AS c ON c.id = r.content CROSS JOIN part ON part.content = c.id"
         " WHERE c.users > 0 AND c.parts = 1 AND c.etag IS NOT NULL AND part.entries = ? LIMIT 1";
 
-    return sx_sm_number(sm, e, id, 0, is_inline ? by_record : by_first, "bb", entries->p,
-                        is_inline ? (size_t)8 : (size_t)SX_ID_SIZE, entries->p, entries->n);
+    if (is_inline)
+        return sx_sm_number(sm, e, id, 0, by_entry, "bb", entries->p, (size_t)SX_ID_SIZE,
+                            entries->p + SX_ID_SIZE, (size_t)(SX_ENTRY_SIZE - SX_ID_SIZE));
+    return sx_sm_number(sm, e, id, 0, by_first, "bb", entries->p, (size_t)SX_ID_SIZE, entries->p,
+                        entries->n);
 }
 
 /* Removes the first joint that is left, or else the content itself: 1 and 0. */

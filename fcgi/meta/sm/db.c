@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "fcgi/meta/sm/sums.h"
+#include "libsx/codec/record.h"
 
 #define NS_PER_MS 1000000u
 #define MODE_USUAL 0644u
@@ -183,6 +184,15 @@ void sx_mdb_file(sqlite3_stmt *st, int col, struct sx_file *f)
     f->retain_ms = sx_mdb_u64(st, col + 9);
     f->blocks = sx_mdb_u64(st, col + 10);
     etag_get(st, col + 11, f);
+}
+
+int sx_mdb_inline_entry(const struct sx_span *record, uint8_t entry[SX_ENTRY_SIZE])
+{
+    if (record->n <= SX_RECORD_HEADER + SX_BLOCK_HEADER)
+        return -1;
+    memcpy(entry, record->p + 8, SX_ID_SIZE);
+    memcpy(entry + SX_ID_SIZE, record->p + SX_RECORD_HEADER + 8, SX_ENTRY_SIZE - SX_ID_SIZE);
+    return 0;
 }
 
 void sx_mdb_volume(sqlite3_stmt *st, struct sx_volume *v)

@@ -70,6 +70,8 @@ struct sx_file_packed {
 void sx_mdb_file_pack(const struct sx_file *f, struct sx_file_packed *p);
 /* Reads SX_FILE_COLS.  `meta` points into the statement; path is left alone. */
 void sx_mdb_file(sqlite3_stmt *st, int col, struct sx_file *f);
+/* The entry of the block that an inline record holds; -1 if the record is too short to hold one. */
+int sx_mdb_inline_entry(const struct sx_span *record, uint8_t entry[SX_ENTRY_SIZE]) SX_MUST_CHECK;
 void sx_mdb_volume(sqlite3_stmt *st, struct sx_volume *v); /* rights = 0 */
 /* SX_EACCESS with the name of the first right that v->rights lacks. */
 int sx_mdb_rights_check(const char *user, const struct sx_volume *v, unsigned need,

@@ -88,15 +88,29 @@ static int put_content_upload(struct sx_sm *sm, struct put *p, uint8_t etag[SX_E
     return sx_content_etag_stored(sm, p->up.content, etag, e);
 }
 
+/* The record must be that of the entry.  What else is in it was checked by who sent the command: here
+ * all nodes must come to the same end, whatever codecs their versions know. */
+static int inline_check(const struct put *p, uint64_t size, struct sx_err *e)
+{
+    uint8_t entry[SX_ENTRY_SIZE];
+
+    if (p->f.blocks != 1 || size > SX_INLINE_MAX)
+        return sx_err_set(e, SX_EINVAL, "an inline file has one entry of at most %u bytes",
+                          SX_INLINE_MAX);
+    if (sx_mdb_inline_entry(&p->c.record, entry) != 0 ||
+        memcmp(entry, p->c.entries.p, sizeof entry) != 0)
+        return sx_err_set(e, SX_EINVAL, "the record is not that of the entry");
+    return 0;
+}
+
 static int put_content_given(struct sx_sm *sm, struct put *p, uint8_t etag[SX_ETAG_SIZE],
                              uint64_t *size, struct sx_err *e)
 {
     if (sx_content_measure(&p->c.entries, size, &p->f.blocks, e) != 0)
         return -1;
     p->f.is_inline = p->c.record.n > 0;
-    if (p->f.is_inline && (p->f.blocks != 1 || *size > SX_INLINE_MAX))
-        return sx_err_set(e, SX_EINVAL, "an inline file has one entry of at most %u bytes",
-                          SX_INLINE_MAX);
+    if (p->f.is_inline && inline_check(p, *size, e) != 0)
+        return -1;
     p->f.content = p->f.blocks ? sm->num : 0;
     sx_content_etag(sm, &p->c.entries, etag);
     return 0;
@@ -169,7 +183,7 @@ static int put_store_given(struct sx_sm *sm, struct put *p, struct sx_err *e)
         return sx_content_use(sm, known, p->v.replica, e);
     }
     if (p->f.is_inline)
-        return sx_content_add_inline(sm, &c, &p->c.entries, &p->c.record, e);
+        return sx_content_add_inline(sm, &c, &p->c.record, e);
     return sx_content_add_list(sm, &c, &p->c.entries, e);
 }
 

@@ -70,7 +70,7 @@ static const char tables[] =
     /* Apart, so that what a listing reads of the contents lies close together. */
     "CREATE TABLE inline(content INTEGER PRIMARY KEY, record BLOB NOT NULL);"
     /* Eight bytes of the id tell nearly all apart, and keep the index small. */
-    "CREATE INDEX inline_id ON inline(substr(record, 1, 8));"
+    "CREATE INDEX inline_id ON inline(substr(record, 9, 8));"
 
     "CREATE TABLE part(content INTEGER NOT NULL, seq INTEGER NOT NULL, first INTEGER NOT NULL,"
     " offset INTEGER NOT NULL, entries BLOB NOT NULL, PRIMARY KEY(content, seq)) WITHOUT ROWID;"

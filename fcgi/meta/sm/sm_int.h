@@ -123,8 +123,7 @@ struct sx_content_new {
 };
 
 int sx_content_add_inline(struct sx_sm *sm, const struct sx_content_new *c,
-                          const struct sx_span *entry, const struct sx_span *record,
-                          struct sx_err *e) SX_MUST_CHECK;
+                          const struct sx_span *record, struct sx_err *e) SX_MUST_CHECK;
 int sx_content_add_list(struct sx_sm *sm, const struct sx_content_new *c,
                         const struct sx_span *entries, struct sx_err *e) SX_MUST_CHECK;
 /* An upload, which parts are added to. */
