@@ -25,7 +25,7 @@ from tree import Tree  # noqa: E402
 
 MIB, GIB = 1 << 20, 1 << 30
 PAGE = 8192
-OVERHEAD = {"block": 105 + 52, "entry": 57, "file": 130, "inline": 40}  # bytes: index and reference, list, row, row
+OVERHEAD = {"block": 105 + 52, "entry": 57, "file": 119, "inline": 63}  # bytes: index and reference, list, row, rows
 UNUSED = 1.15  # pages of the metadata that hold inline records are not quite full
 CHUNKS = ["32:128:512:2", "64:256:1024:2", "128:512:2048:2", "256:512:2048:1", "256:1024:4096:1", "256:1024:4096:2",
           "512:1024:4096:2", "512:2048:4096:2"]
