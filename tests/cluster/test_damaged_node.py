@@ -13,9 +13,9 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 from cluster import Cluster, need, say, wait_for  # noqa: E402
 from sxhttp import parse_files  # noqa: E402
 
-FILES, PAGE = 120, 4096  # their rows fill several pages; one round of three would not meet a damaged node
-NAMES = [f"file-{i:03}" for i in range(FILES)]
-BAD = NAMES[60]
+FILES, PAGE = 200, 4096  # one round of three would not meet a damaged node
+NAMES = [f"file-{i:03}-whose-name-is-so-long-that-the-rows-fill-many-pages" for i in range(FILES)]
+BAD = NAMES[5]  # not on the page that a new file comes to, nor on one that SQLite fills up or empties then
 
 
 def database(node):
