@@ -45,8 +45,8 @@ int sx_query_revision(sqlite3 *db, uint64_t volume, const char *path, uint64_t r
     sqlite3_stmt *st;
     uint64_t newest;
     int rc = sx_mdb_get(db, &st, e,
-                       "SELECT " SX_FILE_COLS SX_FILE_FROM("file") " WHERE volume = ? AND path = ?", "it",
-                       volume, path);
+                       "SELECT " SX_FILE_COLS SX_FILE_FROM("file")
+                       " WHERE volume = ? AND path = ?", "it", volume, path);
 
     if (rc < 0)
         return -1;
@@ -58,8 +58,9 @@ int sx_query_revision(sqlite3 *db, uint64_t volume, const char *path, uint64_t r
         return 0;
     }
     sqlite3_reset(st);
-    rc = sx_mdb_get(db, &st, e, "SELECT " SX_FILE_COLS SX_FILE_FROM("old") " WHERE volume = ? AND path = ?"
-                               " AND rev = ?", "iti", volume, path, rev);
+    rc = sx_mdb_get(db, &st, e, "SELECT " SX_FILE_COLS SX_FILE_FROM("old")
+                               " WHERE volume = ? AND path = ? AND rev = ?", "iti", volume, path,
+                   rev);
     if (rc < 0)
         return -1;
     if (rc == 0)
@@ -78,8 +79,9 @@ int sx_query_null(sqlite3 *db, uint64_t volume, const char *path, struct sx_file
         return -1;
     if (row->f.null_version)
         return 0;
-    rc = sx_mdb_get(db, &st, e, "SELECT " SX_FILE_COLS SX_FILE_FROM("old") " WHERE volume = ? AND path = ?"
-                               " AND " SX_FILE_IS_NULL " ORDER BY ord DESC LIMIT 1", "it", volume, path);
+    rc = sx_mdb_get(db, &st, e, "SELECT " SX_FILE_COLS SX_FILE_FROM("old")
+                               " WHERE volume = ? AND path = ? AND " SX_FILE_IS_NULL
+                               " ORDER BY ord DESC LIMIT 1", "it", volume, path);
     if (rc < 0)
         return -1;
     if (rc == 0)
@@ -104,10 +106,7 @@ int sx_query_revisions_json(sqlite3 *db, uint64_t volume, const char *path, json
     SX_AUTO_JSON json_t *list = json_array();
     sqlite3_stmt *st;
     struct sx_file f;
-    int rc = sx_mdb_get(db, &st, e,
-                       "SELECT " SX_FILE_COLS ", ord" SX_FILE_FROM("file") " WHERE volume = ?1 AND path = ?2"
-                       " UNION ALL SELECT " SX_FILE_COLS ", ord" SX_FILE_FROM("old") " WHERE volume = ?1 AND path = ?2"
-                       " ORDER BY ord DESC", "it", volume, path);
+    int rc = sx_mdb_get(db, &st, e, SX_FILE_REVISIONS, "it", volume, path);
 
     for (; rc == 1; rc = sx_mdb_step(st, e)) {
         sx_mdb_file(st, 0, &f);
@@ -307,6 +306,9 @@ int sx_query_manifest(sqlite3 *db, const struct sx_file *f, uint64_t from, uint6
     m->offset = f->size;
     if (count > SX_PART_ENTRIES_MAX)
         count = SX_PART_ENTRIES_MAX;
+    if (f->size && !f->blocks) /* no row of table content */
+        return sx_err_set(e, SX_ECORRUPT, "revision %016llx of file '%s' has lost its content",
+                          (unsigned long long)f->rev, f->path);
     if (at != SX_AT_NONE ? at >= f->size : from >= f->blocks)
         return 0;
     if (f->is_inline)

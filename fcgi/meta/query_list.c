@@ -182,10 +182,7 @@ static int take_versions(struct scan *s, struct sx_err *e)
 
     if (find_after(s, &there, e) != 0)
         return -1;
-    rc = sx_mdb_get(s->db, &st, e,
-                    "SELECT " SX_FILE_COLS ", ord" SX_FILE_FROM("file") " WHERE volume = ?1 AND path = ?2"
-                    " UNION ALL SELECT " SX_FILE_COLS ", ord" SX_FILE_FROM("old") " WHERE volume = ?1 AND path = ?2"
-                    " ORDER BY ord DESC", "it", s->volume, s->last);
+    rc = sx_mdb_get(s->db, &st, e, SX_FILE_REVISIONS, "it", s->volume, s->last);
     for (; rc == 1; rc = sx_mdb_step(st, e), newest = false) {
         struct sx_file f;
         json_t *o;
@@ -228,8 +225,8 @@ static int scan_run(struct scan *s, struct sx_err *e)
 {
     sqlite3_stmt *st;
     int rc = sx_mdb_get(s->db, &st, e,
-                       "SELECT " SX_FILE_COLS ", path" SX_FILE_FROM("file") " WHERE volume = ? AND path >= ?"
-                       " AND path < ? ORDER BY path", "itt", s->volume, s->above, s->below);
+                       "SELECT " SX_FILE_COLS ", path" SX_FILE_FROM("file")
+                       " WHERE volume = ? AND path >= ? AND path < ? ORDER BY path", "itt", s->volume, s->above, s->below);
 
     for (; rc == 1; rc = sx_mdb_step(st, e)) {
         const char *name = (const char *)sqlite3_column_text(st, SX_FILE_COLS_N);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The rows of files: how many bytes a typical one takes, that each fact comes back as it went in, and
- * that a database of another version is refused.
+ * The rows of files: how many bytes a typical one takes, that each fact comes back as it went in,
+ * and that a database of another version is refused.
  */
 #include <stdio.h>
 #include <string.h>
@@ -63,8 +63,9 @@ static uint64_t payload(const char *table)
     sqlite3_stmt *st;
     uint64_t n;
 
-    assert_int_equal(sqlite3_prepare_v2(world_db(&W), "SELECT sum(payload) FROM dbstat WHERE name = ?",
-                                        -1, &st, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_prepare_v2(world_db(&W),
+                                        "SELECT sum(payload) FROM dbstat WHERE name = ?", -1, &st,
+                                        NULL), SQLITE_OK);
     assert_int_equal(sqlite3_bind_text(st, 1, table, -1, SQLITE_STATIC), SQLITE_OK);
     assert_int_equal(sqlite3_step(st), SQLITE_ROW);
     n = (uint64_t)sqlite3_column_int64(st, 0);
@@ -209,6 +210,25 @@ static void test_part_shared(void **state)
     sx_buf_fini(&entries);
 }
 
+/* What the database does not hold any more is an error, never a shorter file. */
+static void test_lost(void **state)
+{
+    struct sx_file_row row = SX_FILE_ROW_INIT;
+    struct sx_manifest m = SX_MANIFEST_INIT;
+    struct sx_err e = SX_ERR_INIT;
+
+    assert_int_equal(put_blocks(&W, "alice", "vol", "a", 1, 3, 1000, 1), SX_OK);
+    assert_int_equal(sqlite3_exec(world_db(&W), "BEGIN; DELETE FROM content", NULL, NULL, NULL),
+                     SQLITE_OK);
+    assert_done(sx_query_file(world_db(&W), 1, "a", 0, &row, &e), &e);
+    assert_error(sx_query_manifest(world_db(&W), &row.f, 0, SX_AT_NONE, 10, &m, &e), &e,
+                 SX_ECORRUPT);
+    assert_error(sx_query_manifest(world_db(&W), &row.f, 0, 0, 10, &m, &e), &e, SX_ECORRUPT);
+    assert_int_equal(sqlite3_exec(world_db(&W), "ROLLBACK", NULL, NULL, NULL), SQLITE_OK);
+    sx_file_row_fini(&row);
+    sx_manifest_fini(&m);
+}
+
 /* ---- version ---- */
 
 static void test_other_version(void **state)
@@ -227,8 +247,8 @@ static void test_other_version(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(test_bytes), T(test_bytes_inline), T(test_facts), T(test_facts_of_old), T(test_part_shared),
-        T(test_other_version),
+        T(test_bytes), T(test_bytes_inline), T(test_facts), T(test_facts_of_old),
+        T(test_part_shared), T(test_lost), T(test_other_version),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -218,7 +218,7 @@ static int etag_check(uint64_t content, const struct sx_buf *list, const struct 
                       (unsigned long long)content);
 }
 
-/* The parts of one content follow each other without a gap, make its etag and are all referenced. */
+/* The parts of one content follow each other without a gap, give its etag, and are all referenced. */
 static int content_check(sqlite3 *db, uint64_t content, uint64_t blocks, const struct sx_buf *etag,
                          uint64_t *refs, struct sx_err *e)
 {

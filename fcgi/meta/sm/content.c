@@ -3,8 +3,9 @@
  * Contents: block lists, and the references that keep blocks from being collected.
  *
  * A content is made by a put or an upload and never changes but by growing while it is an
- * upload; when it is finished it has its etag.  Revisions share it: `users` counts them (an upload is one).  So copies and moves cost
- * the same for any size.  Its replica count is the largest of the volumes that have used it.
+ * upload; when it is finished it has its etag.  Revisions share it: `users` counts them (an upload
+ * is one).  So copies and moves cost the same for any size.  Its replica count is the largest of the
+ * volumes that have used it.
  *
  *   users > 0   every distinct id of its parts has one row in table ref
  *   users = 0   doomed: sx_content_expire() removes parts, then the row; nobody can use it again

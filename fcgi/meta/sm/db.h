@@ -50,6 +50,11 @@ struct sx_span sx_mdb_blob(sqlite3_stmt *st, int col); /* valid until the next s
 #define SX_FILE_COLS_N 12
 #define SX_FILE_FROM(table)                                                                        \
     " FROM " table " LEFT JOIN content ON content.id = " table ".content"
+/* All revisions of path ?2 in volume ?1, newest first, and `ord`. */
+#define SX_FILE_REVISIONS                                                                          \
+    "SELECT " SX_FILE_COLS ", ord" SX_FILE_FROM("file") " WHERE volume = ?1 AND path = ?2"         \
+    " UNION ALL SELECT " SX_FILE_COLS ", ord" SX_FILE_FROM("old")                                  \
+    " WHERE volume = ?1 AND path = ?2 ORDER BY ord DESC"
 /* Conditions on column flags. */
 #define SX_FILE_IS_MARKER "flags & 4"
 #define SX_FILE_IS_NULL "NOT flags & 8"
@@ -58,8 +63,8 @@ struct sx_span sx_mdb_blob(sqlite3_stmt *st, int col); /* valid until the next s
     "id, name, owner, replica, quota, revisions, compression, used, files, created_ms, deleting,"  \
     " versioning, lock_mode, lock_ms"
 
-/* Columns that hold a fact in another form, in which the usual takes no bytes (SQLite stores 0 and 1 in
- * none, and small numbers in few). */
+/* Columns that hold a fact in another form, in which the usual takes no bytes (SQLite stores 0 and
+ * 1 in none, and small numbers in few). */
 struct sx_file_packed {
     uint64_t age_ns; /* from mtime_ns to created_ms, mod 2^64 */
     unsigned mode;   /* xor 0644 */

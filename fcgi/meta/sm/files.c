@@ -88,8 +88,8 @@ static int put_content_upload(struct sx_sm *sm, struct put *p, uint8_t etag[SX_E
     return sx_content_etag_stored(sm, p->up.content, etag, e);
 }
 
-/* The record must be that of the entry.  What else is in it was checked by who sent the command: here
- * all nodes must come to the same end, whatever codecs their versions know. */
+/* The record must be that of the entry.  What else is in it was checked by who sent the command:
+ * here all nodes must come to the same end, whatever codecs their versions know. */
 static int inline_check(const struct put *p, uint64_t size, struct sx_err *e)
 {
     uint8_t entry[SX_ENTRY_SIZE];

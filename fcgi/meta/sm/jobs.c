@@ -209,8 +209,8 @@ static int step_collect(struct sx_sm *sm, struct job *j, uint32_t limit, struct 
 
     prefix_end(j->prefix, below);
     rc = sx_sm_row(sm, e, &st,
-                   "SELECT path, changed, " SX_FILE_IS_MARKER " FROM file WHERE volume = ? AND path > ? AND path >= ?"
-                   " AND path < ? ORDER BY path LIMIT ?", "itttu", j->volume, j->cursor, j->prefix,
+                   "SELECT path, changed, " SX_FILE_IS_MARKER " FROM file WHERE volume = ?"
+                   " AND path > ? AND path >= ? AND path < ? ORDER BY path LIMIT ?", "itttu", j->volume, j->cursor, j->prefix,
                    below, STEP_SCAN_MAX + 1);
     for (unsigned seen = 0; rc == 1; rc = sx_sm_next(sm, e, st)) {
         const char *path = (const char *)sqlite3_column_text(st, 0);

@@ -5,9 +5,9 @@
  * Numbers of revisions, contents and jobs come from the place of a command in the log, so
  * they are equal on all nodes; volume numbers are counted in table state.
  *
- * Tables file and old hold a row for each file of each version of a tree, so they are small: what is
- * the usual is stored as 0 or 1, which take no byte (age_ns, mode, flags, back and moved; db.c packs
- * them), and what is the content's stands in table content, once for all that share it.
+ * Tables file and old hold a row for each file of each version of a tree, so they are small: what
+ * is the usual is stored as 0 or 1, which take no byte (mode, flags, back, moved; db.c packs them),
+ * and what is the content's stands in table content, once for all that share it.
  */
 #include "fcgi/meta/sm/sm_int.h"
 
