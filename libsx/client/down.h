@@ -31,7 +31,7 @@
 #define DOWN_GET_BYTES (4u << 20)
 #define DOWN_STREAMS 2
 #define DOWN_GROUPS 6
-#define DOWN_GROUP_BYTES (4u << 20)
+#define DOWN_GROUP_BYTES (2u << 20)
 #define DOWN_GROUP_IDS 256
 #define DOWN_WINDOW (32u << 20)
 #define DOWN_LOOK 512       /* entries looked at for a group */
