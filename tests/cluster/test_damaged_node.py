@@ -65,6 +65,7 @@ def put_files(c):
     for name in NAMES:
         with open(f"{c.dir}/tree/{name}", "w") as f:
             f.write(name)
+    c.tool("sxcp", f"{c.dir}/tree/{BAD}", "@t/vol/")  # first, so that nothing of it is on a last page, where all new rows come
     c.tool("sxcp", "-r", f"{c.dir}/tree/", "@t/vol/")
     for n in c.nodes:
         wait_for("all rows on each node", 30, lambda n=n: whole(n))
