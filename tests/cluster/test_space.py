@@ -87,6 +87,12 @@ def put_data(c):
             "all": (10 * MIB + 2 * size + small, 4 * MIB + size + small)}
 
 
+def info_agrees(c, name, told):
+    one = info(c, name)
+    assert all(one[k] == told[k] for k in ("logical", "unique", "compressed", "physical", "exclusive")), (one, told)
+    return True
+
+
 def check_known(c, expected, copies):
     s = df(c)
     volumes = {v["name"]: v for v in s["volumes"]}
@@ -102,9 +108,8 @@ def check_known(c, expected, copies):
     assert volumes["ww"]["exclusive"] == 0, volumes["ww"]
     check_sums(c, s)
     check_live(c, s)
-    for name in ("vv", "ww"):
-        one = info(c, name)
-        assert all(one[k] == volumes[name][k] for k in ("logical", "unique", "compressed", "physical", "exclusive"))
+    for name in ("vv", "ww"):  # df counted anew; info takes what each node counted last
+        wait_for(f"sxvol info of {name} to agree", 10, lambda name=name: info_agrees(c, name, volumes[name]), every=0.3)
     say(f"{copies} copies: " + ", ".join(f"{k} {s[k]}" for k in ("logical", "unique", "compressed", "physical", "packs")))
     return s
 
