@@ -15,7 +15,7 @@ void fuzz_seed(unsigned i, struct sx_buf *out)
 
     sx_assert(sx_message_head(out, j, NULL) == 0);
     for (unsigned k = 0; k < i; k++) {
-        sx_buf_add(out, "d/a\0d/c" + 4 * k, 4);
+        sx_buf_add(out, &"d/a\0d/c"[4 * k], 4);
         sx_facts_put(sx_buf_extend(out, SX_FACTS_SIZE), &facts);
     }
     sx_buf_add(out, "d/b/", 5);
