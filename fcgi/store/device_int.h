@@ -32,10 +32,6 @@
 #define SX_CHECKPOINT_BYTES (64ull << 20)   /* put between two checkpoints, by one process */
 #define SX_FLOOR_UNKNOWN UINT64_MAX         /* leases were lost, and nobody has said up to when */
 #define SX_PACK_HEADER 64u
-#define SX_DIRECT_EDGE 4096u                /* a page, and no less than the block of any disk */
-#define SX_DIRECT_BUFFER (SX_RECORD_MAX / SX_DIRECT_EDGE * SX_DIRECT_EDGE + 2 * SX_DIRECT_EDGE)
-#define SX_DIRECT_MIN (256u << 10)          /* records that large go past the page cache */
-#define SX_SEEN_BITS 11                     /* how many places that were read are remembered */
 #define SX_OPEN_PACKS_MAX 64u               /* open packs that claiming looks at */
 #define SX_USED_MS 1000u                    /* how long the sum of all packs' sizes is relied on */
 
@@ -208,7 +204,6 @@ int sx_packs_sum(struct sx_packs *p, uint64_t *count, uint64_t *bytes,
 struct sx_fd_slot {
     uint64_t pack; /* 0: free */
     int fd;
-    int direct; /* past the page cache; -1: none */
     uint64_t used;
 };
 
@@ -234,8 +229,7 @@ struct sx_device {
     uint64_t tick;            /* for the age of the slots */
     uint64_t last_pack;       /* appended to last; tried first */
     uint8_t *direct_buffer;   /* NULL until a large batch is written */
-    bool undirect;            /* its file system knows the page cache only */
-    uint64_t seen[1u << SX_SEEN_BITS]; /* places that were read lately */
+    bool undirect;            /* its file system writes through the page cache only */
     uint64_t since_checkpoint; /* bytes appended */
     uint64_t used;            /* sum of the packs' sizes at used_ms, and our puts since */
     uint64_t used_ms;         /* monotonic; 0: not known */
@@ -302,9 +296,6 @@ int sx_pack_header_check(const uint8_t h[SX_PACK_HEADER], const struct sx_device
 /* Opens a pack for reading; its size. */
 int sx_pack_open_read(struct sx_device *d, uint64_t number, int *fd, uint64_t *size,
                       struct sx_err *e) SX_MUST_CHECK;
-
-/* Opens a pack for direct reading or writing, with the device's buffer: -1 if that cannot be. */
-int sx_direct_open(struct sx_device *d, uint64_t number, int flags);
 
 /* ---- walking a pack ---- */
 

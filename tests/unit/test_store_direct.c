@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Direct I/O of packs: large records are written and first read past the page cache in whole pages;
- * whatever a file system refuses of that goes through the cache.  The layer here plays the file
+ * Direct writing of packs: large records go past the page cache in whole pages, and whatever a file
+ * system refuses of that through the cache.  The layer here plays the file
  * system's part, so that the machine's own does not matter.
  */
 #include "tests/unit/store_util.h"
@@ -15,12 +15,12 @@
 #define LARGE 700000u /* up to so many bytes a block */
 #define FDS 1024
 
-enum refusal { NOTHING, OPEN, WRITE, SHORT_WRITE, BROKEN_WRITE, READ, SHORT_READ };
+enum refusal { NOTHING, OPEN, WRITE, SHORT_WRITE, BROKEN_WRITE };
 
 static struct {
     enum refusal refuses;
-    bool direct[FDS];      /* by descriptor */
-    unsigned writes, reads; /* that went directly */
+    bool direct[FDS]; /* by descriptor */
+    unsigned writes;  /* that went directly */
     uint64_t written;
 } fs;
 
@@ -39,13 +39,6 @@ static int fs_open(const struct sx_io *io, const char *path, int flags, mode_t m
     return fd;
 }
 
-static void whole_pages(const void *p, size_t n, off_t at)
-{
-    assert_int_equal((uintptr_t)p % PAGE, 0);
-    assert_int_equal(n % PAGE, 0);
-    assert_int_equal(at % PAGE, 0);
-}
-
 static ssize_t fs_pwritev(const struct sx_io *io, int fd, const struct iovec *v, int count, off_t at)
 {
     struct iovec half = v[0];
@@ -53,7 +46,9 @@ static ssize_t fs_pwritev(const struct sx_io *io, int fd, const struct iovec *v,
     if (!fs.direct[fd])
         return sx_io_posix.pwritev(&sx_io_posix, fd, v, count, at);
     assert_int_equal(count, 1);
-    whole_pages(v->iov_base, v->iov_len, at);
+    assert_int_equal((uintptr_t)v->iov_base % PAGE, 0);
+    assert_int_equal(v->iov_len % PAGE, 0);
+    assert_int_equal(at % PAGE, 0);
     fs.writes++;
     if (fs.refuses == WRITE || fs.refuses == BROKEN_WRITE) {
         errno = fs.refuses == WRITE ? EINVAL : EIO;
@@ -65,19 +60,6 @@ static ssize_t fs_pwritev(const struct sx_io *io, int fd, const struct iovec *v,
     return sx_io_posix.pwritev(&sx_io_posix, fd, &half, 1, at);
 }
 
-static ssize_t fs_pread(const struct sx_io *io, int fd, void *p, size_t n, off_t at)
-{
-    if (!fs.direct[fd])
-        return sx_io_posix.pread(&sx_io_posix, fd, p, n, at);
-    whole_pages(p, n, at);
-    fs.reads++;
-    if (fs.refuses == READ) {
-        errno = EIO;
-        return -1;
-    }
-    return sx_io_posix.pread(&sx_io_posix, fd, p, fs.refuses == SHORT_READ ? PAGE : n, at);
-}
-
 static struct sx_store *begin(char **dir, enum refusal refuses)
 {
     static struct sx_io io;
@@ -86,7 +68,6 @@ static struct sx_store *begin(char **dir, enum refusal refuses)
     io = sx_io_posix;
     io.open = fs_open;
     io.pwritev = fs_pwritev;
-    io.pread = fs_pread;
     memset(&fs, 0, sizeof fs);
     fs.refuses = refuses;
     *dir = util_dir();
@@ -127,7 +108,6 @@ static void test_whole_pages(void **state)
     struct sx_store_stats st;
     struct sx_err e = SX_ERR_INIT;
     uint64_t bytes = 0;
-    unsigned once;
 
     fill(s);
     for (uint64_t i = 0; i < 20; i++)
@@ -135,10 +115,6 @@ static void test_whole_pages(void **state)
     assert_true(fs.writes >= 2); /* more than the buffer takes */
     assert_true(fs.written <= bytes && fs.written > bytes - 2 * PAGE);
     all_right(s);
-    assert_true(fs.reads > 0);
-    once = fs.reads;
-    all_right(s); /* seen lately: through the cache, where they stay */
-    assert_int_equal(fs.reads, once);
     assert_done(sx_store_stats(s, &st, &e), &e);
     assert_int_equal(st.blocks, 26);
     end(s, dir);
@@ -147,7 +123,7 @@ static void test_whole_pages(void **state)
 /* What cannot be done directly is done the other way, and not tried for ever. */
 static void test_refused(void **state)
 {
-    static const enum refusal all[] = { OPEN, WRITE, SHORT_WRITE, READ, SHORT_READ };
+    static const enum refusal all[] = { OPEN, WRITE, SHORT_WRITE };
 
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
         struct sx_err e = SX_ERR_INIT;
