@@ -182,7 +182,7 @@ void put_fill(struct sx_cmd_file_put *c, struct sx_buf *entries, const char *vol
     etag_of(entries->data, entries->len, c->etag);
 }
 
-static int put_run(struct world *w, const char *user, const struct sx_cmd_file_put *c)
+int put_run(struct world *w, const char *user, const struct sx_cmd_file_put *c)
 {
     sx_buf_reset(&w->cmd);
     sx_cmd_file_put_encode(&w->cmd, w->op, user, c);

@@ -67,6 +67,7 @@ int put_blocks(struct world *w, const char *user, const char *volume, const char
 /* Fills a put of blocks, for variations; the entries are kept in `entries`. */
 void put_fill(struct sx_cmd_file_put *c, struct sx_buf *entries, const char *volume,
               const char *path, uint64_t seed, unsigned n, uint32_t len);
+int put_run(struct world *w, const char *user, const struct sx_cmd_file_put *c);
 
 /* Facts from the payload of the last command. */
 struct sx_file result_file(struct world *w);

@@ -25,13 +25,6 @@ static int teardown(void **state)
 
 /* ---- put ---- */
 
-static int run_put(const char *user, const struct sx_cmd_file_put *c)
-{
-    sx_buf_reset(&W.cmd);
-    sx_cmd_file_put_encode(&W.cmd, W.op, user, c);
-    return world_run(&W);
-}
-
 static void test_put(void **state)
 {
     struct sx_file f;
@@ -82,7 +75,7 @@ static void test_put_changed(void **state)
     struct sx_cmd_file_put c;
 
     put_fill(&c, &entries, "vol", "b", 10, 3, 1000);
-    assert_int_equal(run_put("alice", &c), SX_OK);
+    assert_int_equal(put_run(&W, "alice", &c), SX_OK);
     for (unsigned i = 0; i < 3; i++) {
         if (i == 0)
             c.mtime_ns++;
@@ -90,9 +83,9 @@ static void test_put_changed(void **state)
             c.mode ^= 0111;
         else
             c.meta = (struct sx_span){ (const uint8_t *)"\1\0\0\0\1\0k\0\1\0\0\0v", 13 };
-        assert_int_equal(run_put("alice", &c), SX_OK);
+        assert_int_equal(put_run(&W, "alice", &c), SX_OK);
         assert_false(result_file(&W).unchanged);
-        assert_int_equal(run_put("alice", &c), SX_OK);
+        assert_int_equal(put_run(&W, "alice", &c), SX_OK);
         assert_true(result_file(&W).unchanged);
     }
     assert_int_equal(result_file(&W).meta.n, 13);
@@ -107,41 +100,41 @@ static void test_put_refused(void **state)
     put_fill(&good, &entries, "vol", "p", 10, 3, 1000);
     c = good;
     c.path = "";
-    EXPECT(&W, run_put("alice", &c), SX_ENAME, "file path is empty");
+    EXPECT(&W, put_run(&W, "alice", &c), SX_ENAME, "file path is empty");
     c = good;
     c.volume = "nope";
-    EXPECT(&W, run_put("alice", &c), SX_ENOVOLUME, "volume 'nope' does not exist");
-    EXPECT(&W, run_put("dave", &good), SX_ENOUSER, "user 'dave' does not exist");
+    EXPECT(&W, put_run(&W, "alice", &c), SX_ENOVOLUME, "volume 'nope' does not exist");
+    EXPECT(&W, put_run(&W, "dave", &good), SX_ENOUSER, "user 'dave' does not exist");
     c = good;
     c.size = 2999;
-    EXPECT(&W, run_put("alice", &c), SX_EINVAL, "size is 2999, but the entries add up to 3000");
+    EXPECT(&W, put_run(&W, "alice", &c), SX_EINVAL, "size is 2999, but the entries add up to 3000");
     c = good;
     c.etag[0] ^= 1;
-    EXPECT(&W, run_put("alice", &c), SX_EINVAL, "etag does not match the entries");
+    EXPECT(&W, put_run(&W, "alice", &c), SX_EINVAL, "etag does not match the entries");
     c = good;
     c.entries.n = 35;
-    EXPECT(&W, run_put("alice", &c), SX_EINVAL, "block list of 35 bytes is no run of entries");
+    EXPECT(&W, put_run(&W, "alice", &c), SX_EINVAL, "block list of 35 bytes is no run of entries");
     c = good;
     c.record = (struct sx_span){ (const uint8_t *)"r", 1 };
-    EXPECT(&W, run_put("alice", &c), SX_EINVAL,
+    EXPECT(&W, put_run(&W, "alice", &c), SX_EINVAL,
            "an inline file has one entry of at most 4096 bytes");
     c = good;
     c.meta = (struct sx_span){ (const uint8_t *)"\1\0\0\0", 4 };
-    assert_int_equal(run_put("alice", &c), SX_EMALFORMED);
+    assert_int_equal(put_run(&W, "alice", &c), SX_EMALFORMED);
     put_fill(&c, &entries, "vol", "p", 10, 1, 0);
-    EXPECT(&W, run_put("alice", &c), SX_EINVAL, "block list entry 0 has length 0");
+    EXPECT(&W, put_run(&W, "alice", &c), SX_EINVAL, "block list entry 0 has length 0");
     put_fill(&c, &entries, "vol", "p", 10, 1, (4u << 20) + 1);
-    EXPECT(&W, run_put("alice", &c), SX_EINVAL, "block list entry 0 has length 4194305");
+    EXPECT(&W, put_run(&W, "alice", &c), SX_EINVAL, "block list entry 0 has length 4194305");
     put_fill(&c, &entries, "vol", "p", 10, 1, 100);
     for (unsigned i = 0; i < 3; i++) { /* of another block, of another length, nothing in it */
         sx_buf_reset(&record);
         record_of(&record, i == 0 ? 11 : 10, i == 1 ? 101 : 100);
         c.record = (struct sx_span){ record.data, i == 2 ? 96 : record.len };
-        EXPECT(&W, run_put("alice", &c), SX_EINVAL, "the record is not that of the entry");
+        EXPECT(&W, put_run(&W, "alice", &c), SX_EINVAL, "the record is not that of the entry");
     }
     put_fill(&c, &entries, "vol", "p", 10, 1, 4097);
     c.record = (struct sx_span){ (const uint8_t *)"r", 1 };
-    EXPECT(&W, run_put("alice", &c), SX_EINVAL,
+    EXPECT(&W, put_run(&W, "alice", &c), SX_EINVAL,
            "an inline file has one entry of at most 4096 bytes");
     assert_int_equal(world_volume(&W, "vol").files, 0);
     sx_buf_fini(&entries);
@@ -155,16 +148,16 @@ static void test_preconditions(void **state)
 
     put_fill(&c, &entries, "vol", "p", 10, 3, 1000);
     c.flags = SX_PUT_IF_MATCH;
-    EXPECT(&W, run_put("alice", &c), SX_EPRECONDITION, "file 'p' does not exist");
+    EXPECT(&W, put_run(&W, "alice", &c), SX_EPRECONDITION, "file 'p' does not exist");
     c.flags = SX_PUT_IF_NONE_MATCH;
-    assert_int_equal(run_put("alice", &c), SX_OK);
-    EXPECT(&W, run_put("alice", &c), SX_EPRECONDITION, "file 'p' exists");
+    assert_int_equal(put_run(&W, "alice", &c), SX_OK);
+    EXPECT(&W, put_run(&W, "alice", &c), SX_EPRECONDITION, "file 'p' exists");
     memcpy(c.if_match, c.etag, SX_ETAG_SIZE);
     c.flags = SX_PUT_IF_MATCH;
     c.mtime_ns = 77;
-    assert_int_equal(run_put("alice", &c), SX_OK);
+    assert_int_equal(put_run(&W, "alice", &c), SX_OK);
     c.if_match[3] ^= 1;
-    EXPECT(&W, run_put("alice", &c), SX_EPRECONDITION, "file 'p' has another etag");
+    EXPECT(&W, put_run(&W, "alice", &c), SX_EPRECONDITION, "file 'p' has another etag");
     sx_buf_fini(&entries);
 }
 

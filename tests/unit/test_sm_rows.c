@@ -31,13 +31,6 @@ static int teardown(void **state)
     return 0;
 }
 
-static int put_run(const struct sx_cmd_file_put *c)
-{
-    sx_buf_reset(&W.cmd);
-    sx_cmd_file_put_encode(&W.cmd, W.op, "alice", c);
-    return world_run(&W);
-}
-
 /* ---- size ---- */
 
 static void put_tree(const char *version)
@@ -52,7 +45,7 @@ static void put_tree(const char *version)
         put_fill(&c, &entries, "vol", path, i, 1, 5000 + i);
         c.mtime_ns = 1234567890123456789;
         W.time_ms += 3;
-        assert_int_equal(put_run(&c), SX_OK);
+        assert_int_equal(put_run(&W, "alice", &c), SX_OK);
     }
     sx_buf_fini(&entries);
 }
@@ -144,7 +137,7 @@ static void test_facts(void **state)
             put_fill(&c, &entries, "vol", "f", k, (i + k) % 4, 5000);
             c.mode = modes[i];
             c.mtime_ns = times[k];
-            assert_int_equal(put_run(&c), SX_OK);
+            assert_int_equal(put_run(&W, "alice", &c), SX_OK);
             assert_int_equal(result_file(&W).mode, modes[i]);
             assert_true(result_file(&W).mtime_ns == times[k]);
             assert_stored("f");
@@ -200,12 +193,12 @@ static void test_part_shared(void **state)
                         .entries = c.entries), SX_OK);
     assert_int_equal(DO(&W, "alice", mpart_put, .upload = { 1 }, .number = 1, .size = 2000,
                         .flags = SX_PUT_UPLOAD, .source = { 2 }), SX_OK);
-    assert_int_equal(put_run(&c), SX_OK);
+    assert_int_equal(put_run(&W, "alice", &c), SX_OK);
     assert_stored("f");
     put_fill(&c, &entries, "vol", "g", 30, 2, 1000);
     assert_int_equal(DO(&W, "alice", mpart_put, .upload = { 1 }, .number = 2, .size = 2000,
                         .lease = 1, .entries = c.entries), SX_OK);
-    assert_int_equal(put_run(&c), SX_OK);
+    assert_int_equal(put_run(&W, "alice", &c), SX_OK);
     assert_stored("g");
     sx_buf_fini(&entries);
 }

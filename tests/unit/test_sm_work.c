@@ -23,13 +23,6 @@ static int teardown(void **state)
     return 0;
 }
 
-static int run_put(const char *user, const struct sx_cmd_file_put *c)
-{
-    sx_buf_reset(&W.cmd);
-    sx_cmd_file_put_encode(&W.cmd, W.op, user, c);
-    return world_run(&W);
-}
-
 /* ---- uploads ---- */
 
 static const uint8_t UP[SX_UPLOAD_ID] = "upload-0000001";
@@ -79,7 +72,7 @@ static int commit_upload(const char *user, const char *path, uint64_t seed, unsi
     c.lease = 0;
     memcpy(c.upload, UP, sizeof UP);
     sx_buf_fini(&entries);
-    return run_put(user, &c);
+    return put_run(&W, user, &c);
 }
 
 static void test_upload(void **state)
