@@ -273,13 +273,6 @@ int sx_download(struct sx_cluster *k, const char *volume, const struct down_item
     loop(&d);
     sx_list_free(d.listing);
     down_get_free_all(&d);
-    while (d.free_groups) {
-        struct down_group *g = d.free_groups;
-
-        d.free_groups = g->next;
-        sx_buf_fini(&g->body);
-        sx_buf_fini(&g->answer);
-        free(g);
-    }
+    down_groups_free_all(&d);
     return sx_xfer_fini(&d.x, e);
 }

@@ -203,6 +203,7 @@ void down_get_free_all(struct down *d);
 
 /* down_group.c: blocks from the nodes. */
 void down_groups_start(struct down_file *f);
+void down_groups_free_all(struct down *d);
 
 /* down_target.c: on worker threads. */
 int down_target_open(struct down_file *f, struct down_dir *dir, bool resume, struct sx_err *e);

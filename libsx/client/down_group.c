@@ -319,3 +319,15 @@ void down_groups_start(struct down_file *f)
             return;
     }
 }
+
+void down_groups_free_all(struct down *d)
+{
+    while (d->free_groups) {
+        struct down_group *g = d->free_groups;
+
+        d->free_groups = g->next;
+        sx_buf_fini(&g->body);
+        sx_buf_fini(&g->answer);
+        free(g);
+    }
+}

@@ -283,14 +283,7 @@ static void test_groups(void **state)
     sx_cluster_stop(k);
     assert_null(d.files);
     assert_int_equal(stats.failed, 1);
-    while (d.free_groups) {
-        struct down_group *g = d.free_groups;
-
-        d.free_groups = g->next;
-        sx_buf_fini(&g->body);
-        sx_buf_fini(&g->answer);
-        free(g);
-    }
+    down_groups_free_all(&d);
     sx_cluster_free(k);
 }
 
