@@ -6,8 +6,9 @@
  *   device.c   how far the index is durable, space, statistics
  *   shard.c    the index: statements on one shard
  *   packs.c    the table of packs (index/packs.db)
- *   packfile.c pack files: header, claiming one to append to, reading
+ *   packfile.c pack files: header, claiming one to append to
  *   append.c   writing a batch behind the end of a pack
+ *   read.c     reading records
  *   live.c     what of a pack is needed, whatever the index says
  *   scan.c     walking the records of a pack
  *   ops.c      put, have, exists, get, list, delete
@@ -264,6 +265,8 @@ int sx_pack_claim(struct sx_device *d, uint64_t need, struct sx_claim *c,
 /* Takes the lock of one pack if it is there and free: *got. */
 int sx_pack_try(struct sx_device *d, uint64_t number, struct sx_claim *c, bool *got,
                 struct sx_err *e) SX_MUST_CHECK;
+/* Bytes of its open file. */
+int sx_pack_size(struct sx_device *d, int fd, uint64_t *size, struct sx_err *e) SX_MUST_CHECK;
 /* There is no file of that number. */
 bool sx_pack_missing(const struct sx_device *d, uint64_t number);
 /* The open file of a pack that has been removed: its remover cuts it. */

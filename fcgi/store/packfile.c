@@ -72,7 +72,7 @@ static bool try_lock(int fd)
     return fcntl(fd, F_OFD_SETLK, &l) == 0;
 }
 
-static int file_size(struct sx_device *d, int fd, uint64_t *size, struct sx_err *e)
+int sx_pack_size(struct sx_device *d, int fd, uint64_t *size, struct sx_err *e)
 {
     struct stat st;
 
@@ -110,7 +110,7 @@ int sx_pack_try(struct sx_device *d, uint64_t number, struct sx_claim *c, bool *
         d->io->close(d->io, fd);
         return 0;
     }
-    if (file_size(d, fd, &size, e)) {
+    if (sx_pack_size(d, fd, &size, e)) {
         d->io->close(d->io, fd);
         return sx_err_wrap(e, "%s", path);
     }

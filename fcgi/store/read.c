@@ -13,17 +13,13 @@ int sx_pack_open_read(struct sx_device *d, uint64_t number, int *fd, uint64_t *s
 {
     SX_AUTO_FREE char *path = sx_pack_path(d, number);
     int f = d->io->open(d->io, path, O_RDONLY, 0);
-    struct stat st;
 
     if (f < 0)
         return sx_err_errno(e, errno, "open %s", path);
-    if (size && d->io->fstat(d->io, f, &st)) {
-        sx_err_errno(e, errno, "fstat of %s", path);
+    if (size && sx_pack_size(d, f, size, e)) {
         d->io->close(d->io, f);
-        return -1;
+        return sx_err_wrap(e, "%s", path);
     }
-    if (size)
-        *size = (uint64_t)st.st_size;
     *fd = f;
     return 0;
 }
@@ -66,13 +62,13 @@ void sx_pack_forget(struct sx_device *d, uint64_t number)
 
 bool sx_pack_holds(struct sx_device *d, const struct sx_row *row)
 {
-    struct stat st;
+    uint64_t size;
     int fd = -1;
 
     if (row->pack == 0 || row->len <= SX_RECORD_HEADER || row->at < SX_PACK_HEADER ||
-        cached_fd(d, row->pack, &fd, NULL) || d->io->fstat(d->io, fd, &st))
+        cached_fd(d, row->pack, &fd, NULL) || sx_pack_size(d, fd, &size, NULL))
         return false;
-    return row->len <= (uint64_t)st.st_size && row->at <= (uint64_t)st.st_size - row->len;
+    return row->len <= size && row->at <= size - row->len;
 }
 
 int sx_pack_read(struct sx_device *d, const struct sx_row *row, struct sx_buf *out,
