@@ -7,8 +7,10 @@
 
 #include "fcgi/meta/query.h"
 #include "fcgi/meta/sm/db.h"
+#include "libsx/codec/record.h"
 
-#define INLINE_HEAD 97u /* bytes of a record that tell its entry */
+/* So many bytes of a record tell its entry. */
+#define INLINE_HEAD (SX_RECORD_HEADER + SX_BLOCK_HEADER + 1u)
 #define FNV_START 1469598103934665603u
 #define FNV_PRIME 1099511628211u
 
