@@ -27,7 +27,8 @@ int sx_app_init(struct sx_app *a, const struct sx_child *child, bool reserved, s
 
 void sx_app_fini(struct sx_app *a)
 {
-    sx_block_ctx_free(a->block_ctx);
+    sx_block_ctx_free(a->decoder);
+    sx_block_ctx_free(a->encoder);
     sx_queue_close(a->queue);
     sx_store_close(a->store);
     sx_peers_free(a->peers);
@@ -67,18 +68,33 @@ int sx_app_domain(struct sx_app *a, struct sx_err *e)
     return 0;
 }
 
-int sx_app_block_ctx(struct sx_app *a, struct sx_block_ctx **ctx, struct sx_err *e)
+static int domain_ctx(struct sx_app *a, struct sx_block_ctx **made, struct sx_err *e)
 {
     struct sx_domain domain;
 
-    if (!a->block_ctx) {
-        if (sx_app_domain(a, e) != 0 || sx_domain_init(&domain, a->domain_key, e) != 0)
-            return -1;
-        a->block_ctx = sx_block_ctx_new(&domain);
-        sx_wipe(&domain, sizeof domain);
-    }
-    *ctx = a->block_ctx;
+    if (*made)
+        return 0;
+    if (sx_app_domain(a, e) != 0 || sx_domain_init(&domain, a->domain_key, e) != 0)
+        return -1;
+    *made = sx_block_ctx_new(&domain);
+    sx_wipe(&domain, sizeof domain);
     return 0;
+}
+
+int sx_app_decoder(struct sx_app *a, struct sx_block_ctx **ctx, struct sx_err *e)
+{
+    int r = domain_ctx(a, &a->decoder, e);
+
+    *ctx = a->decoder;
+    return r;
+}
+
+int sx_app_encoder(struct sx_app *a, struct sx_block_ctx **ctx, struct sx_err *e)
+{
+    int r = domain_ctx(a, &a->encoder, e);
+
+    *ctx = a->encoder;
+    return r;
 }
 
 int sx_app_store(struct sx_app *a, struct sx_store **store, struct sx_err *e)

@@ -30,7 +30,7 @@ struct sx_app {
     /* NULL until asked for with the functions below. */
     struct sx_store *store;
     struct sx_queue *queue;
-    struct sx_block_ctx *block_ctx;
+    struct sx_block_ctx *decoder, *encoder;
     uint8_t domain_key[SX_DOMAIN_KEY_SIZE];
     bool have_domain;
     pthread_mutex_t lock;
@@ -51,7 +51,9 @@ int sx_app_db(struct sx_app *a, sqlite3 **db, struct sx_err *e) SX_MUST_CHECK;
 /* Unseals the cluster's domain key (once). */
 int sx_app_domain(struct sx_app *a, struct sx_err *e) SX_MUST_CHECK;
 /* Decoder for blocks of the cluster's domain. */
-int sx_app_block_ctx(struct sx_app *a, struct sx_block_ctx **ctx, struct sx_err *e) SX_MUST_CHECK;
+int sx_app_decoder(struct sx_app *a, struct sx_block_ctx **ctx, struct sx_err *e) SX_MUST_CHECK;
+/* Encoder for them, which is used without the lock: by one thread of the one request that a worker is at. */
+int sx_app_encoder(struct sx_app *a, struct sx_block_ctx **ctx, struct sx_err *e) SX_MUST_CHECK;
 int sx_app_store(struct sx_app *a, struct sx_store **store, struct sx_err *e) SX_MUST_CHECK;
 /* The store, giving leases in the epoch of this moment. */
 int sx_app_leasing(struct sx_app *a, struct sx_store **store, uint64_t *epoch,

@@ -104,7 +104,7 @@ int sx_do_verify(struct sx_req *r, const struct sx_record *recs, size_t n, uint3
     char hex[2 * SX_ID_SIZE + 1];
     struct sx_block_ctx *ctx;
 
-    if (sx_app_block_ctx(r->app, &ctx, e) != 0)
+    if (sx_app_decoder(r->app, &ctx, e) != 0)
         return -1;
     for (size_t i = 0; i < n; i++) {
         if (sx_block_decode(ctx, &recs[i].id, recs[i].stored, recs[i].len, &plain, e) != 0)

@@ -127,7 +127,7 @@ static int decode(struct sx_egress *g, struct piece *p)
     struct sx_block_ctx *ctx = g->domain;
     struct sx_record rec;
 
-    if (find_record(g, p, &rec) != 0 || (!ctx && sx_app_block_ctx(g->app, &ctx, &p->err) != 0) ||
+    if (find_record(g, p, &rec) != 0 || (!ctx && sx_app_decoder(g->app, &ctx, &p->err) != 0) ||
         sx_block_decode(ctx, &p->id, rec.stored, rec.len, &p->plain, &p->err) != 0)
         return -1;
     if (p->plain.len != p->len)

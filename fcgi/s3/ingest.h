@@ -6,12 +6,14 @@
  * blocks.
  *
  *   add ──► buffer ──► chunks ──► ids ──► have? ──► encode what is missing ──► put
+ *          └────────────── prepared ───────────────────────────┘   └ stored ┘
  *              └────► MD5, in a thread of its own: it is the slowest stage
  *
- * There are two buffers: one fills while the other, in a thread of its own, goes this way.
+ * There are two buffers.  One fills while the other is prepared in a thread of its own, and what was encoded of
+ * the one before waits, in a third, for the disks of the write quorum.
  *
- * Memory: the buffers, and about as much as one for the encoded blocks, whatever the stream's length: a
- * block list of more than SX_PART_ENTRIES_MAX entries goes into an upload, part by part.
+ * Memory: the buffers, and about as much for the encoded blocks, whatever the stream's length
+ * (blocklist.h).
  */
 #ifndef SX_FCGI_S3_INGEST_H
 #define SX_FCGI_S3_INGEST_H

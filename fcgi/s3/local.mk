@@ -30,7 +30,7 @@ libsxgate_la_SOURCES = \
 	fcgi/s3/request.c fcgi/s3/answer.c fcgi/s3/access.c fcgi/s3/metadata.c \
 	fcgi/s3/policy.h fcgi/s3/policy.c fcgi/s3/condition.h fcgi/s3/condition.c \
 	fcgi/s3/facts.h fcgi/s3/facts.c \
-	fcgi/s3/ingest.h fcgi/s3/ingest.c fcgi/s3/egress.h fcgi/s3/egress.c \
+	fcgi/s3/ingest.h fcgi/s3/ingest.c fcgi/s3/blocklist.h fcgi/s3/blocklist.c fcgi/s3/egress.h fcgi/s3/egress.c \
 	fcgi/s3/object.h fcgi/s3/object.c fcgi/s3/object_get.c fcgi/s3/object_delete.c \
 	fcgi/s3/object_put.h fcgi/s3/object_put.c fcgi/s3/object_post.c \
 	fcgi/s3/attributes.c fcgi/s3/lock.c fcgi/s3/copy.c fcgi/s3/list.c fcgi/s3/bucket.c \
