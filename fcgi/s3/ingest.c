@@ -13,7 +13,7 @@
 #include "libsx/base/mem.h"
 #include "libsx/codec/chunk.h"
 
-#define FILL_MAX (8u << 20) /* what a buffer takes in, behind the rest of the one before */
+#define FILL_MAX (4u << 20) /* what a buffer takes in, behind the rest of the one before */
 #define INGEST_BUFFER (SX_CHUNK_MAX + FILL_MAX)
 #define CHUNKS_MAX (INGEST_BUFFER / SX_CHUNK_MIN + 1) /* in one buffer */
 
