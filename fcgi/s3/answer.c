@@ -44,7 +44,8 @@ void sx_s3_reply_head(struct sx_s3 *s, int status, uint64_t length)
 
 void sx_s3_reply_head_open(struct sx_s3 *s, int status, const char *type)
 {
-    sx_s3_field(s, "Content-Type: %s\r\n", type);
+    /* nginx is to pass each byte on at once (sxhttpd/nginx.conf.in). */
+    sx_s3_field(s, "Content-Type: %s\r\nX-Accel-Buffering: no\r\n", type);
     send_head(s, status);
 }
 
