@@ -11,7 +11,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <openssl/evp.h>
@@ -20,8 +19,8 @@
 #include <sys/stat.h>
 #include <sys/time.h>
 
+#include "fcgi/meta/manager/address.h"
 #include "fcgi/meta/manager/frame.h"
-#include "fcgi/meta/manager/links.h"
 #include "fcgi/meta/manager/tls.h"
 #include "fcgi/meta/query.h"
 #include "fcgi/meta/sm/sums.h"
@@ -272,30 +271,21 @@ int sx_copy_serve(int fd, SSL *ssl, uint64_t self, const char *db_path, const ch
 
 static int connect_to(const char *address, struct sx_err *e)
 {
-    struct addrinfo hints = { .ai_family = AF_UNSPEC,
-                              .ai_socktype = SOCK_STREAM,
-                              .ai_flags = AI_NUMERICSERV };
-    struct addrinfo *ai = NULL;
-    char host[SX_HELLO_ADDRESS_MAX + 1], port[8];
-    int fd, r;
+    struct sockaddr_storage to;
+    socklen_t len;
+    int fd;
 
-    if (sx_address_split(address, host, port, sizeof port))
-        return sx_err_set(e, SX_EINVAL, "'%s' is no address", address);
-    r = getaddrinfo(host, port, &hints, &ai);
-    if (r)
-        return sx_err_set(e, SX_ENET, "%s: %s", address, gai_strerror(r));
-    fd = socket(ai->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd >= 0) {
-        set_patience(fd, PREPARE_S, CONNECT_S);
-        if (connect(fd, ai->ai_addr, ai->ai_addrlen)) {
-            sx_err_errno(e, errno, "connecting to %s", address);
-            close(fd);
-            fd = -1;
-        }
-    } else {
-        sx_err_errno(e, errno, "making a socket");
+    if (sx_address_find(address, 0, &to, &len, e))
+        return -1;
+    fd = socket(to.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return sx_err_errno(e, errno, "making a socket");
+    set_patience(fd, PREPARE_S, CONNECT_S);
+    if (connect(fd, (struct sockaddr *)&to, len)) {
+        sx_err_errno(e, errno, "connecting to %s", address);
+        close(fd);
+        return -1;
     }
-    freeaddrinfo(ai);
     return fd;
 }
 

@@ -28,13 +28,12 @@ struct sx_links_ops {
 
 #define SX_PEERS_MAX 512u
 
-/* Listens on the node's peer_port: on its address if that is numeric, else on all.  conf and tls
- * must outlive it. */
+/* Listens on the node's peer_port, see accept.h.  conf and tls must outlive it. */
 struct sx_links *sx_links_new(struct sx_loop *l, const struct sx_node_conf *conf, SSL_CTX *tls,
                               const struct sx_links_ops *ops, void *ctx, struct sx_err *e) SX_MUST_CHECK;
 void sx_links_free(struct sx_links *l);
 
-/* Where this node listens, "host:port". */
+/* Where this node listens; see address.h. */
 const char *sx_links_address(const struct sx_links *l);
 
 /* Makes sure that there is a link to the node, at this address. */
@@ -57,8 +56,5 @@ struct sx_link_info {
 
 /* Facts of the i-th peer; false beyond the last. */
 bool sx_links_info(const struct sx_links *l, unsigned i, struct sx_link_info *info);
-
-/* "host:port", "[v6]:port" to their parts, `host` of SX_HELLO_ADDRESS_MAX + 1 bytes; 0 or -1. */
-int sx_address_split(const char *address, char *host, char *port, size_t port_size) SX_MUST_CHECK;
 
 #endif

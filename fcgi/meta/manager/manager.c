@@ -19,6 +19,7 @@
 #include <sys/signalfd.h>
 #include <sys/statvfs.h>
 
+#include "fcgi/meta/manager/address.h"
 #include "fcgi/meta/manager/copy.h"
 #include "fcgi/meta/manager/drive.h"
 #include "fcgi/meta/manager/first.h"
@@ -251,7 +252,7 @@ static void on_nodes(void *ctx, const struct sx_node *nodes, size_t n)
         memcpy(m->nodes, nodes, n * sizeof *nodes);
     m->n_nodes = n;
     for (size_t i = 0; i < n; i++) {
-        sx_roster_address(&nodes[i], address);
+        sx_address_text(address, nodes[i].address, nodes[i].peer_port);
         sx_links_need(m->links, nodes[i].id, address);
     }
 }

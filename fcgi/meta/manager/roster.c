@@ -4,8 +4,9 @@
  */
 #include "fcgi/meta/manager/roster.h"
 
-#include <stdio.h>
 #include <string.h>
+
+#include "fcgi/meta/manager/address.h"
 
 unsigned sx_roster_voters(size_t n)
 {
@@ -14,14 +15,6 @@ unsigned sx_roster_voters(size_t n)
     if (n >= SX_ROSTER_VOTERS_MAX)
         return SX_ROSTER_VOTERS_MAX;
     return (unsigned)(n % 2 ? n : n - 1);
-}
-
-void sx_roster_address(const struct sx_node *node, char *out)
-{
-    bool v6 = strchr(node->address, ':') != NULL;
-
-    snprintf(out, SX_HELLO_ADDRESS_MAX + 1, v6 ? "[%s]:%u" : "%s:%u", node->address,
-             node->peer_port);
 }
 
 static const struct sx_node *find_node(const struct sx_node *nodes, size_t n, uint64_t id)
@@ -119,7 +112,7 @@ struct sx_roster_step sx_roster_next(const struct sx_members *m, const struct sx
     for (size_t i = 0; i < n; i++)
         if (!sx_members_find(m, nodes[i].id)) {
             step = change(SX_CHANGE_ADD, nodes[i].id);
-            sx_roster_address(&nodes[i], step.address);
+            sx_address_text(step.address, nodes[i].address, nodes[i].peer_port);
             return step;
         }
     standby = voters < wanted ? best_standby(m, nodes, n, facts) : 0;

@@ -44,7 +44,4 @@ unsigned sx_roster_voters(size_t n);
 struct sx_roster_step sx_roster_next(const struct sx_members *members, const struct sx_node *nodes,
                                      size_t n, uint64_t self, const struct sx_roster_facts *facts);
 
-/* "host:peer_port" of a node; `out` of SX_HELLO_ADDRESS_MAX + 1 bytes. */
-void sx_roster_address(const struct sx_node *node, char *out);
-
 #endif
