@@ -20,6 +20,7 @@ libsxmeta_la_SOURCES = fcgi/meta/meta.h fcgi/meta/meta.c \
 	fcgi/meta/manager/apply.h fcgi/meta/manager/apply.c \
 	fcgi/meta/manager/drive.h fcgi/meta/manager/drive.c \
 	fcgi/meta/manager/copy.h fcgi/meta/manager/copy.c \
+	fcgi/meta/manager/waiters.h fcgi/meta/manager/waiters.c \
 	fcgi/meta/manager/submits.h fcgi/meta/manager/submits.c \
 	fcgi/meta/manager/reads.h fcgi/meta/manager/reads.c \
 	fcgi/meta/manager/roster.h fcgi/meta/manager/roster.c \

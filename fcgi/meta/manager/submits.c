@@ -1,40 +1,24 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * See submits.h.  Waiters are found by op id (several may wait for the same one) and are chained in
- * the order of their arrival while they wait to be sent.  Sending is done once at the end of a
- * loop's turn: all commands that came in it make one entry; while the log is busy with an entry the
- * next is gathered, unless it is large already.
+ * See submits.h.  A local command that is WAITING is in the queue of the waiters, one that is SENT
+ * is not.  Sending is done once at the end of a loop's turn: all commands that came in it make one
+ * entry; while the log is busy with an entry the next is gathered, unless it is large already.
  */
 #include "fcgi/meta/manager/submits.h"
 
 #include <inttypes.h>
 #include <string.h>
 
+#include "fcgi/meta/manager/waiters.h"
 #include "libsx/base/log.h"
 #include "libsx/base/mem.h"
 
-#define BUCKETS 4096u
 #define GATHER_BYTES (256u << 10) /* enough not to wait for the log */
 #define RESEND_MS 1500u           /* forwarded, and nothing heard: again; then twice as long */
 #define RESEND_MAX_MS 6000u
 #define RETRY_MS 20u              /* the leader did not take it: again after so long */
 #define TIMER_MS 20u
 #define TIMEOUT_MAX_MS 600000u
-
-enum waiter_state { WAITING, SENT };
-
-struct waiter {
-    struct waiter *next; /* in the bucket */
-    uint8_t op[SX_OP_ID];
-    struct sx_asker who;
-    enum waiter_state state;
-    uint64_t deadline_ms;
-    uint64_t sent_ms;
-    unsigned resend_ms;
-    struct waiter *q_next, **q_prev; /* WAITING: in the queue */
-    size_t len;
-    uint8_t command[];
-};
 
 /* A command from another node. */
 struct guest {
@@ -49,10 +33,7 @@ struct sx_submits {
     struct sx_links *links;
     struct sx_drive *drive;
     unsigned group;
-    struct waiter *buckets[BUCKETS];
-    unsigned n_waiters;
-    size_t bytes;
-    struct waiter *q_head, **q_tail;
+    struct sx_waiters waiters;
     struct guest *g_head, **g_tail;
     size_t guest_bytes;
     struct sx_call pump;
@@ -63,64 +44,36 @@ struct sx_submits {
     bool refuse_growing;  /* only what grows() */
 };
 
-/* ---- waiters ---- */
-
-static struct waiter **bucket(struct sx_submits *s, const uint8_t op[SX_OP_ID])
-{
-    return &s->buckets[sx_get_u32(op) % BUCKETS];
-}
-
-static void enqueue(struct sx_submits *s, struct waiter *w)
-{
-    w->state = WAITING;
-    w->q_next = NULL;
-    w->q_prev = s->q_tail;
-    *s->q_tail = w;
-    s->q_tail = &w->q_next;
-}
-
-static void dequeue(struct sx_submits *s, struct waiter *w)
-{
-    *w->q_prev = w->q_next;
-    if (w->q_next)
-        w->q_next->q_prev = w->q_prev;
-    else
-        s->q_tail = w->q_prev;
-}
-
-/* Ends a waiter that is in its bucket at *at. */
-static void answer(struct sx_submits *s, struct waiter **at, int code, const void *p, size_t n)
-{
-    struct waiter *w = *at;
-
-    *at = w->next;
-    if (w->state == WAITING)
-        dequeue(s, w);
-    s->n_waiters--;
-    s->bytes -= w->len;
-    sx_local_answer(w->who, code, p, n);
-    free(w);
-}
+/* ---- local commands ---- */
 
 static void answer_text(struct sx_asker who, int code, const char *text)
 {
     sx_local_answer(who, code, text, strlen(text));
 }
 
-static void sent(struct sx_submits *s, struct waiter *w)
+static void answer(struct sx_submits *s, struct sx_waiter *w, int code, const void *p, size_t n)
 {
-    dequeue(s, w);
-    w->state = SENT;
-    w->sent_ms = sx_loop_now_ms(s->loop);
+    sx_local_answer(w->who, code, p, n);
+    sx_waiters_remove(&s->waiters, w);
+}
+
+/* The first ones of the queue, up to `end`, are on their way. */
+static void sent(struct sx_submits *s, const struct sx_waiter *end)
+{
+    while (s->waiters.q_head != end) {
+        struct sx_waiter *w = s->waiters.q_head;
+
+        sx_waiters_dequeue(&s->waiters, w);
+        w->sent_ms = sx_loop_now_ms(s->loop);
+    }
 }
 
 /* All that were sent and have no answer wait again. */
 static void all_wait(struct sx_submits *s)
 {
-    for (unsigned i = 0; i < BUCKETS; i++)
-        for (struct waiter *w = s->buckets[i]; w; w = w->next)
-            if (w->state == SENT)
-                enqueue(s, w);
+    for (struct sx_waiter *w = NULL; (w = sx_waiters_next(&s->waiters, w));)
+        if (!w->queued)
+            sx_waiters_enqueue(&s->waiters, w);
 }
 
 static bool grows(unsigned type)
@@ -152,9 +105,9 @@ static int check_room(const struct sx_submits *s, unsigned type, size_t n, struc
         sx_err_copy(e, &s->refuse);
         return -1;
     }
-    if (s->n_waiters >= SX_SUBMITS_MAX || s->bytes + n > SX_SUBMITS_BYTES_MAX)
-        return sx_err_set(e, SX_ETOOMANY, "%u commands of %zu bytes wait already", s->n_waiters,
-                          s->bytes);
+    if (s->waiters.n >= SX_SUBMITS_MAX || s->waiters.bytes + n > SX_SUBMITS_BYTES_MAX)
+        return sx_err_set(e, SX_ETOOMANY, "%u commands of %zu bytes wait already", s->waiters.n,
+                          s->waiters.bytes);
     return 0;
 }
 
@@ -162,25 +115,17 @@ static int add(struct sx_submits *s, struct sx_asker who, const uint8_t *command
                unsigned timeout_ms, struct sx_err *e)
 {
     struct sx_cmd cmd;
-    struct waiter *w, **at;
+    struct sx_waiter *w;
 
     if (n > SX_COMMAND_MAX)
         return sx_err_set(e, SX_ETOOBIG, "a command of %zu bytes; the limit is %u", n,
                           SX_COMMAND_MAX);
     if (sx_cmd_parse(command, n, &cmd, e) || check_room(s, cmd.type, n, e))
         return -1;
-    w = sx_malloc(sizeof *w + n);
-    *w = (struct waiter){ .who = who, .len = n, .resend_ms = RESEND_MS };
-    memcpy(w->op, cmd.op, SX_OP_ID);
-    memcpy(w->command, command, n);
+    w = sx_waiters_add(&s->waiters, who, cmd.op, command, n);
+    w->resend_ms = RESEND_MS;
     w->deadline_ms = sx_loop_now_ms(s->loop) +
                      (timeout_ms < TIMEOUT_MAX_MS ? timeout_ms : TIMEOUT_MAX_MS);
-    at = bucket(s, w->op);
-    w->next = *at;
-    *at = w;
-    s->n_waiters++;
-    s->bytes += n;
-    enqueue(s, w);
     sx_loop_defer(s->loop, &s->pump);
     return 0;
 }
@@ -194,10 +139,10 @@ static bool entry_takes(const struct sx_buf *entry, size_t n)
 }
 
 /* Puts what fits into an entry, without taking it from the queues. */
-static void fill(const struct sx_submits *s, struct sx_buf *entry, const struct waiter **w_end,
+static void fill(const struct sx_submits *s, struct sx_buf *entry, const struct sx_waiter **w_end,
                  const struct guest **g_end)
 {
-    const struct waiter *w = s->q_head;
+    const struct sx_waiter *w = s->waiters.q_head;
     const struct guest *g = s->g_head;
 
     sx_entry_begin(entry);
@@ -226,18 +171,18 @@ static size_t queued_bytes(const struct sx_submits *s)
 {
     size_t n = s->guest_bytes;
 
-    for (const struct waiter *w = s->q_head; w && n < GATHER_BYTES; w = w->q_next)
+    for (const struct sx_waiter *w = s->waiters.q_head; w && n < GATHER_BYTES; w = w->q_next)
         n += w->len;
     return n;
 }
 
 static void lead(struct sx_submits *s)
 {
-    while ((s->q_head || s->g_head) &&
+    while ((s->waiters.q_head || s->g_head) &&
            (!sx_drive_busy(s->drive) || queued_bytes(s) >= GATHER_BYTES)) {
         SX_AUTO(sx_buf) struct sx_buf entry = SX_BUF_INIT;
         struct sx_err e = SX_ERR_INIT;
-        const struct waiter *w_end;
+        const struct sx_waiter *w_end;
         const struct guest *g_end;
 
         fill(s, &entry, &w_end, &g_end);
@@ -248,8 +193,7 @@ static void lead(struct sx_submits *s)
             return;
         }
         drop_guests(s, g_end);
-        while (s->q_head != w_end)
-            sent(s, s->q_head);
+        sent(s, w_end);
     }
 }
 
@@ -276,9 +220,9 @@ static void send_guests_back(struct sx_submits *s)
 
 static void follow(struct sx_submits *s, uint64_t leader)
 {
-    while (s->q_head && sx_links_up(s->links, leader)) {
+    while (s->waiters.q_head && sx_links_up(s->links, leader)) {
         SX_AUTO(sx_buf) struct sx_buf b = SX_BUF_INIT;
-        struct waiter *w = s->q_head;
+        const struct sx_waiter *w = s->waiters.q_head;
 
         do {
             sx_buf_bytes(&b, w->command, w->len);
@@ -288,8 +232,7 @@ static void follow(struct sx_submits *s, uint64_t leader)
             s->hold_ms = sx_loop_now_ms(s->loop) + RETRY_MS;
             return;
         }
-        while (s->q_head != w)
-            sent(s, s->q_head);
+        sent(s, w);
     }
 }
 
@@ -313,47 +256,40 @@ static void pump(void *ctx)
         else if (st.state != SX_GROUP_LEADER && st.leader)
             follow(s, st.leader);
     }
-    if (s->n_waiters || s->g_head)
+    if (s->waiters.n || s->g_head)
         sx_loop_arm(s->loop, &s->timer, sx_loop_now_ms(s->loop) + TIMER_MS);
 }
 
 /* ---- time ---- */
 
-static void expire(struct sx_submits *s, struct waiter **at)
+static void expire(struct sx_submits *s, struct sx_waiter *w)
 {
     static const char no_leader[] = "no leader was found in time; whether the command was done is "
                                     "not known";
     static const char late[] = "not done in time; whether it will be done is not known";
 
     if (s->leader)
-        answer(s, at, SX_ETIMEOUT, late, sizeof late - 1);
+        answer(s, w, SX_ETIMEOUT, late, sizeof late - 1);
     else
-        answer(s, at, SX_ENOLEADER, no_leader, sizeof no_leader - 1);
+        answer(s, w, SX_ENOLEADER, no_leader, sizeof no_leader - 1);
 }
 
 static void timer(void *ctx)
 {
     struct sx_submits *s = ctx;
     uint64_t now = sx_loop_now_ms(s->loop);
+    struct sx_waiter *w, *next;
     struct sx_group_status st;
 
     sx_drive_status(s->drive, &st);
-    for (unsigned i = 0; i < BUCKETS; i++) {
-        struct waiter **at = &s->buckets[i];
-
-        while (*at) {
-            struct waiter *w = *at;
-
-            if (now >= w->deadline_ms) {
-                expire(s, at);
-                continue;
-            }
-            /* What this node put into its own log stays there while it leads. */
-            if (w->state == SENT && st.state != SX_GROUP_LEADER && now - w->sent_ms >= w->resend_ms) {
-                w->resend_ms = 2 * w->resend_ms < RESEND_MAX_MS ? 2 * w->resend_ms : RESEND_MAX_MS;
-                enqueue(s, w);
-            }
-            at = &w->next;
+    for (w = sx_waiters_next(&s->waiters, NULL); w; w = next) {
+        next = sx_waiters_next(&s->waiters, w);
+        /* What this node put into its own log stays there while it leads. */
+        if (now >= w->deadline_ms) {
+            expire(s, w);
+        } else if (!w->queued && st.state != SX_GROUP_LEADER && now - w->sent_ms >= w->resend_ms) {
+            w->resend_ms = 2 * w->resend_ms < RESEND_MAX_MS ? 2 * w->resend_ms : RESEND_MAX_MS;
+            sx_waiters_enqueue(&s->waiters, w);
         }
     }
     pump(s);
@@ -424,7 +360,7 @@ void sx_submits_refused(struct sx_submits *s, uint64_t from, const struct sx_fra
     struct sx_cur c = sx_cur_of(f->body, f->len);
     uint8_t op[SX_OP_ID];
     const uint8_t *text;
-    struct waiter **at;
+    struct sx_waiter *w, *next;
     size_t n;
     int code;
 
@@ -435,18 +371,15 @@ void sx_submits_refused(struct sx_submits *s, uint64_t from, const struct sx_fra
         sx_warn("node %016" PRIx64 " sent a malformed REFUSED", from);
         return;
     }
-    at = bucket(s, op);
-    while (*at) {
-        struct waiter *w = *at;
-
-        if (memcmp(w->op, op, SX_OP_ID) != 0 || w->state != SENT) {
-            at = &w->next;
-        } else if (code == SX_ENOTLEADER) {
-            enqueue(s, w);
+    for (w = sx_waiters_find(&s->waiters, op, NULL); w; w = next) {
+        next = sx_waiters_find(&s->waiters, op, w);
+        if (w->queued)
+            continue;
+        if (code == SX_ENOTLEADER) {
+            sx_waiters_enqueue(&s->waiters, w);
             s->hold_ms = sx_loop_now_ms(s->loop) + RETRY_MS;
-            at = &w->next;
         } else {
-            answer(s, at, code, text, n);
+            answer(s, w, code, text, n);
         }
     }
     sx_loop_defer(s->loop, &s->pump);
@@ -467,13 +400,13 @@ void sx_submits_link(struct sx_submits *s, uint64_t peer, bool up)
 void sx_submits_result(struct sx_submits *s, const uint8_t op[SX_OP_ID], int code, const void *p,
                        size_t n)
 {
-    struct waiter **at = bucket(s, op);
+    struct sx_waiter *w = sx_waiters_find(&s->waiters, op, NULL);
 
-    while (*at) {
-        if (memcmp((*at)->op, op, SX_OP_ID) == 0)
-            answer(s, at, code, p, n);
-        else
-            at = &(*at)->next;
+    while (w) {
+        struct sx_waiter *next = sx_waiters_find(&s->waiters, op, w);
+
+        answer(s, w, code, p, n);
+        w = next;
     }
 }
 
@@ -490,7 +423,7 @@ struct sx_submits *sx_submits_new(struct sx_loop *l, struct sx_links *links, uns
     s->loop = l;
     s->links = links;
     s->group = group;
-    s->q_tail = &s->q_head;
+    sx_waiters_init(&s->waiters);
     s->g_tail = &s->g_head;
     s->pump = (struct sx_call){ .fn = pump, .ctx = s };
     s->timer = (struct sx_timer){ .fn = timer, .ctx = s };
@@ -509,12 +442,6 @@ void sx_submits_free(struct sx_submits *s)
     sx_loop_undefer(s->loop, &s->pump);
     sx_loop_disarm(s->loop, &s->timer);
     drop_guests(s, NULL);
-    for (unsigned i = 0; i < BUCKETS; i++)
-        while (s->buckets[i]) {
-            struct waiter *w = s->buckets[i];
-
-            s->buckets[i] = w->next;
-            free(w);
-        }
+    sx_waiters_fini(&s->waiters);
     free(s);
 }
