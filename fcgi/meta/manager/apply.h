@@ -1,12 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The database of a group and the threads that work on it.  Committed entries go in, in order; the
- * apply thread brings them into the state machine, what has gathered meanwhile in one transaction;
- * results and progress come out, in the loop.  A second thread does what may take long beside it:
- * checkpoints of SQLite's log, and syncs.
- *
- * Files in DIR/meta: group-N.db; group-N.db.ready is a whole database that was fetched and takes
- * the other's place when it is opened or swapped; group-N.db.new is one that is being fetched.
+ * The threads that work on the database of a group (groupdb.h).  Committed entries go in, in order;
+ * the apply thread brings them into the state machine, what has gathered meanwhile in one
+ * transaction; results and progress come out, in the loop.  A second thread does what may take long
+ * beside it: checkpoints of SQLite's log, and syncs.
  */
 #ifndef SX_FCGI_META_MANAGER_APPLY_H
 #define SX_FCGI_META_MANAGER_APPLY_H

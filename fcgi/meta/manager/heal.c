@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
  * See heal.h.  group-N.db.heal is what is being fetched; whole and checked it becomes
- * group-N.db.ready, which apply.c puts into place at the start.  A copy of any member will do, since
+ * group-N.db.ready, which groupdb.c puts into place at the start.  A copy of any member will do, since
  * databases hold only what is committed, if it has applied what this node's log begins after: the
  * leader is asked first, then the others.
  *

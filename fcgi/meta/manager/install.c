@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
  * See install.h.  group-N.db.new is what is being fetched; whole and checked it becomes
- * group-N.db.ready, which apply.c puts into place, after a crash at the next start.
+ * group-N.db.ready, which groupdb.c puts into place, after a crash at the next start.
  */
 #include "fcgi/meta/manager/install.h"
 

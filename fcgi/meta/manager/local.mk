@@ -17,6 +17,8 @@ libsxmeta_la_SOURCES = fcgi/meta/meta.h fcgi/meta/meta.c \
 	fcgi/meta/manager/dial.h fcgi/meta/manager/dial.c \
 	fcgi/meta/manager/links.h fcgi/meta/manager/links.c \
 	fcgi/meta/manager/local.h fcgi/meta/manager/local.c \
+	fcgi/meta/manager/batch.h fcgi/meta/manager/batch.c \
+	fcgi/meta/manager/groupdb.h fcgi/meta/manager/groupdb.c \
 	fcgi/meta/manager/apply.h fcgi/meta/manager/apply.c \
 	fcgi/meta/manager/drive.h fcgi/meta/manager/drive.c \
 	fcgi/meta/manager/copy.h fcgi/meta/manager/copy.c \
@@ -32,8 +34,9 @@ libsxmeta_la_SOURCES = fcgi/meta/meta.h fcgi/meta/meta.c \
 libsxmeta_la_LIBADD = libsxsm.la libsxraft.la libsxconf.la $(SSL_LIBS) $(SQLITE_LIBS)
 
 if HAVE_CMOCKA
-sx_manager_tests = tests/unit/test_conf tests/unit/test_address tests/unit/test_roster \
-	tests/unit/test_manager tests/unit/test_manager_chaos tests/unit/test_manager_hostile
+sx_manager_tests = tests/unit/test_conf tests/unit/test_address tests/unit/test_waiters \
+	tests/unit/test_roster tests/unit/test_manager tests/unit/test_manager_chaos \
+	tests/unit/test_manager_hostile
 check_PROGRAMS += $(sx_manager_tests)
 TESTS += $(sx_manager_tests)
 tests_unit_test_conf_SOURCES = tests/unit/test_conf.c tests/unit/unit.h
@@ -42,6 +45,9 @@ tests_unit_test_conf_LDADD = libsxconf.la libsxcore.la $(CMOCKA_LIBS)
 tests_unit_test_address_SOURCES = tests/unit/test_address.c tests/unit/unit.h
 tests_unit_test_address_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_address_LDADD = libsxmeta.la $(CMOCKA_LIBS)
+tests_unit_test_waiters_SOURCES = tests/unit/test_waiters.c tests/unit/unit.h
+tests_unit_test_waiters_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_waiters_LDADD = libsxmeta.la $(CMOCKA_LIBS)
 tests_unit_test_roster_SOURCES = tests/unit/test_roster.c tests/unit/unit.h
 tests_unit_test_roster_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_roster_LDADD = libsxmeta.la $(CMOCKA_LIBS)
