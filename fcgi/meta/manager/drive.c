@@ -2,19 +2,17 @@
  *
  * See drive.h.
  *
- * Log: append() notes entries with the log at once; one sync job at a time makes durable what was
- * noted until it began, then the group is told.  Snapshot: begin, sync of the database aside, end.
- * Install: see install.h.
+ * What the group wants on disk goes to stable.h, which tells when appends are durable; what is
+ * committed goes to apply.h.  Snapshot: begin, sync of the database aside, end.  Install: see
+ * install.h.
  */
 #include "fcgi/meta/manager/drive.h"
 
 #include <inttypes.h>
 #include <string.h>
 
-#include "fcgi/meta/manager/exec.h"
 #include "fcgi/meta/manager/install.h"
-#include "fcgi/meta/raft/vote.h"
-#include "fcgi/meta/raft/wal.h"
+#include "fcgi/meta/manager/stable.h"
 #include "fcgi/meta/sm/sums.h"
 #include "libsx/base/clock.h"
 #include "libsx/base/log.h"
@@ -28,22 +26,13 @@
 
 struct sx_drive {
     struct sx_drive_params p;
-    char *meta, *snapref_path;
+    char *meta;
     struct sx_group *group;
     struct sx_timer tick;
     bool dead;
     uint64_t last_time_ms; /* largest of an entry's times that was seen */
-    /* Log and vote. */
-    struct sx_wal *wal;
-    struct sx_vote *vote;
-    uint64_t noted_seq, synced_seq; /* appends noted; durable and reported */
-    bool cut_noted;                 /* a cut waits for a sync, too */
-    struct sx_exec *log_thread;
-    struct sx_task sync;
-    uint64_t sync_seq;              /* what the job makes durable */
-    struct sx_err sync_err;
-    struct sx_call kick;
-    /* Database. */
+    struct sx_stable *stable;
+    struct sx_call kick; /* at the end of the turn: begin to sync what was noted in it */
     struct sx_apply *apply;
     uint64_t snapshot_entries, snapshot_bytes; /* in the log when the snapshot was begun */
     struct sx_install *install;
@@ -79,49 +68,38 @@ static void after(struct sx_drive *d)
     if (d->dead)
         return;
     sx_loop_arm(d->p.loop, &d->tick, sx_group_timeout(d->group));
-    if ((d->noted_seq > d->synced_seq || d->cut_noted) && !d->sync.busy)
+    if (sx_stable_may_sync(d->stable))
         sx_loop_defer(d->p.loop, &d->kick);
 }
 
-/* ---- log ---- */
+/* ---- what is on disk ---- */
 
-static void sync_start(void *ctx)
+static void kick(void *ctx)
 {
     struct sx_drive *d = ctx;
 
-    if (d->sync.busy || d->dead)
-        return;
-    d->sync_seq = d->noted_seq;
-    d->cut_noted = false;
-    sx_exec_run(d->log_thread, &d->sync);
+    if (!d->dead)
+        sx_stable_sync(d->stable);
 }
 
-static void sync_run(void *ctx)
-{
-    struct sx_drive *d = ctx;
-
-    if (sx_wal_sync(d->wal, NULL, &d->sync_err) == 0)
-        sx_err_clear(&d->sync_err);
-}
-
-static void sync_done(void *ctx)
+static void synced(void *ctx, uint64_t seq)
 {
     struct sx_drive *d = ctx;
     struct sx_err e = SX_ERR_INIT;
 
-    if (d->sync_err.code != SX_OK) {
-        fatal(d, &d->sync_err);
-        return;
-    }
-    if (d->sync_seq > d->synced_seq) {
-        d->synced_seq = d->sync_seq;
-        if (sx_group_persisted(d->group, now(d), d->synced_seq, &e))
-            fatal(d, &e);
-    }
+    if (seq && sx_group_persisted(d->group, now(d), seq, &e))
+        fatal(d, &e);
     after(d);
     /* Whoever gathered commands while the log was busy may submit now. */
     d->p.ops->on_state(d->p.ctx);
 }
+
+static void on_fatal(void *ctx, const struct sx_err *e)
+{
+    fatal(ctx, e);
+}
+
+static const struct sx_stable_ops stable_ops = { synced, on_fatal };
 
 /* ---- effects of the group ---- */
 
@@ -129,7 +107,7 @@ static int save_vote(void *ctx, uint64_t term, uint64_t voted_for, struct sx_err
 {
     struct sx_drive *d = ctx;
 
-    return sx_vote_save(d->vote, term, voted_for, e);
+    return sx_stable_save_vote(d->stable, term, voted_for, e);
 }
 
 static int append(void *ctx, uint64_t seq, const struct sx_entry *entries, unsigned n,
@@ -139,8 +117,7 @@ static int append(void *ctx, uint64_t seq, const struct sx_entry *entries, unsig
 
     for (unsigned i = 0; i < n; i++)
         see_time(d, &entries[i]);
-    d->noted_seq = seq;
-    return sx_wal_append(d->wal, d->p.group, entries, n, e);
+    return sx_stable_append(d->stable, seq, entries, n, e);
 }
 
 static int read_entry(void *ctx, uint64_t index, struct sx_entry *entry, struct sx_buf *data,
@@ -148,7 +125,7 @@ static int read_entry(void *ctx, uint64_t index, struct sx_entry *entry, struct 
 {
     struct sx_drive *d = ctx;
 
-    if (sx_wal_read(d->wal, d->p.group, index, entry, data, e))
+    if (sx_stable_read_entry(d->stable, index, entry, data, e))
         return -1;
     see_time(d, entry);
     return 0;
@@ -158,15 +135,14 @@ static int save_snapshot(void *ctx, const struct sx_snapref *s, struct sx_err *e
 {
     struct sx_drive *d = ctx;
 
-    return sx_snapref_save(&sx_io_posix, d->snapref_path, d->p.group, s, e);
+    return sx_stable_save_snapshot(d->stable, s, e);
 }
 
 static int log_cut(void *ctx, uint64_t first, bool all, struct sx_err *e)
 {
     struct sx_drive *d = ctx;
 
-    d->cut_noted = true;
-    return sx_wal_cut(d->wal, d->p.group, first, all, e);
+    return sx_stable_log_cut(d->stable, first, all, e);
 }
 
 static void install(void *ctx, uint64_t leader, const char *address, uint64_t index)
@@ -220,11 +196,6 @@ static void removed(void *ctx)
     d->p.ops->on_removed(d->p.ctx);
 }
 
-static void group_fatal(void *ctx, const struct sx_err *e)
-{
-    fatal(ctx, e);
-}
-
 static const struct sx_group_ops group_ops = {
     .save_vote = save_vote,
     .append = append,
@@ -238,7 +209,7 @@ static const struct sx_group_ops group_ops = {
     .changed = changed,
     .read_done = read_done,
     .removed = removed,
-    .fatal = group_fatal,
+    .fatal = on_fatal,
 };
 
 /* ---- snapshots ---- */
@@ -352,11 +323,6 @@ static void on_nodes(void *ctx, const struct sx_node *nodes, size_t n)
     d->p.ops->on_nodes(d->p.ctx, nodes, n);
 }
 
-static void on_fatal(void *ctx, const struct sx_err *e)
-{
-    fatal(ctx, e);
-}
-
 static const struct sx_apply_ops apply_ops = { on_result, on_applied, on_nodes, on_fatal };
 
 /* ---- start and end ---- */
@@ -373,59 +339,35 @@ static void tick(void *ctx)
     after(d);
 }
 
-/* The first entry of a new group: its only member.  The vote comes last: without it there is
- * nothing. */
-static int found_group(struct sx_drive *d, struct sx_err *e)
-{
-    SX_AUTO(sx_buf) struct sx_buf data = SX_BUF_INIT;
-    struct sx_entry first = { .index = 1, .term = 1, .type = SX_ENTRY_CHANGE };
-
-    if (sx_group_bootstrap(d->p.conf->node, d->p.address, &data, e))
-        return -1;
-    first.data = data.data;
-    first.len = (uint32_t)data.len;
-    sx_info("group %u: founded by node %s at %s", d->p.group, d->p.conf->node_hex, d->p.address);
-    return sx_wal_append(d->wal, d->p.group, &first, 1, e) || sx_wal_sync(d->wal, NULL, e) ||
-                   sx_vote_save(d->vote, 1, 0, e) ?
-               -1 :
-               0;
-}
-
-static int start_group(struct sx_drive *d, struct sx_group_start *s, struct sx_err *e)
+static int start_group(struct sx_drive *d, struct sx_err *e)
 {
     struct sx_group_config c = { .group = d->p.group,
                                  .id = d->p.conf->node,
                                  .address = d->p.address };
+    struct sx_group_start s = sx_stable_start(d->stable);
 
     sx_random(&c.seed, sizeof c.seed);
-    sx_wal_range(d->wal, d->p.group, &s->first, &s->last);
-    s->applied = sx_apply_index(d->apply);
-    if (s->applied < s->snapshot->index) { /* it was replaced by an older one, or removed */
+    s.applied = sx_apply_index(d->apply);
+    if (s.applied < s.snapshot->index) { /* it was replaced by an older one, or removed */
         sx_sums_raise(sx_apply_path(d->apply));
         return sx_err_set(e, SX_ECORRUPT,
                           "%s is damaged: it has applied %" PRIu64 ", the snapshot says %" PRIu64,
-                          sx_apply_path(d->apply), s->applied, s->snapshot->index);
+                          sx_apply_path(d->apply), s.applied, s.snapshot->index);
     }
     sx_info("group %u: term %" PRIu64 ", log %" PRIu64 "…%" PRIu64 ", snapshot %" PRIu64
             ", applied %" PRIu64,
-            d->p.group, s->term, s->first, s->last, s->snapshot->index, s->applied);
+            d->p.group, s.term, s.first, s.last, s.snapshot->index, s.applied);
     d->group = sx_group_new(&c, &group_ops, d);
-    if (sx_group_start(d->group, now(d), s, e))
+    if (sx_group_start(d->group, now(d), &s, e))
         return -1;
     after(d);
     return 0;
 }
 
-static int open_files(struct sx_drive *d, struct sx_snapref *ref, bool found_new, struct sx_err *e)
+static int start(struct sx_drive *d, bool found_new, struct sx_err *e)
 {
-    SX_AUTO_FREE char *wal_dir = sx_asprintf("%s/wal", d->meta);
-    SX_AUTO_FREE char *vote_path = sx_asprintf("%s/group-%u.vote", d->meta, d->p.group);
-    struct sx_group_start s = { .snapshot = ref };
-
-    if (sx_io_mkdirs(wal_dir, e) ||
-        sx_vote_open(&d->vote, &sx_io_posix, vote_path, d->p.group, &s.term, &s.voted_for, e) ||
-        sx_snapref_load(&sx_io_posix, d->snapref_path, d->p.group, ref, e) ||
-        sx_wal_open(&d->wal, &sx_io_posix, wal_dir, 0, e))
+    d->stable = sx_stable_new(d->p.loop, d->meta, d->p.group, &stable_ops, d, e);
+    if (!d->stable)
         return -1;
     d->apply = sx_apply_new(d->p.loop, d->meta, d->p.group, &apply_ops, d, e);
     if (!d->apply)
@@ -433,32 +375,21 @@ static int open_files(struct sx_drive *d, struct sx_snapref *ref, bool found_new
     d->install = sx_install_new(&d->p, d->meta, d->apply, &install_ops, d, e);
     if (!d->install)
         return -1;
-    sx_wal_range(d->wal, d->p.group, &s.first, &s.last);
-    if (found_new && s.term <= 1 && s.voted_for == 0 && ref->index == 0 && s.last <= 1) {
-        if (found_group(d, e))
-            return sx_err_wrap(e, "found group %u", d->p.group);
-        s.term = 1;
-    }
+    if (found_new && sx_stable_found(d->stable, d->p.conf->node, d->p.address, e))
+        return -1;
     /* What the log and the vote say of each other may be wrong. */
-    return start_group(d, &s, e) ? sx_err_wrap(e, "%s, %s", vote_path, wal_dir) : 0;
+    return start_group(d, e) ? sx_err_wrap(e, "%s", sx_stable_paths(d->stable)) : 0;
 }
 
 struct sx_drive *sx_drive_new(const struct sx_drive_params *p, bool found_new, struct sx_err *e)
 {
     struct sx_drive *d = sx_calloc(1, sizeof *d);
-    struct sx_snapref ref = SX_SNAPREF_INIT;
-    int r;
 
     d->p = *p;
     d->meta = sx_asprintf("%s/meta", p->conf->dir);
-    d->snapref_path = sx_asprintf("%s/group-%u.snapshot", d->meta, p->group);
     d->tick = (struct sx_timer){ .fn = tick, .ctx = d };
-    d->kick = (struct sx_call){ .fn = sync_start, .ctx = d };
-    d->sync = (struct sx_task){ .run = sync_run, .done = sync_done, .ctx = d };
-    d->log_thread = sx_exec_new(p->loop, "sx-log", e);
-    r = d->log_thread ? open_files(d, &ref, found_new, e) : -1;
-    sx_snapref_fini(&ref);
-    if (r) {
+    d->kick = (struct sx_call){ .fn = kick, .ctx = d };
+    if (start(d, found_new, e)) {
         sx_drive_free(d);
         return NULL;
     }
@@ -469,17 +400,21 @@ void sx_drive_free(struct sx_drive *d)
 {
     if (!d)
         return;
-    sx_exec_free(d->log_thread);
     sx_install_free(d->install);
     sx_loop_disarm(d->p.loop, &d->tick);
     sx_loop_undefer(d->p.loop, &d->kick);
     sx_apply_free(d->apply);
     sx_group_free(d->group);
-    sx_wal_close(d->wal);
-    sx_vote_close(d->vote);
+    sx_stable_free(d->stable);
     free(d->meta);
-    free(d->snapref_path);
     free(d);
+}
+
+/* ---- what is asked of it ---- */
+
+static int alive(const struct sx_drive *d, struct sx_err *e)
+{
+    return d->dead ? sx_err_set(e, SX_EUNAVAIL, "the group manager ends") : 0;
 }
 
 int sx_drive_submit(struct sx_drive *d, struct sx_buf *entry, struct sx_err *e)
@@ -488,8 +423,8 @@ int sx_drive_submit(struct sx_drive *d, struct sx_buf *entry, struct sx_err *e)
     uint64_t index, term;
     int r;
 
-    if (d->dead)
-        return sx_err_set(e, SX_EUNAVAIL, "the group manager ends");
+    if (alive(d, e))
+        return -1;
     sx_entry_time_set(entry->data, wall > d->last_time_ms ? wall : d->last_time_ms);
     r = sx_group_submit(d->group, now(d), entry->data, entry->len, &index, &term, e);
     after(d);
@@ -500,8 +435,8 @@ int sx_drive_read(struct sx_drive *d, uint64_t tag, struct sx_err *e)
 {
     int r;
 
-    if (d->dead)
-        return sx_err_set(e, SX_EUNAVAIL, "the group manager ends");
+    if (alive(d, e))
+        return -1;
     r = sx_group_read_index(d->group, now(d), tag, e);
     after(d);
     return r;
@@ -512,8 +447,8 @@ int sx_drive_change(struct sx_drive *d, enum sx_group_change what, uint64_t id, 
 {
     int r;
 
-    if (d->dead)
-        return sx_err_set(e, SX_EUNAVAIL, "the group manager ends");
+    if (alive(d, e))
+        return -1;
     r = sx_group_change(d->group, now(d), what, id, address, tag, e);
     after(d);
     return r;
@@ -523,8 +458,8 @@ int sx_drive_transfer(struct sx_drive *d, struct sx_err *e)
 {
     int r;
 
-    if (d->dead)
-        return sx_err_set(e, SX_EUNAVAIL, "the group manager ends");
+    if (alive(d, e))
+        return -1;
     r = sx_group_transfer(d->group, now(d), 0, e);
     after(d);
     return r;
@@ -568,5 +503,5 @@ const char *sx_drive_db_path(const struct sx_drive *d)
 
 bool sx_drive_busy(const struct sx_drive *d)
 {
-    return d->noted_seq > d->synced_seq;
+    return sx_stable_busy(d->stable);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Drives one consensus group: gives the pure machine (raft/group.h) its clock, log, vote, snapshots
- * and database. All in the loop's thread; disks are waited for in others.  No call into the group
+ * Drives one consensus group: gives the pure machine (raft/group.h) its clock, its files (stable.h),
+ * snapshots and database (apply.h).  All in the loop's thread; disks are waited for in others.  No call into the group
  * is made from one of the group's effects: what an effect asks for is done here or noted down.
  */
 #ifndef SX_FCGI_META_MANAGER_DRIVE_H

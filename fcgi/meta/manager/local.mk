@@ -20,6 +20,7 @@ libsxmeta_la_SOURCES = fcgi/meta/meta.h fcgi/meta/meta.c \
 	fcgi/meta/manager/batch.h fcgi/meta/manager/batch.c \
 	fcgi/meta/manager/groupdb.h fcgi/meta/manager/groupdb.c \
 	fcgi/meta/manager/apply.h fcgi/meta/manager/apply.c \
+	fcgi/meta/manager/stable.h fcgi/meta/manager/stable.c \
 	fcgi/meta/manager/drive.h fcgi/meta/manager/drive.c \
 	fcgi/meta/manager/copy.h fcgi/meta/manager/copy.c \
 	fcgi/meta/manager/waiters.h fcgi/meta/manager/waiters.c \
