@@ -481,6 +481,19 @@ void sx_drive_status(const struct sx_drive *d, struct sx_group_status *s)
     sx_group_status(d->group, s);
 }
 
+bool sx_drive_leads(const struct sx_drive *d)
+{
+    struct sx_group_status s;
+
+    sx_group_status(d->group, &s);
+    return s.state == SX_GROUP_LEADER;
+}
+
+bool sx_drive_can_hand_over(const struct sx_drive *d)
+{
+    return sx_drive_leads(d) && sx_members_voters(sx_group_members(d->group)) > 1;
+}
+
 const struct sx_members *sx_drive_members(const struct sx_drive *d)
 {
     return sx_group_members(d->group);

@@ -62,6 +62,8 @@ int sx_drive_transfer(struct sx_drive *d, struct sx_err *e) SX_MUST_CHECK;
 void sx_drive_receive(struct sx_drive *d, uint64_t from, const void *msg, size_t n);
 
 void sx_drive_status(const struct sx_drive *d, struct sx_group_status *s);
+bool sx_drive_leads(const struct sx_drive *d);
+bool sx_drive_can_hand_over(const struct sx_drive *d); /* it leads, and there is another voter */
 const struct sx_members *sx_drive_members(const struct sx_drive *d);
 uint64_t sx_drive_match(const struct sx_drive *d, uint64_t id); /* see sx_group_match() */
 uint64_t sx_drive_applied(const struct sx_drive *d);

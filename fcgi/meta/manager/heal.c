@@ -169,8 +169,7 @@ static void look_beside(struct sx_heal *h)
         again(h, LOOK_MS);
     } else if (s.installing || !others(sx_drive_members(h->drive), h->p.conf->node)) {
         again(h, LOOK_MS);
-    } else if (s.state == SX_GROUP_LEADER && !h->offered &&
-               sx_members_voters(sx_drive_members(h->drive)) > 1) {
+    } else if (!h->offered && sx_drive_can_hand_over(h->drive)) {
         h->offered = true;
         if (sx_drive_transfer(h->drive, &e))
             sx_info("leadership is not handed over: %s", e.msg);

@@ -27,6 +27,9 @@ libsxmeta_la_SOURCES = fcgi/meta/meta.h fcgi/meta/meta.c \
 	fcgi/meta/manager/submits.h fcgi/meta/manager/submits.c \
 	fcgi/meta/manager/reads.h fcgi/meta/manager/reads.c \
 	fcgi/meta/manager/roster.h fcgi/meta/manager/roster.c \
+	fcgi/meta/manager/membership.h fcgi/meta/manager/membership.c \
+	fcgi/meta/manager/freespace.h fcgi/meta/manager/freespace.c \
+	fcgi/meta/manager/stop.h fcgi/meta/manager/stop.c \
 	fcgi/meta/manager/status.h fcgi/meta/manager/status.c \
 	fcgi/meta/manager/serve.h fcgi/meta/manager/serve.c \
 	fcgi/meta/manager/install.h fcgi/meta/manager/install.c \

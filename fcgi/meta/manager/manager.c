@@ -3,33 +3,29 @@
  * See manager.h.  Here the parts are put together:
  *
  *   local   ── requests of this node's processes ──┐
- *   links   ── frames of other nodes ──────────────┤
- *                                 submits, reads ◄─┴─► drive (group, log, vote) ──► apply (database)
+ *   links   ── frames of other nodes ──────────────┤                    ┌──► stable (log, vote)
+ *                                 submits, reads ◄─┴─► drive (group) ◄──┴──► apply (database)
  *
- * and here is what concerns the node as a whole: changes of membership, free space, and the end.
- * All callbacks run in the loop's thread.
+ * and here is what concerns the node as a whole: which commands are refused, and the end.  All
+ * callbacks run in the loop's thread.
  */
 #include "fcgi/meta/manager/manager.h"
 
-#include <errno.h>
 #include <inttypes.h>
-#include <signal.h>
-#include <string.h>
-#include <sys/epoll.h>
-#include <sys/signalfd.h>
-#include <sys/statvfs.h>
+#include <unistd.h>
 
-#include "fcgi/meta/manager/address.h"
 #include "fcgi/meta/manager/copy.h"
 #include "fcgi/meta/manager/drive.h"
 #include "fcgi/meta/manager/first.h"
+#include "fcgi/meta/manager/freespace.h"
 #include "fcgi/meta/manager/heal.h"
 #include "fcgi/meta/manager/links.h"
 #include "fcgi/meta/manager/local.h"
+#include "fcgi/meta/manager/membership.h"
 #include "fcgi/meta/manager/reads.h"
-#include "fcgi/meta/manager/roster.h"
 #include "fcgi/meta/manager/serve.h"
 #include "fcgi/meta/manager/status.h"
+#include "fcgi/meta/manager/stop.h"
 #include "fcgi/meta/manager/submits.h"
 #include "fcgi/meta/manager/tls.h"
 #include "libsx/base/log.h"
@@ -37,12 +33,8 @@
 #include "libsx/io/io.h"
 
 #define GROUP SX_META_GROUP_CLUSTER
-#define ROSTER_MS 200u          /* between two looks at the membership */
-#define ROSTER_RETRY_MS 1000u   /* after a change that failed */
-#define SPACE_MS 1000u
-#define SPACE_RESERVE (192u << 20) /* less: nothing that grows; two segments of the log, and more for the database */
-#define SPACE_LAST (96u << 20)     /* less: nothing */
-#define HAND_OVER_MS 1500u      /* at the end: for another node to take the lead */
+#define FIRST_MS 200u      /* between two attempts to submit the first commands */
+#define HAND_OVER_MS 1500u /* at the end: for another node to take the lead */
 
 enum { EXIT_DONE = 0, EXIT_AGAIN = 1, EXIT_NEVER = 2 };
 
@@ -51,29 +43,25 @@ struct sx_manager {
     struct sx_loop *loop;
     SSL_CTX *tls;
     struct sx_links *links;
-    struct sx_drive *drive;
+    struct sx_drive *drive; /* NULL: there is no good database, see heal.h */
     struct sx_submits *submits;
     struct sx_reads *reads;
     struct sx_local *local;
-    struct sx_watch stop, signals;
-    uint64_t leader, term; /* as last logged */
-    int status;
-    bool stopping;
-    struct sx_timer stop_timer;
-    /* Membership. */
-    struct sx_node *nodes;
-    size_t n_nodes;
-    struct sx_timer roster;
-    uint64_t change_tag; /* of the change under way; 0: none */
-    uint64_t last_tag;
-    bool removed;
-    /* Free space. */
-    struct sx_timer space;
-    uint64_t space_limit; /* what is free lies below this; 0: enough */
-    struct sx_first *first;
-    struct sx_call first_call;
+    struct sx_membership *membership;
+    struct sx_freespace *freespace;
     struct sx_serve *serve;
     struct sx_heal *heal;
+    uint64_t leader, term; /* as last logged */
+    bool removed;          /* from the cluster */
+    uint64_t space_limit;  /* what is free lies below this; 0: enough */
+    struct sx_first *first;
+    struct sx_call first_call;
+    struct sx_timer first_timer;
+    /* The end. */
+    struct sx_stop *stop;
+    bool stopping;
+    struct sx_timer stop_timer;
+    int status;
 };
 
 /* ---- the end ---- */
@@ -113,24 +101,17 @@ static void stop_timer(void *ctx)
     end(ctx, EXIT_DONE);
 }
 
-static bool leads(const struct sx_manager *m)
+static void on_stop(void *ctx)
 {
-    struct sx_group_status s;
-
-    if (!m->drive)
-        return false;
-    sx_drive_status(m->drive, &s);
-    return s.state == SX_GROUP_LEADER;
-}
-
-static void stop(struct sx_manager *m)
-{
+    struct sx_manager *m = ctx;
     struct sx_err e = SX_ERR_INIT;
 
     if (m->stopping)
         return;
     m->stopping = true;
-    if (!leads(m) || sx_members_voters(sx_drive_members(m->drive)) < 2) {
+    if (m->membership)
+        sx_membership_pause(m->membership);
+    if (!m->drive || !sx_drive_can_hand_over(m->drive)) {
         end(m, EXIT_DONE);
         return;
     }
@@ -139,123 +120,7 @@ static void stop(struct sx_manager *m)
     sx_loop_arm(m->loop, &m->stop_timer, sx_loop_now_ms(m->loop) + HAND_OVER_MS);
 }
 
-static void stop_ready(void *ctx, uint32_t events)
-{
-    struct sx_manager *m = ctx;
-
-    sx_loop_unwatch(m->loop, &m->stop);
-    stop(m);
-}
-
-static void signal_ready(void *ctx, uint32_t events)
-{
-    struct sx_manager *m = ctx;
-    struct signalfd_siginfo info;
-
-    if (read(m->signals.fd, &info, sizeof info) == sizeof info)
-        stop(m);
-}
-
-/* ---- membership ---- */
-
-static const struct sx_node *find_node(const struct sx_manager *m, uint64_t id)
-{
-    for (size_t i = 0; i < m->n_nodes; i++)
-        if (m->nodes[i].id == id)
-            return &m->nodes[i];
-    return NULL;
-}
-
-static bool is_known(void *ctx, uint64_t id)
-{
-    struct sx_manager *m = ctx;
-
-    return find_node(m, id) || sx_members_find(sx_drive_members(m->drive), id);
-}
-
-static bool is_alive(void *ctx, uint64_t id)
-{
-    struct sx_manager *m = ctx;
-    struct sx_link_info info;
-
-    for (unsigned i = 0; sx_links_info(m->links, i, &info); i++)
-        if (info.id == id)
-            return info.connected;
-    return false;
-}
-
-static uint64_t match(void *ctx, uint64_t id)
-{
-    struct sx_manager *m = ctx;
-
-    return sx_drive_match(m->drive, id);
-}
-
-static int take_step(struct sx_manager *m, const struct sx_roster_step *step, struct sx_err *e)
-{
-    if (step->what == SX_ROSTER_HAND_OVER)
-        return sx_drive_transfer(m->drive, e);
-    m->change_tag = ++m->last_tag;
-    if (sx_drive_change(m->drive, step->change, step->id,
-                        step->change == SX_CHANGE_ADD ? step->address : NULL, m->change_tag, e)) {
-        m->change_tag = 0;
-        return -1;
-    }
-    return 0;
-}
-
-static void roster(void *ctx)
-{
-    struct sx_manager *m = ctx;
-    struct sx_roster_facts facts = { is_alive, match, m };
-    struct sx_group_status s;
-    struct sx_roster_step step = { .what = SX_ROSTER_NOTHING };
-    struct sx_err e = SX_ERR_INIT;
-    uint64_t next_ms = sx_loop_now_ms(m->loop) + ROSTER_MS;
-
-    sx_drive_status(m->drive, &s);
-    if (s.state == SX_GROUP_LEADER && s.ready && !m->change_tag && !s.handing_over && !m->stopping)
-        step = sx_roster_next(sx_drive_members(m->drive), m->nodes, m->n_nodes, m->conf->node,
-                              &facts);
-    if (step.what != SX_ROSTER_NOTHING && take_step(m, &step, &e)) {
-        sx_debug("membership: change %d of node %016" PRIx64 ": %s", (int)step.change, step.id,
-                 e.msg);
-        next_ms += ROSTER_RETRY_MS;
-    } else if (step.what == SX_ROSTER_CHANGE) {
-        sx_info("membership: change %d of node %016" PRIx64 " begins", (int)step.change, step.id);
-    }
-    sx_links_prune(m->links, is_known, m);
-    sx_loop_arm(m->loop, &m->roster, next_ms);
-}
-
-static void on_changed(void *ctx, uint64_t tag, int code)
-{
-    struct sx_manager *m = ctx;
-
-    if (tag != m->change_tag)
-        return;
-    m->change_tag = 0;
-    sx_loop_arm(m->loop, &m->roster,
-                sx_loop_now_ms(m->loop) + (code == SX_OK ? 0 : ROSTER_RETRY_MS));
-    if (code != SX_OK)
-        sx_info("membership: the change did not end well: %s", sx_err_text(code));
-}
-
-static void on_nodes(void *ctx, const struct sx_node *nodes, size_t n)
-{
-    struct sx_manager *m = ctx;
-    char address[SX_HELLO_ADDRESS_MAX + 1];
-
-    free(m->nodes);
-    m->nodes = n ? sx_malloc(n * sizeof *nodes) : NULL;
-    if (n)
-        memcpy(m->nodes, nodes, n * sizeof *nodes);
-    m->n_nodes = n;
-    for (size_t i = 0; i < n; i++) {
-        sx_address_text(address, nodes[i].address, nodes[i].peer_port);
-        sx_links_need(m->links, nodes[i].id, address);
-    }
-}
+/* ---- which commands are refused ---- */
 
 static void refuse_or_not(struct sx_manager *m)
 {
@@ -266,7 +131,7 @@ static void refuse_or_not(struct sx_manager *m)
     else if (m->space_limit)
         sx_err_set(&e, SX_ENOSPACE, "less than %u MiB are free for metadata",
                    (unsigned)(m->space_limit >> 20));
-    sx_submits_refuse(m->submits, &e, !m->removed && m->space_limit == SPACE_RESERVE);
+    sx_submits_refuse(m->submits, &e, !m->removed && m->space_limit == SX_FREESPACE_RESERVE);
 }
 
 static void on_removed(void *ctx)
@@ -280,26 +145,11 @@ static void on_removed(void *ctx)
     refuse_or_not(m);
 }
 
-/* ---- free space ---- */
-
-static uint64_t space_limit(const struct sx_manager *m)
-{
-    SX_AUTO_FREE char *meta = sx_asprintf("%s/meta", m->conf->dir);
-    struct statvfs v;
-    uint64_t bytes;
-
-    if (statvfs(meta, &v))
-        return m->space_limit;
-    bytes = (uint64_t)v.f_bavail * v.f_frsize;
-    if (bytes < SPACE_LAST)
-        return SPACE_LAST;
-    return bytes < SPACE_RESERVE ? SPACE_RESERVE : 0;
-}
-
 /* Leadership is offered to another node once, not again and again: it may have no more space
  * than this one. */
-static void space_changed(struct sx_manager *m, uint64_t limit)
+static void on_space(void *ctx, uint64_t limit)
 {
+    struct sx_manager *m = ctx;
     struct sx_err e = SX_ERR_INIT;
 
     if (limit)
@@ -307,21 +157,10 @@ static void space_changed(struct sx_manager *m, uint64_t limit)
                 (unsigned)(limit >> 20));
     else
         sx_info("there is enough space for metadata again");
-    if (!m->space_limit && leads(m) && sx_members_voters(sx_drive_members(m->drive)) > 1 &&
-        sx_drive_transfer(m->drive, &e))
+    if (!m->space_limit && sx_drive_can_hand_over(m->drive) && sx_drive_transfer(m->drive, &e))
         sx_debug("handing leadership over: %s", e.msg);
     m->space_limit = limit;
     refuse_or_not(m);
-}
-
-static void space(void *ctx)
-{
-    struct sx_manager *m = ctx;
-    uint64_t limit = space_limit(m);
-
-    if (limit != m->space_limit)
-        space_changed(m, limit);
-    sx_loop_arm(m->loop, &m->space, sx_loop_now_ms(m->loop) + SPACE_MS);
 }
 
 /* ---- what the drive says ---- */
@@ -331,7 +170,7 @@ static void on_send(void *ctx, uint64_t to, const char *address, const void *msg
     struct sx_manager *m = ctx;
 
     /* The address in the list of nodes is newer than the one in the group's configuration. */
-    if (!find_node(m, to) && address && *address)
+    if (!sx_membership_listed(m->membership, to) && address && *address)
         sx_links_need(m->links, to, address);
     sx_links_send(m->links, to, SX_FRAME_RAFT, GROUP, msg, n);
 }
@@ -370,7 +209,7 @@ static void on_state(void *ctx)
     if (!m->drive)
         return;
     log_leader(m);
-    if (m->stopping && !leads(m))
+    if (m->stopping && !sx_drive_leads(m->drive))
         end(m, EXIT_DONE);
 }
 
@@ -400,6 +239,20 @@ static void on_applied(void *ctx, uint64_t index)
     }
 }
 
+static void on_changed(void *ctx, uint64_t tag, int code)
+{
+    struct sx_manager *m = ctx;
+
+    sx_membership_changed(m->membership, tag, code);
+}
+
+static void on_nodes(void *ctx, const struct sx_node *nodes, size_t n)
+{
+    struct sx_manager *m = ctx;
+
+    sx_membership_nodes(m->membership, nodes, n);
+}
+
 static const struct sx_drive_ops drive_ops = { .on_send = on_send,
                                                .address_of = address_of,
                                                .on_state = on_state,
@@ -425,7 +278,8 @@ static void on_frame(void *ctx, uint64_t from, const struct sx_frame *f)
     }
     /* Only members may change or ask anything; a removed node's certificate is still good.
      * Answers are compared with what was asked; a node that begins knows no members yet. */
-    if ((f->type == SX_FRAME_FORWARD || f->type == SX_FRAME_READ) && !is_known(m, from)) {
+    if ((f->type == SX_FRAME_FORWARD || f->type == SX_FRAME_READ) &&
+        !sx_membership_known(m->membership, from)) {
         sx_debug("frame of type %u from node %016" PRIx64 ", which is no member", f->type, from);
         return;
     }
@@ -453,7 +307,7 @@ static void on_fetch(void *ctx, uint64_t from, const struct sx_frame *f, int fd,
     uint64_t min_index;
     struct sx_err e = SX_ERR_INIT;
 
-    if (!is_known(m, from) || f->group != GROUP)
+    if (!sx_membership_known(m->membership, from) || f->group != GROUP)
         sx_err_set(&e, SX_EACCESS, "it is no member of group %u", f->group);
     else if (sx_copy_request(f->body, f->len, &min_index, &e) == 0 &&
              sx_serve_copy(m->serve, from, fd, ssl, min_index, &e) == 0)
@@ -503,32 +357,12 @@ static void on_request(void *ctx, struct sx_asker who, const struct sx_frame *f)
         answer_status(m, who);
         break;
     default:
-        leader = leads(m);
+        leader = sx_drive_leads(m->drive);
         sx_local_answer(who, SX_OK, &leader, 1);
     }
 }
 
 /* ---- start ---- */
-
-static int watch_end(struct sx_manager *m, int stop_fd, struct sx_err *e)
-{
-    sigset_t set;
-
-    sigemptyset(&set);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGINT);
-    signal(SIGPIPE, SIG_IGN);
-    pthread_sigmask(SIG_BLOCK, &set, NULL);
-    m->stop = (struct sx_watch){ .fd = stop_fd, .fn = stop_ready, .ctx = m };
-    m->signals = (struct sx_watch){ .fn = signal_ready, .ctx = m };
-    m->signals.fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-    if (m->signals.fd < 0)
-        return sx_err_errno(e, errno, "making a descriptor for signals");
-    return sx_loop_watch(m->loop, &m->signals, EPOLLIN, e) ||
-                   sx_loop_watch(m->loop, &m->stop, EPOLLIN, e) ?
-               -1 :
-               0;
-}
 
 /* Without a database there is no group: only its healing goes on, and nobody else's frames are
  * taken.  The local processes find no socket. */
@@ -536,6 +370,7 @@ static void drop_group(struct sx_manager *m)
 {
     sx_submits_free(SX_STEAL(m->submits));
     sx_reads_free(SX_STEAL(m->reads));
+    sx_membership_free(SX_STEAL(m->membership));
     sx_links_free(SX_STEAL(m->links));
 }
 
@@ -565,25 +400,15 @@ static int start_drive(struct sx_manager *m, struct sx_err *e)
     return 0;
 }
 
-static bool first_commands(struct sx_manager *m)
+static void first_commands(void *ctx)
 {
+    struct sx_manager *m = ctx;
     struct sx_err e = SX_ERR_INIT;
 
-    if (sx_first_submit(m->first, m->drive, &e) == 0)
-        return true;
-    on_fatal(m, &e);
-    return false;
-}
-
-static void first_call(void *ctx)
-{
-    first_commands(ctx);
-}
-
-static void roster_timer(void *ctx)
-{
-    if (first_commands(ctx))
-        roster(ctx);
+    if (sx_first_submit(m->first, m->drive, &e))
+        on_fatal(m, &e);
+    else if (sx_first_waiting(m->first))
+        sx_loop_arm(m->loop, &m->first_timer, sx_loop_now_ms(m->loop) + FIRST_MS);
 }
 
 static int start(struct sx_manager *m, int stop_fd, struct sx_err *e)
@@ -593,17 +418,17 @@ static int start(struct sx_manager *m, int stop_fd, struct sx_err *e)
     SX_AUTO_FREE char *sock = sx_asprintf("%s/manager.sock", run);
 
     m->stop_timer = (struct sx_timer){ .fn = stop_timer, .ctx = m };
-    m->roster = (struct sx_timer){ .fn = roster_timer, .ctx = m };
-    m->space = (struct sx_timer){ .fn = space, .ctx = m };
-    m->first_call = (struct sx_call){ .fn = first_call, .ctx = m };
-    if (!(m->loop = sx_loop_new(e)) || watch_end(m, stop_fd, e) || sx_io_mkdirs(meta, e) ||
-        sx_io_mkdirs(run, e) || !(m->tls = sx_tls_context(m->conf->dir, e)))
+    m->first_call = (struct sx_call){ .fn = first_commands, .ctx = m };
+    m->first_timer = (struct sx_timer){ .fn = first_commands, .ctx = m };
+    if (!(m->loop = sx_loop_new(e)) || !(m->stop = sx_stop_new(m->loop, stop_fd, on_stop, m, e)) ||
+        sx_io_mkdirs(meta, e) || sx_io_mkdirs(run, e) || !(m->tls = sx_tls_context(m->conf->dir, e)))
         return -1;
     m->links = sx_links_new(m->loop, m->conf, m->tls, &links_ops, m, e);
     if (!m->links)
         return -1;
     m->submits = sx_submits_new(m->loop, m->links, GROUP);
     m->reads = sx_reads_new(m->loop, m->links, GROUP);
+    m->membership = sx_membership_new(m->loop, m->links, m->conf->node);
     if (start_drive(m, e)) {
         if (m->drive || e->code != SX_ECORRUPT || !sx_heal_alone(m->heal))
             return -1;
@@ -613,14 +438,16 @@ static int start(struct sx_manager *m, int stop_fd, struct sx_err *e)
     }
     if (!(m->local = sx_local_new(m->loop, sock, on_request, m, e)))
         return -1;
-    sx_loop_arm(m->loop, &m->roster, 0);
-    sx_loop_arm(m->loop, &m->space, 0);
+    sx_membership_begin(m->membership, m->drive);
+    m->freespace = sx_freespace_new(m->loop, m->conf->dir, on_space, m);
+    sx_loop_arm(m->loop, &m->first_timer, 0);
     return 0;
 }
 
 static void finish(struct sx_manager *m)
 {
     sx_loop_undefer(m->loop, &m->first_call);
+    sx_freespace_free(m->freespace);
     sx_local_free(m->local);
     sx_heal_free(m->heal);
     sx_serve_free(m->serve);
@@ -628,17 +455,16 @@ static void finish(struct sx_manager *m)
     sx_drive_free(m->drive);
     sx_submits_free(m->submits);
     sx_reads_free(m->reads);
+    sx_membership_free(m->membership);
     sx_links_free(m->links);
     SSL_CTX_free(m->tls);
-    if (m->signals.fd >= 0)
-        close(m->signals.fd);
+    sx_stop_free(m->stop);
     sx_loop_free(m->loop);
-    free(m->nodes);
 }
 
 int sx_manager_main(const struct sx_node_conf *conf, int stop_fd)
 {
-    struct sx_manager m = { .conf = conf, .signals.fd = -1 };
+    struct sx_manager m = { .conf = conf };
     struct sx_err e = SX_ERR_INIT;
 
     if (start(&m, stop_fd, &e)) {
