@@ -11,7 +11,8 @@
  *   read.c     reading records
  *   live.c     what of a pack is needed, whatever the index says
  *   scan.c     walking the records of a pack
- *   ops.c      put, have, exists, get, list, delete
+ *   insert.c   put
+ *   ops.c      have, exists, get, list, delete
  *   recover.c  bringing the index up to date from the packs
  *   compact.c  giving dead space back
  *   scrub.c    verifying and mending all of it, step by step
@@ -347,9 +348,35 @@ int sx_device_recover(struct sx_device *d, bool whole, struct sx_err *e) SX_MUST
 /* Gives a row to each pack on disk that the table does not know. */
 int sx_device_register_packs(struct sx_device *d, struct sx_err *e) SX_MUST_CHECK;
 
+/* ---- calls on blocks ---- */
+
+int sx_device_check_count(size_t n, struct sx_err *e) SX_MUST_CHECK; /* SX_EINVAL: too many at once */
+/* The end of a call that failed: looks whether the index is damaged, says what was to be done; -1. */
+int sx_device_failed(struct sx_device *d, struct sx_err *e, const char *what, size_t n);
 /* Indexes of ids in order: shards one behind the other, each in the order of its tree.  To free. */
 uint32_t *sx_device_order(const struct sx_id *ids, size_t n);
 /* The end of the run from order[from] on that is in one shard. */
 size_t sx_device_same_shard(const struct sx_id *ids, const uint32_t *order, size_t from, size_t n);
+
+/* Leases that one call finds and gives. */
+struct sx_leasing {
+    uint64_t epoch; /* a row with at least this one is left as it is */
+    uint64_t least; /* oldest lease found or given; UINT64_MAX: none */
+};
+
+static inline struct sx_leasing sx_leasing_begin(const struct sx_device *d)
+{
+    return (struct sx_leasing){ d->epoch, UINT64_MAX };
+}
+
+/* The oldest lease of the blocks of the call. */
+static inline uint64_t sx_leasing_end(const struct sx_leasing *l)
+{
+    return l->least == UINT64_MAX ? l->epoch : l->least;
+}
+
+/* Which of the blocks are present; these are leased. */
+int sx_device_lease(struct sx_device *d, const struct sx_id *ids, const uint32_t *order, size_t n,
+                    uint8_t *present, struct sx_leasing *l, struct sx_err *e) SX_MUST_CHECK;
 
 #endif

@@ -10,7 +10,7 @@ libsxstore_la_SOURCES = \
 	fcgi/store/db.h fcgi/store/db.c fcgi/store/errors.h fcgi/store/errors.c \
 	fcgi/store/shard.c fcgi/store/packs.c fcgi/store/packfile.c fcgi/store/append.c fcgi/store/read.c \
 	fcgi/store/scan.c \
-	fcgi/store/ops.c fcgi/store/recover.c fcgi/store/compact.c fcgi/store/live.c \
+	fcgi/store/insert.c fcgi/store/ops.c fcgi/store/recover.c fcgi/store/compact.c fcgi/store/live.c \
 	fcgi/store/scrub.h fcgi/store/scrub.c fcgi/store/verify.h fcgi/store/verify.c fcgi/store/check.c fcgi/store/node.c \
 	fcgi/jobs/queue.h fcgi/jobs/queue.c fcgi/jobs/proc.h fcgi/jobs/proc.c \
 	fcgi/jobs/scrub_state.h fcgi/jobs/scrub_state.c \
