@@ -88,7 +88,7 @@ def one(part, rng):
         f.fill(BELOW_RESERVE[part])
         wait_for("a refusal", 30, lambda: f.refused() is True, every=0.2)
         f.status_is_507()
-        writers.kill()
+        writers.terminate()  # what a killed client has sent could still take effect while it is looked for
         writers.communicate()
         c.settle()
         f.deletes_and_collects()

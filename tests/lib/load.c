@@ -3,7 +3,8 @@
  * sxload: makes load on a cluster and remembers, outside of it, what was acknowledged.
  *
  *   sxload write URI JOURNAL SECONDS THREADS SIZE_MAX [FILES]   puts, overwrites and deletes files below URI, at
- *                                                               most FILES names a thread; goes on with what JOURNAL knows
+ *                                                               most FILES names a thread; goes on with what JOURNAL knows;
+ *                                                               SIGTERM: each thread ends what it is at
  *   sxload verify URI JOURNAL THREADS                           reads everything back
  *   sxload settle URI JOURNAL THREADS                           the same; what nobody knew is now known, and stays
  *
@@ -15,6 +16,7 @@
  */
 #include <inttypes.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -55,6 +57,7 @@ static struct {
     uint64_t until_ms, size_max;
     unsigned threads;
     size_t files_max; /* of one thread */
+    volatile sig_atomic_t stopped;
     struct worker workers[THREADS_MAX];
 } g;
 
@@ -182,7 +185,7 @@ static void *write_thread(void *arg)
     if (!w->files)
         w->files = sx_calloc(FILES_MAX, sizeof *w->files);
     w->random = (sx_mono_ns() ^ (w->number * 0x9e3779b97f4a7c15ull)) | 1;
-    while (sx_mono_ms() < g.until_ms)
+    while (!g.stopped && sx_mono_ms() < g.until_ms)
         step(w, k);
     sx_client_free(c);
     return NULL;
@@ -351,8 +354,16 @@ static void verify(const char *journal)
     run(verify_thread);
 }
 
+static void stop(int number)
+{
+    g.stopped = 1;
+}
+
 static void load(int argc, char **argv)
 {
+    const struct sigaction end = { .sa_handler = stop, .sa_flags = SA_RESTART };
+
+    sigaction(SIGTERM, &end, NULL);
     open_journal(argv[3]);
     read_journal(argv[3]);
     g.until_ms = sx_mono_ms() + strtoull(argv[4], NULL, 10) * 1000;
