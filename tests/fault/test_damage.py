@@ -26,6 +26,7 @@ ENTRY, TICKET = 36, 16
 SETTINGS = {"collect_interval_s": 3600}
 
 CLEAN = "clean mark"
+BENEATH = "metadata database beneath its newer log"
 
 # kind → (files of the node, where in the file: a share of its length, a byte, or wherever some bytes are)
 KINDS = {
@@ -40,6 +41,7 @@ KINDS = {
     CLEAN: ("store/clean", 0),
     "queue": ("queue/queue.db", 0.6),
     "metadata page": ("meta/group-0.db", b"file-05"),
+    BENEATH: ("meta/group-0.db", 0),
     "metadata log": ("meta/group-0.db-wal", 0.5),
     "consensus log, head": ("meta/wal/wal-*", 20),
     "consensus log, middle": ("meta/wal/wal-*", "middle"),
@@ -218,6 +220,8 @@ class Test:
     def damage(self, kind, how):
         """Damages one file; its name below the node's directory, or None if there is none to damage so."""
         pattern, where = KINDS[kind]
+        if kind == BENEATH and how != "stale":
+            return None
         if kind == CLEAN:  # the only damage of an empty file: it is there though the store was not closed
             return self.mark_clean(pattern) if how == "stale" else None
         paths = sorted(glob.glob(f"{self.node.dir}/{pattern}"))
@@ -241,7 +245,7 @@ class Test:
             if not os.path.exists(older):
                 return None
             shutil.copyfile(older, path)
-            if path.endswith("group-0.db"):  # as SQLite leaves it: the older state has no log
+            if path.endswith("group-0.db") and kind != BENEATH:  # as SQLite leaves it: the older state has no log
                 os.unlink(f"{path}-wal")
         else:
             return None

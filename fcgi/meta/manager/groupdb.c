@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "fcgi/meta/sm/base.h"
 #include "fcgi/meta/sm/sm.h"
 #include "fcgi/meta/sm/sums.h"
 #include "libsx/base/mem.h"
@@ -98,7 +99,7 @@ static int adopt(struct sx_groupdb *g, struct sx_err *e)
     if (access(g->ready_path, F_OK))
         return errno == ENOENT ? 0 : sx_err_errno(e, errno, "looking for %s", g->ready_path);
     if (unlink_if(g->path, e) || unlink_if(g->wal_path, e) || unlink_if(shm, e) ||
-        sx_io_sync_dir(&sx_io_posix, g->meta, e))
+        sx_base_forget(g->path, e) || sx_io_sync_dir(&sx_io_posix, g->meta, e))
         return -1;
     if (rename(g->ready_path, g->path))
         return sx_err_errno(e, errno, "renaming %s", g->ready_path);
@@ -107,11 +108,17 @@ static int adopt(struct sx_groupdb *g, struct sx_err *e)
 
 static int open_parts(struct sx_groupdb *g, struct sx_err *e)
 {
+    uint64_t index, term;
+
     if (sx_sm_open(g->path, 0, note_result, g, &g->sm, e) || sx_query_open(g->path, &g->db, e))
         return -1;
     sqlite3_wal_hook(sx_sm_db(g->sm), log_grew, g);
     g->frames = 0;
     g->map_version = 0;
+    sx_sm_applied(g->sm, &index, &term);
+    if (sx_base_check(g->path, index, e))
+        return -1;
+    sx_base_note(sx_sm_db(g->sm), g->path);
     return look_at_nodes(g, e);
 }
 
@@ -258,8 +265,10 @@ static int checkpoint(const char *path, int mode, int wait_ms, struct sx_err *e)
     if (r != SQLITE_OK && r != SQLITE_BUSY && r != SQLITE_LOCKED)
         sx_err_set(e, sx_sums_failed(db) ? SX_ECORRUPT : SX_EIO, "checkpoint of %s: %s", path,
                    sqlite3_errmsg(db));
-    else
+    else {
         r = SQLITE_OK;
+        sx_base_note(db, path);
+    }
     sqlite3_close(db);
     return r == SQLITE_OK ? 0 : -1;
 }

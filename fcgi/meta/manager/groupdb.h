@@ -17,7 +17,7 @@
 struct sx_groupdb;
 
 /* Opens (or makes) the database of `group` below the directory `meta`.  SX_ECORRUPT: it is
- * damaged, and flagged so (sm/sums.h). */
+ * damaged, or older than its last checkpoint (sm/base.h), and flagged so (sm/sums.h). */
 struct sx_groupdb *sx_groupdb_new(const char *meta, unsigned group, struct sx_err *e) SX_MUST_CHECK;
 void sx_groupdb_free(struct sx_groupdb *g);
 

@@ -7,7 +7,8 @@ libsxsm_la_SOURCES = \
 	fcgi/meta/query_list.c fcgi/meta/query_multipart.c fcgi/meta/query_work.c fcgi/meta/query_space.c \
 	fcgi/meta/query_hit.c \
 	fcgi/meta/sm/sm.h fcgi/meta/sm/sm_int.h fcgi/meta/sm/sm.c fcgi/meta/sm/schema.c \
-	fcgi/meta/sm/db.h fcgi/meta/sm/db.c fcgi/meta/sm/sums.h fcgi/meta/sm/sums.c fcgi/meta/sm/access.c fcgi/meta/sm/cluster.c \
+	fcgi/meta/sm/db.h fcgi/meta/sm/db.c fcgi/meta/sm/sums.h fcgi/meta/sm/sums.c \
+	fcgi/meta/sm/base.h fcgi/meta/sm/base.c fcgi/meta/sm/access.c fcgi/meta/sm/cluster.c \
 	fcgi/meta/sm/expire.c fcgi/meta/sm/users.c fcgi/meta/sm/volumes.c fcgi/meta/sm/content.c \
 	fcgi/meta/sm/revisions.c fcgi/meta/sm/files.c fcgi/meta/sm/uploads.c fcgi/meta/sm/jobs.c \
 	fcgi/meta/sm/holds.c fcgi/meta/sm/multipart.c fcgi/meta/sm/check.c
@@ -16,7 +17,7 @@ libsxsm_la_LIBADD = libsxcore.la $(SQLITE_LIBS)
 if HAVE_CMOCKA
 SX_SM_TESTS = tests/unit/test_sm \
 	tests/unit/test_sm_work tests/unit/test_sm_content \
-	tests/unit/test_sm_admin tests/unit/test_meta_sums \
+	tests/unit/test_sm_admin tests/unit/test_meta_sums tests/unit/test_meta_base \
 	tests/unit/test_sm_versions tests/unit/test_sm_multipart tests/unit/test_sm_rows \
 	tests/unit/test_command tests/unit/test_query tests/unit/test_sm_random
 check_PROGRAMS += $(SX_SM_TESTS)
@@ -37,6 +38,9 @@ tests_unit_test_sm_admin_LDADD = libsxsm.la $(CMOCKA_LIBS)
 tests_unit_test_meta_sums_SOURCES = tests/unit/test_meta_sums.c tests/unit/unit.h
 tests_unit_test_meta_sums_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_meta_sums_LDADD = libsxsm.la $(CMOCKA_LIBS)
+tests_unit_test_meta_base_SOURCES = tests/unit/test_meta_base.c $(SX_SM_UTIL)
+tests_unit_test_meta_base_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_meta_base_LDADD = libsxsm.la $(CMOCKA_LIBS)
 tests_unit_test_sm_versions_SOURCES = tests/unit/test_sm_versions.c $(SX_SM_UTIL)
 tests_unit_test_sm_versions_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_sm_versions_LDADD = libsxsm.la $(CMOCKA_LIBS)
