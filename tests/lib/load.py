@@ -65,7 +65,7 @@ class Load:
             return "".join(f.readlines()[-5:])
 
     def stop(self):
-        """Ends the writers at once; what was under way stays unknown."""
+        """Ends the writers, after what they are at."""
         self.process.terminate()
         self.process.wait()
         self.errors.flush()
