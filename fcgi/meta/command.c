@@ -235,6 +235,13 @@ static const struct field mpart_complete_fields[] = {
     F(mpart_complete, retain_ms, U64, 0),
     { END },
 };
+static const struct field pin_fields[] = {
+    FIXED(pin, pin),
+    F(pin, content, U64, 0),
+    F(pin, ttl_ms, U64, 0),
+    { END },
+};
+static const struct field unpin_fields[] = { FIXED(unpin, pin), { END } };
 static const struct field job_create_fields[] = {
     F(job_create, job_type, U8, 0),
     F(job_create, volume, STR, SX_VOLUME_NAME_MAX),

@@ -69,6 +69,7 @@
 #define SX_CONFIG_NAME_MAX 32u                      /* name of a volume's document */
 #define SX_CONFIG_VALUE_MAX 65536u                  /* a volume's document */
 #define SX_MPART_MAX 10000u                         /* number of a part of a multipart upload */
+#define SX_PINS_MAX 4096u                           /* pins of a cluster */
 
 /* ---- names ---- */
 
@@ -184,7 +185,9 @@ int sx_acl_change_next(struct sx_cur *c, const char **user, uint8_t *grant, uint
     X(FILE_ANNOTATE, file_annotate, 55)                                                            \
     X(FILE_LOCK, file_lock, 56)                                                                    \
     X(MPART_PUT, mpart_put, 57)                                                                    \
-    X(MPART_COMPLETE, mpart_complete, 58)                                                              \
+    X(MPART_COMPLETE, mpart_complete, 58)                                                          \
+    X(PIN, pin, 59)                                                                                \
+    X(UNPIN, unpin, 60)                                                                            \
     X(JOB_CREATE, job_create, 64)                                                                  \
     X(JOB_STEP, job_step, 65)                                                                      \
     X(JOB_CANCEL, job_cancel, 66)                                                                  \
@@ -269,8 +272,8 @@ static inline uint64_t sx_epoch_horizon(uint64_t epoch)
 }
 
 /* Removes at most `limit` rows of what has had its day: results older than 15 min, uploads idle for
- * 24 h, jobs ended 30 days ago, expired tokens, block lists without a revision, revisions above a
- * lowered count.  By the entry's time.  Cluster only.
+ * 24 h, jobs ended 30 days ago, expired tokens and pins, block lists without a revision, revisions
+ * above a lowered count.  By the entry's time.  Cluster only.
  * Result: u32 removed, u8 more (1: submit again at once). */
 struct sx_cmd_expire {
     uint32_t limit;
@@ -511,6 +514,24 @@ struct sx_cmd_mpart_complete {
     struct sx_span meta;  /* items beside those that upload_begin gave */
     uint8_t hold;
     uint64_t retain_ms;
+};
+
+#define SX_PIN_ID 16u
+#define SX_PIN_TTL_MAX_MS (24ull * 3600 * 1000)
+
+/* Keeps a content that is being read, whatever becomes of its revisions, until it is unpinned or
+ * ttl_ms have passed, by the entry's time; the same again (`pin` and `content`) renews it.  Cluster
+ * only: a worker does it, once it knows that he who reads may.  SX_ENOREVISION if the content is
+ * gone, or nothing that takes a pin (an upload, an inline file); SX_ETOOMANY.  Result: -. */
+struct sx_cmd_pin {
+    uint8_t pin[SX_PIN_ID]; /* random, chosen by the worker */
+    uint64_t content;       /* of struct sx_file */
+    uint64_t ttl_ms;        /* 1 … SX_PIN_TTL_MAX_MS */
+};
+
+/* No effect if the pin is not there.  Cluster only.  Result: -. */
+struct sx_cmd_unpin {
+    uint8_t pin[SX_PIN_ID];
 };
 
 /* DELETE: write.  RENAME: write on both volumes.  VOLUME_DELETE: owner, admin; the volume takes no

@@ -298,8 +298,8 @@ int sx_query_referenced(sqlite3 *db, const struct sx_id *ids, size_t n, uint8_t 
  * behind command *num, which becomes the last such command.  Begin with 0. */
 int sx_query_dropped(sqlite3 *db, uint64_t *num, uint8_t bits[SX_ID_PREFIXES / 8],
                      struct sx_err *e) SX_MUST_CHECK;
-/* *any: block lists without a revision, or revisions above a lowered count, wait for
- * sx_cmd_expire. */
+/* *any: block lists without a revision, revisions above a lowered count, or pins that have expired
+ * wait for sx_cmd_expire. */
 int sx_query_doomed(sqlite3 *db, bool *any, struct sx_err *e) SX_MUST_CHECK;
 
 struct sx_ref {

@@ -176,8 +176,10 @@ int sx_query_dropped(sqlite3 *db, uint64_t *num, uint8_t bits[SX_ID_PREFIXES / 8
 int sx_query_doomed(sqlite3 *db, bool *any, struct sx_err *e)
 {
     sqlite3_stmt *st;
-    int rc = sx_mdb_get(db, &st, e, "SELECT EXISTS(SELECT 1 FROM content WHERE users = 0)"
-                                    " OR EXISTS(SELECT 1 FROM trim)", "");
+    int rc = sx_mdb_get(db, &st, e,
+                        "SELECT EXISTS(SELECT 1 FROM content WHERE users = 0) OR EXISTS(SELECT 1"
+                        " FROM trim) OR EXISTS(SELECT 1 FROM pin WHERE expires_ms <"
+                        " (SELECT time_ms FROM state))", "");
 
     if (rc != 1)
         return rc < 0 ? -1 : sx_err_set(e, SX_ECORRUPT, "metadata database: no answer");

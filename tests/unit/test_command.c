@@ -164,6 +164,8 @@ static void test_all(void **state)
            .flags = 4, .source = { 8 }, .lease = 9, .entries = SPAN("eeee"));
     SAMPLE(mpart_complete, .upload = { 1 }, .parts = SPAN("pp"), .mtime_ns = -3, .flags = 16,
            .if_rev = 4, .meta = SPAN("m"), .hold = 4, .retain_ms = 5);
+    SAMPLE(pin, .pin = { 1 }, .content = 7, .ttl_ms = 300000);
+    SAMPLE(unpin, .pin = { 1 });
     SAMPLE(job_create, .job_type = 2, .volume = "v", .prefix = "p/", .glob = "*", .to_volume = "w",
            .to_prefix = "q/");
     SAMPLE(job_step, .id = 5, .limit = 200);
@@ -192,6 +194,16 @@ static void test_golden(void **state)
     assert_hex(b.data, b.len,
                "0102030405060708090a0b0c0d0e0f10" "000000" "35"
                "aa000000000000000000000000000000" "02000000" "0300000000000000" "02000000" "7879");
+    sx_buf_reset(&b);
+    sx_cmd_pin_encode(&b, OP, NULL, &(struct sx_cmd_pin){ .pin = { 0xbb }, .content = 0x10203,
+                                                          .ttl_ms = 300000 });
+    assert_hex(b.data, b.len,
+               "0102030405060708090a0b0c0d0e0f10" "000000" "3b"
+               "bb000000000000000000000000000000" "0302010000000000" "e093040000000000");
+    sx_buf_reset(&b);
+    sx_cmd_unpin_encode(&b, OP, NULL, &(struct sx_cmd_unpin){ .pin = { 0xbb } });
+    assert_hex(b.data, b.len,
+               "0102030405060708090a0b0c0d0e0f10" "000000" "3c" "bb000000000000000000000000000000");
     sx_buf_reset(&b);
     sx_cmd_node_set_encode(&b, OP, "", &(struct sx_cmd_node_set){
         .node = { .id = 1, .address = "h", .port = 0x1234, .peer_port = 2, .zone = "",

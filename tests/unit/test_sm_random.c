@@ -47,7 +47,7 @@ static unsigned the_seed;
 static struct sx_buf entry, cmd, entries, log_bytes, record;
 static uint64_t num;         /* of the command that is added next */
 static uint64_t time_now;
-static unsigned ops_seen[16];
+static unsigned ops_seen[19];
 
 static unsigned rnd(unsigned n)
 {
@@ -334,6 +334,28 @@ static void do_expire(void)
     ADD("", expire, .limit = 1 + rnd(200));
 }
 
+/* Some content that is there, or nearly: pins change nothing that the model knows. */
+static void do_pin(void)
+{
+    sqlite3_stmt *st;
+    uint64_t content = num;
+
+    time_now += rnd(2) * 60000; /* no jump: pins expire */
+    assert_int_equal(sqlite3_prepare_v2(world_db(&A), "SELECT id FROM content ORDER BY id LIMIT 1"
+                                                      " OFFSET ?", -1, &st, NULL), SQLITE_OK);
+    sqlite3_bind_int(st, 1, (int)rnd(20));
+    if (sqlite3_step(st) == SQLITE_ROW)
+        content = (uint64_t)sqlite3_column_int64(st, 0);
+    sqlite3_finalize(st);
+    ADD("", pin, .pin = { (uint8_t)(1 + rnd(8)) }, .content = content,
+        .ttl_ms = 1 + rnd(3) * 10 * 60 * 1000);
+}
+
+static void do_unpin(void)
+{
+    ADD("", unpin, .pin = { (uint8_t)(1 + rnd(8)) });
+}
+
 static void do_owner(void)
 {
     static const char *const owners[] = { "admin", "alice", "bob" };
@@ -347,7 +369,7 @@ static void command_random(void)
     static void (*const all[])(void) = {
         do_put, do_put, do_put, do_upload, do_delete, do_delete_revision, do_copy, do_copy,
         do_rename, do_rename, do_revisions, do_quota, do_job_delete, do_job_rename, do_expire,
-        do_owner,
+        do_owner, do_pin, do_pin, do_unpin,
     };
     unsigned i = rnd(sizeof all / sizeof *all);
 

@@ -232,7 +232,7 @@ static void test_other_version(void **state)
     assert_int_equal(sqlite3_exec(world_db(&W), "PRAGMA user_version = 1", NULL, NULL, NULL),
                      SQLITE_OK);
     assert_error(sx_sm_open(W.path, 0, NULL, NULL, &sm, &e), &e, SX_EVERSION);
-    assert_non_null(strstr(e.msg, "metadata database has version 1, this program knows 2"));
+    assert_non_null(strstr(e.msg, "metadata database has version 1, this program knows 3"));
 }
 
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)

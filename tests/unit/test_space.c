@@ -120,6 +120,44 @@ static void known_data(void **state)
     cluster_close(&c);
 }
 
+static uint64_t content_put(struct cluster *c, const char *path, uint64_t seed, unsigned n)
+{
+    assert_int_equal(put(c, "v0", path, seed, n), SX_OK);
+    return result_file(&c->w).content;
+}
+
+static void pin(struct cluster *c, uint8_t number, uint64_t content)
+{
+    assert_int_equal(DO(&c->w, "", pin, .pin = { number }, .content = content, .ttl_ms = 1000),
+                     SX_OK);
+}
+
+/* What only readers have is no volume's: it is on its way out, before and after they end. */
+static void pinned(void **state)
+{
+    struct cluster c;
+    struct counts k;
+
+    cluster_open(&c);
+    pin(&c, 1, content_put(&c, "gone", 0, 20));
+    pin(&c, 2, content_put(&c, "long", 20, LONG));
+    pin(&c, 3, content_put(&c, "kept", 10, 5));
+    assert_int_equal(DO(&c.w, "admin", file_delete, .volume = "v0", .path = "gone"), SX_OK);
+    assert_int_equal(DO(&c.w, "admin", file_delete, .volume = "v0", .path = "long"), SX_OK);
+    for (unsigned i = 0; i < NODES; i++)
+        store_run(&c, i, 0, 20 + LONG);
+    for (unsigned i = 0; i < 3; i++) {
+        count_all(&c, &k); /* the sums agree with the packs */
+        EXPECT_FIGURES(&k, world_volume(&c.w, "v0").id, 5 * LEN, 5 * LEN, 5 * R, NODES * 5 * R, 0);
+        EXPECT_FIGURES(&k, SX_SPACE_ALL, 5 * LEN, 5 * LEN, 5 * R, NODES * 5 * R, 0);
+        assert_int_equal(k.space[0].unreferenced, (15 + LONG) * R);
+        assert_int_equal(k.space[0].uploading, 0);
+        counts_free(&k);
+        assert_int_equal(DO(&c.w, "", unpin, .pin = { (uint8_t)(i + 1) }), SX_OK);
+    }
+    cluster_close(&c);
+}
+
 static void multipart(struct world *w, uint8_t upload, unsigned number, uint64_t seed, unsigned n)
 {
     SX_AUTO(sx_buf) struct sx_buf entries = SX_BUF_INIT;
@@ -647,6 +685,10 @@ static void random_step(struct cluster *c, uint64_t *seed)
            .to_path = to);
         break;
     case 6:
+        DO(&c->w, "", pin, .pin = { (uint8_t)from }, .content = (c->w.index - from % 50) << 16,
+           .ttl_ms = 1000);
+        if (from % 4 == 0)
+            DO(&c->w, "", unpin, .pin = { (uint8_t)(from + 1) });
         if (unit_random(seed) % 8 == 0 && uploads < 100)
             upload_open(&c->w, ++uploads, volume, from, 5);
         break;
@@ -679,6 +721,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pure_sums),  cmocka_unit_test(known_data),
+        cmocka_unit_test(pinned),
         cmocka_unit_test(joint_contents), cmocka_unit_test(incomplete),
         cmocka_unit_test(all_reclaimed), cmocka_unit_test(many_pages),
         cmocka_unit_test(counted_under_change),

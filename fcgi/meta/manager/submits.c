@@ -88,6 +88,7 @@ static bool grows(unsigned type)
     case SX_CMD_FILE_COPY:
     case SX_CMD_UPLOAD_BEGIN:
     case SX_CMD_UPLOAD_PART:
+    case SX_CMD_PIN: /* and would keep what is deleted to make room */
         return true;
     default:
         return false;

@@ -30,6 +30,7 @@ static const char *const tables[] = {
     "SELECT * FROM upload ORDER BY id",
     "SELECT * FROM mpart ORDER BY upload, number",
     "SELECT * FROM joint ORDER BY content, seq",
+    "SELECT * FROM pin ORDER BY id",
     "SELECT * FROM job ORDER BY id",
     "SELECT * FROM op ORDER BY num",
     "SELECT * FROM trim ORDER BY volume",
@@ -114,7 +115,7 @@ static const struct {
       "SELECT id FROM content LEFT JOIN (SELECT content AS c, count(*) AS n FROM"
       " (SELECT content FROM file UNION ALL SELECT content FROM old UNION ALL"
       " SELECT content FROM upload UNION ALL SELECT content FROM mpart UNION ALL"
-      " SELECT child FROM joint) GROUP BY content) ON c = id WHERE users <> coalesce(n, 0)" },
+      " SELECT child FROM joint UNION ALL SELECT content FROM pin) GROUP BY content) ON c = id WHERE users <> coalesce(n, 0)" },
     { "revision without its content",
       "SELECT path FROM (SELECT path, content, size FROM file UNION ALL"
       " SELECT path, content, size FROM old) AS r LEFT JOIN content ON content.id = r.content"
@@ -150,6 +151,9 @@ static const struct {
       "SELECT content FROM joint WHERE child NOT IN (SELECT id FROM content)" },
     { "reference without content",
       "SELECT hex(id) FROM ref WHERE content NOT IN (SELECT id FROM content)" },
+    { "pin without a block list",
+      "SELECT hex(id) FROM pin WHERE content NOT IN"
+      " (SELECT id FROM content WHERE users > 0 AND parts > 0 AND etag IS NOT NULL)" },
     { "part without content",
       "SELECT content FROM part WHERE content NOT IN (SELECT id FROM content)" },
     { "volume is being deleted by no job",

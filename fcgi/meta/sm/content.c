@@ -4,7 +4,7 @@
  *
  * A content is made by a put or an upload and never changes but by growing while it is an
  * upload; when it is finished it has its etag.  Revisions share it: `users` counts them (an upload
- * is one).  So copies and moves cost the same for any size.  Its replica count is the largest of the
+ * is one, and each pin).  So copies and moves cost the same for any size.  Its replica count is the largest of the
  * volumes that have used it.
  *
  *   users > 0   every distinct id of its parts has one row in table ref
@@ -161,11 +161,16 @@ int sx_content_join(struct sx_sm *sm, const struct sx_content_new *c, const stru
     return content_insert(sm, c, n, first, e);
 }
 
+int sx_content_hold(struct sx_sm *sm, uint64_t id, struct sx_err *e)
+{
+    return sx_sm_run(sm, e, "UPDATE content SET users = users + 1 WHERE id = ?", "i", id);
+}
+
 int sx_content_use(struct sx_sm *sm, uint64_t id, unsigned replica, struct sx_err *e)
 {
     if (id == 0)
         return 0;
-    if (sx_sm_run(sm, e, "UPDATE content SET users = users + 1 WHERE id = ?", "i", id) != 0)
+    if (sx_content_hold(sm, id, e) != 0)
         return -1;
     return sx_content_replica(sm, id, replica, e);
 }

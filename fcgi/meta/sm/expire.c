@@ -64,6 +64,7 @@ int sx_sm_do_expire(struct sx_sm *sm, const struct sx_span *body, struct sx_err 
         return sx_err_set(e, SX_EINVAL, "limit %u is not between 1 and %u", c.limit, SX_EXPIRE_MAX);
     left = c.limit;
     if (ops_expire(sm, &left, e) != 0 || sx_sm_uploads_expire(sm, &left, e) != 0 ||
+        sx_sm_pins_expire(sm, &left, e) != 0 ||
         rows_expire(sm, &left, jobs, ago(sm, JOB_MS), e) != 0 ||
         rows_expire(sm, &left, tokens, sm->time_ms, e) != 0 ||
         sx_content_expire(sm, &left, e) != 0 || sx_frow_expire(sm, &left, e) != 0)

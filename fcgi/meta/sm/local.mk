@@ -11,14 +11,14 @@ libsxsm_la_SOURCES = \
 	fcgi/meta/sm/base.h fcgi/meta/sm/base.c fcgi/meta/sm/access.c fcgi/meta/sm/cluster.c \
 	fcgi/meta/sm/expire.c fcgi/meta/sm/users.c fcgi/meta/sm/volumes.c fcgi/meta/sm/content.c \
 	fcgi/meta/sm/revisions.c fcgi/meta/sm/files.c fcgi/meta/sm/uploads.c fcgi/meta/sm/jobs.c \
-	fcgi/meta/sm/holds.c fcgi/meta/sm/multipart.c fcgi/meta/sm/check.c
+	fcgi/meta/sm/holds.c fcgi/meta/sm/multipart.c fcgi/meta/sm/pins.c fcgi/meta/sm/check.c
 libsxsm_la_LIBADD = libsxcore.la $(SQLITE_LIBS)
 
 if HAVE_CMOCKA
 SX_SM_TESTS = tests/unit/test_sm \
 	tests/unit/test_sm_work tests/unit/test_sm_content \
 	tests/unit/test_sm_admin tests/unit/test_meta_sums tests/unit/test_meta_base \
-	tests/unit/test_sm_versions tests/unit/test_sm_multipart tests/unit/test_sm_rows \
+	tests/unit/test_sm_versions tests/unit/test_sm_multipart tests/unit/test_sm_rows tests/unit/test_sm_pins \
 	tests/unit/test_command tests/unit/test_query tests/unit/test_sm_random
 check_PROGRAMS += $(SX_SM_TESTS)
 TESTS += $(SX_SM_TESTS)
@@ -50,6 +50,9 @@ tests_unit_test_sm_multipart_LDADD = libsxsm.la $(CMOCKA_LIBS)
 tests_unit_test_sm_rows_SOURCES = tests/unit/test_sm_rows.c $(SX_SM_UTIL)
 tests_unit_test_sm_rows_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_sm_rows_LDADD = libsxsm.la $(CMOCKA_LIBS)
+tests_unit_test_sm_pins_SOURCES = tests/unit/test_sm_pins.c $(SX_SM_UTIL)
+tests_unit_test_sm_pins_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_sm_pins_LDADD = libsxsm.la $(CMOCKA_LIBS)
 tests_unit_test_command_SOURCES = tests/unit/test_command.c $(SX_SM_UTIL)
 tests_unit_test_command_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_command_LDADD = libsxsm.la $(CMOCKA_LIBS)

@@ -11,7 +11,13 @@
  */
 #include "fcgi/meta/sm/sm_int.h"
 
-#define SCHEMA_VERSION 2
+#define SCHEMA_VERSION 3
+
+#define PIN_TABLE                                                                                  \
+    "CREATE TABLE pin(id BLOB PRIMARY KEY, content INTEGER NOT NULL, expires_ms INTEGER NOT NULL)" \
+    " WITHOUT ROWID;"                                                                              \
+    "CREATE INDEX pin_expires ON pin(expires_ms);"
+#define VERSION_SET "PRAGMA user_version = 3;" /* SCHEMA_VERSION */
 
 static const char tables[] =
     "CREATE TABLE state(one INTEGER PRIMARY KEY, idx INTEGER NOT NULL, term INTEGER NOT NULL,"
@@ -111,7 +117,10 @@ static const char tables[] =
     " time_ms INTEGER NOT NULL);"
 
     "CREATE TABLE trim(volume INTEGER PRIMARY KEY, cursor TEXT NOT NULL);"
-    "PRAGMA user_version = 2;"; /* SCHEMA_VERSION */
+    PIN_TABLE VERSION_SET;
+
+/* What version 2 lacks. */
+static const char from_2[] = PIN_TABLE VERSION_SET;
 
 static int version_get(sqlite3 *db, uint64_t *version, struct sx_err *e)
 {
@@ -134,13 +143,14 @@ int sx_sm_schema(sqlite3 *db, struct sx_err *e)
         return -1;
     if (version == SCHEMA_VERSION)
         return 0;
-    if (version != 0)
+    if (version != 0 && version != 2)
         return sx_err_set(e, SX_EVERSION,
                           "metadata database has version %llu, this program knows %d",
                           (unsigned long long)version, SCHEMA_VERSION);
     if (sx_mdb_exec(db, "BEGIN IMMEDIATE", e) != 0)
         return -1;
-    if (sx_mdb_exec(db, tables, e) != 0 || sx_mdb_exec(db, "COMMIT", e) != 0) {
+    if (sx_mdb_exec(db, version ? from_2 : tables, e) != 0 ||
+        sx_mdb_exec(db, "COMMIT", e) != 0) {
         sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
         return -1;
     }

@@ -392,8 +392,11 @@ int sx_sm_apply(struct sx_sm *sm, const void *entry, size_t n, uint64_t index, u
         return sx_err_wrap(e, "entry %llu", (unsigned long long)index);
     }
     /* The clock of a new leader may be ahead; or nobody led for a while. */
-    if (it.time_ms > sm->time_ms + JUMP_MS)
+    if (it.time_ms > sm->time_ms + JUMP_MS) {
         sm->jump_ms = it.time_ms;
+        if (sx_sm_pins_shift(sm, it.time_ms - sm->time_ms, e) != 0)
+            return sx_err_wrap(e, "entry %llu", (unsigned long long)index);
+    }
     sm->time_ms = it.time_ms;
     while (sx_entry_next(&it, &command, &len)) {
         sm->num = index << 16 | position++;

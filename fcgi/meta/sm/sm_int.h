@@ -9,7 +9,7 @@
  * access.c     who may do what                       users.c, volumes.c, files.c, uploads.c, jobs.c
  * content.c    block lists and references            revisions.c  tables file and old, usage
  * holds.c      object lock                            multipart.c  uploads in numbered parts
- * check.c      digest, recount
+ * pins.c       contents that are being read           check.c      digest, recount
  */
 #ifndef SX_FCGI_META_SM_SM_INT_H
 #define SX_FCGI_META_SM_SM_INT_H
@@ -22,7 +22,7 @@
 #include "fcgi/meta/sm/sm.h"
 #include "libsx/base/mem.h"
 
-#define SX_SM_STMTS 256u /* slots for statements; a power of two, at least twice what is used */
+#define SX_SM_STMTS 512u /* slots for statements; a power of two, at least twice what is used */
 
 struct sx_sm {
     sqlite3 *db;
@@ -54,7 +54,7 @@ typedef int sx_sm_handler(struct sx_sm *sm, const struct sx_span *body, struct s
 SX_CMD_LIST(X)
 #undef X
 
-/* Creates the tables if there are none. */
+/* Creates the tables, or those that an older version lacks.  SX_EVERSION. */
 int sx_sm_schema(sqlite3 *db, struct sx_err *e) SX_MUST_CHECK;
 
 /* Runs a statement that gives no row. */
@@ -138,6 +138,8 @@ int sx_content_finish(struct sx_sm *sm, uint64_t id, const uint8_t etag[SX_ETAG_
 int sx_content_add_part(struct sx_sm *sm, uint64_t id, uint64_t seq, uint64_t first,
                         uint64_t offset, const struct sx_span *entries,
                         struct sx_err *e) SX_MUST_CHECK;
+/* One more user that is no revision. */
+int sx_content_hold(struct sx_sm *sm, uint64_t id, struct sx_err *e) SX_MUST_CHECK;
 /* One more user, in a volume with that replica count; content 0 is nothing. */
 int sx_content_use(struct sx_sm *sm, uint64_t id, unsigned replica, struct sx_err *e) SX_MUST_CHECK;
 int sx_content_replica(struct sx_sm *sm, uint64_t id, unsigned replica,
@@ -251,6 +253,13 @@ int sx_mparts_drop(struct sx_sm *sm, const uint8_t id[SX_UPLOAD_ID],
 /* SX_ELEASE unless the lease is above the horizon. */
 int sx_sm_lease_check(struct sx_sm *sm, uint64_t lease, struct sx_err *e) SX_MUST_CHECK;
 int sx_sm_uploads_expire(struct sx_sm *sm, uint64_t *budget, struct sx_err *e) SX_MUST_CHECK;
+
+/* ---- pins.c ---- */
+
+int sx_sm_pins_expire(struct sx_sm *sm, uint64_t *budget, struct sx_err *e) SX_MUST_CHECK;
+/* Time went on by so much without passing: pins live as long as they would have. */
+int sx_sm_pins_shift(struct sx_sm *sm, uint64_t ms, struct sx_err *e) SX_MUST_CHECK;
+
 /* Removes an empty volume with its rights and uploads. */
 int sx_sm_volume_remove(struct sx_sm *sm, const struct sx_volume *v,
                         struct sx_err *e) SX_MUST_CHECK;
