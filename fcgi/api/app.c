@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "fcgi/api/pin.h"
 #include "fcgi/jobs/transfer.h"
 #include "libsx/base/mem.h"
 #include "libsx/crypt/crypt.h"
@@ -27,6 +28,7 @@ int sx_app_init(struct sx_app *a, const struct sx_child *child, bool reserved, s
 
 void sx_app_fini(struct sx_app *a)
 {
+    sx_pins_free(a->pins);
     sx_block_ctx_free(a->decoder);
     sx_block_ctx_free(a->encoder);
     sx_queue_close(a->queue);

@@ -19,6 +19,8 @@
 #include "fcgi/store/store.h"
 #include "libsx/codec/block.h"
 
+struct sx_pins; /* pin.h */
+
 struct sx_app {
     const struct sx_node_conf *conf;
     struct sx_board *board;
@@ -31,6 +33,7 @@ struct sx_app {
     struct sx_store *store;
     struct sx_queue *queue;
     struct sx_block_ctx *decoder, *encoder;
+    struct sx_pins *pins;
     uint8_t domain_key[SX_DOMAIN_KEY_SIZE];
     bool have_domain;
     pthread_mutex_t lock;

@@ -4,7 +4,7 @@ noinst_LTLIBRARIES += libsxapi.la
 libsxapi_la_SOURCES = \
 	fcgi/board.h fcgi/board.c \
 	fcgi/api/worker.h fcgi/api/worker.c \
-	fcgi/api/app.h fcgi/api/app.c \
+	fcgi/api/app.h fcgi/api/app.c fcgi/api/pin.h fcgi/api/pin.c \
 	fcgi/api/request.h fcgi/api/request.c \
 	fcgi/api/reply.h fcgi/api/reply.c \
 	fcgi/api/uri.h fcgi/api/uri.c \

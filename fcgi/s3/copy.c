@@ -295,7 +295,10 @@ static int try_copy(struct copy *c, struct sx_file *f, struct sx_buf *result, st
         return -1;
     sx_s3_source_version_field(c->s, &c->v, &c->row.f);
     sx_s3_customer_lines(&c->s->customer, &c->s->fields);
-    r = c->recode ? recode(c, f, e) : submit(c, f, result, e);
+    if (!c->recode)
+        r = submit(c, f, result, e);
+    else
+        r = sx_egress_pin(c->egress, e) != 0 ? -1 : recode(c, f, e);
     if (r != 0 && c->s->r->status == 0)
         sx_s3_fields_back(c->s, fields);
     return r;

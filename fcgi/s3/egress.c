@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "fcgi/api/pin.h"
 #include "fcgi/s3/aside.h"
 #include "libsx/base/mem.h"
 #include "libsx/codec/record.h"
@@ -32,6 +33,7 @@ struct sx_egress {
     unsigned turn;          /* the piece that comes next; the caller has the other */
     struct sx_aside *aside; /* fetches it ahead; NULL until it has to */
     bool ahead;             /* it does, or has */
+    struct sx_pin *pin;     /* until the last piece was fetched */
 };
 
 /* Appends pages of the block list up to the end of the range, or the limit. */
@@ -88,10 +90,24 @@ void sx_egress_under(struct sx_egress *g, struct sx_block_ctx *ctx)
     g->domain = ctx;
 }
 
+int sx_egress_pin(struct sx_egress *g, struct sx_err *e)
+{
+    if (g->end - g->at < EGRESS_PIN_MIN)
+        return 0;
+    return sx_pin_take(g->app, g->f.content, &g->pin, e);
+}
+
+static void unpin(struct sx_egress *g)
+{
+    sx_pin_end(g->pin);
+    g->pin = NULL;
+}
+
 void sx_egress_free(struct sx_egress *g)
 {
     if (!g)
         return;
+    unpin(g);
     sx_aside_put(g->aside);
     free(g->path);
     sx_buf_fini(&g->entries);
@@ -172,10 +188,15 @@ static int more_list(struct sx_egress *g, struct sx_err *e)
 static void look_ahead(struct sx_egress *g)
 {
     g->turn = !g->turn;
+    if (g->at == g->end)
+        unpin(g);
     if (g->at == g->end || g->next == g->entries.len)
         return;
-    if (!g->aside)
+    if (!g->aside) {
         g->aside = sx_aside_get();
+        if (!g->pin)
+            g->pin = sx_pin_begin(g->app, g->f.content);
+    }
     next_entry(g);
     g->ahead = true;
     sx_aside_start(g->aside, fetch, g);
@@ -206,8 +227,10 @@ int sx_egress_next(struct sx_egress *g, const uint8_t **p, size_t *n, struct sx_
     *n = 0;
     if (g->at == g->end)
         return 0;
-    if (take_piece(g, e) != 0)
+    if (take_piece(g, e) != 0) {
+        unpin(g);
         return -1;
+    }
     skip = (size_t)(g->at - g->offset);
     *p = now->plain.data + skip;
     *n = now->len - skip < g->end - g->at ? now->len - skip : (size_t)(g->end - g->at);

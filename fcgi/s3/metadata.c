@@ -4,10 +4,13 @@
  */
 #include <string.h>
 
+#include "fcgi/s3/egress.h"
 #include "fcgi/s3/s3.h"
 #include "libsx/base/mem.h"
 #include "libsx/base/text.h"
 #include "libsx/crypt/crypt.h"
+
+#define OPEN_TRIES_MAX 20u
 
 int sx_s3_sync(struct sx_s3 *s, struct sx_err *e)
 {
@@ -25,6 +28,26 @@ int sx_s3_at_once(struct sx_s3 *s, int (*fn)(void *ctx, struct sx_err *e), void 
     r = fn(ctx, e);
     sx_query_end(s->db);
     return r;
+}
+
+/* Is it worth looking again?  A reading does not fail for want of a pin. */
+static bool has_gone(struct sx_s3 *s, struct sx_egress *g)
+{
+    return g && sx_egress_pin(g, NULL) != 0 && sx_s3_sync(s, NULL) == 0;
+}
+
+int sx_s3_open(struct sx_s3 *s, int (*fn)(void *ctx, struct sx_err *e), void *ctx,
+               struct sx_egress *const *g, struct sx_err *e)
+{
+    size_t fields = s->fields.len;
+    unsigned tries = 0;
+
+    do {
+        sx_s3_fields_back(s, fields);
+        if (sx_s3_at_once(s, fn, ctx, e) != 0)
+            return -1;
+    } while (has_gone(s, *g) && ++tries < OPEN_TRIES_MAX);
+    return 0;
 }
 
 int sx_s3_submit(struct sx_s3 *s, const struct sx_buf *command, struct sx_buf *result,

@@ -24,12 +24,21 @@ struct get {
     int status; /* of the answer; 0: as conditions and ranges have it */
 };
 
-static void get_fini(struct get *g)
+/* What find() has found. */
+static void forget(struct get *g)
 {
-    sx_file_row_fini(&g->row);
     json_decref(g->items);
     json_decref(g->part_sum);
     sx_egress_free(g->egress);
+    g->items = g->part_sum = NULL;
+    g->egress = NULL;
+    g->part = 0;
+}
+
+static void get_fini(struct get *g)
+{
+    forget(g);
+    sx_file_row_fini(&g->row);
 }
 
 static int check_conditions(struct get *g, struct sx_err *e)
@@ -98,6 +107,7 @@ static int find(void *ctx, struct sx_err *e)
     struct get *g = ctx;
     struct sx_s3 *s = g->s;
 
+    forget(g);
     if (sx_s3_find_object(s, &g->row, e) != 0)
         return -1;
     g->items = sx_s3_items(&g->row.f);
@@ -221,7 +231,7 @@ int sx_s3_get_object(struct sx_s3 *s, struct sx_err *e)
 
     if (sx_s3_key(s, e) != 0)
         return -1;
-    if (sx_s3_at_once(s, find, &g, e) != 0) {
+    if (sx_s3_open(s, find, &g, &g.egress, e) != 0) {
         if (e->code != SX_S3_NOT_MODIFIED)
             return -1;
         sx_http_date(date, g.row.f.created_ms);
@@ -236,5 +246,5 @@ int sx_s3_get_as(struct sx_s3 *s, int status, struct sx_err *e)
     __attribute__((cleanup(get_fini))) struct get g = { .s = s, .row = SX_FILE_ROW_INIT,
                                                         .status = status };
 
-    return sx_s3_at_once(s, find, &g, e) != 0 || head_fields(&g, e) != 0 ? -1 : send(&g, e);
+    return sx_s3_open(s, find, &g, &g.egress, e) != 0 || head_fields(&g, e) != 0 ? -1 : send(&g, e);
 }

@@ -30,14 +30,22 @@ struct part_copy {
     struct sx_buf out;
 };
 
-static void part_copy_fini(struct part_copy *c)
+/* What find_source() has found. */
+static void forget_source(struct part_copy *c)
 {
     sx_s3_copy_source_fini(&c->from);
-    sx_file_row_fini(&c->row);
     json_decref(c->items);
+    sx_egress_free(c->egress);
+    c->items = NULL;
+    c->egress = NULL;
+}
+
+static void part_copy_fini(struct part_copy *c)
+{
+    forget_source(c);
+    sx_file_row_fini(&c->row);
     sx_mupload_fini(&c->u);
     json_decref(c->began);
-    sx_egress_free(c->egress);
     sx_s3_customer_fini(&c->key);
     sx_s3_part_fini(&c->part);
     sx_sums_fini(&c->sums);
@@ -63,6 +71,7 @@ static int find_source(void *ctx, struct sx_err *e)
     struct part_copy *c = ctx;
     char etag[SX_S3_ETAG_TEXT];
 
+    forget_source(c);
     if (sx_s3_source_find(c->s, &c->from, &c->v, &c->row, e) != 0)
         return -1;
     c->items = sx_s3_items(&c->row.f);
@@ -106,7 +115,7 @@ int sx_s3_upload_part_copy(struct sx_s3 *s, struct sx_err *e)
         return -1;
     c.began = sx_meta_items_json(c.u.meta.data, c.u.meta.len);
     if (sx_s3_customer_part(&s->customer, c.began, e) != 0 ||
-        sx_s3_at_once(s, find_source, &c, e) != 0)
+        sx_s3_open(s, find_source, &c, &c.egress, e) != 0)
         return -1;
     c.part.ingest = sx_ingest_new(s->r->app, sx_s3_user(s), &s->v, s->t.key, false);
     sx_ingest_under(c.part.ingest, sx_s3_customer_ctx(&s->customer));

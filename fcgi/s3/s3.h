@@ -113,6 +113,13 @@ int sx_s3_sync(struct sx_s3 *s, struct sx_err *e) SX_MUST_CHECK;
 int sx_s3_at_once(struct sx_s3 *s, int (*fn)(void *ctx, struct sx_err *e), void *ctx,
                   struct sx_err *e) SX_MUST_CHECK;
 
+struct sx_egress;
+/* The same where fn opens *g, to read a file's bytes (HEAD: leaves it NULL).  If they are many, they
+ * are pinned; what has gone before that was done is looked for anew: fn may be called more than once,
+ * and what it has added to s->fields is taken back first. */
+int sx_s3_open(struct sx_s3 *s, int (*fn)(void *ctx, struct sx_err *e), void *ctx,
+               struct sx_egress *const *g, struct sx_err *e) SX_MUST_CHECK;
+
 int sx_s3_submit(struct sx_s3 *s, const struct sx_buf *command, struct sx_buf *result,
                  struct sx_err *e) SX_MUST_CHECK;
 /* SX_S3_INVALID_BUCKET_STATE if versioning and lock do not go together. */
