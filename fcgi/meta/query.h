@@ -349,7 +349,8 @@ struct sx_inline {
     uint32_t plain, stored; /* length of what lies inline, and of its record */
 };
 
-/* The inline contents with a number above `after`, ascending; *n < max means the end. */
+/* The inline contents with a number above `after`, ascending; *n < max means the end.  SX_ECORRUPT,
+ * as from its neighbours: a row that no command has written so. */
 int sx_query_inlines(sqlite3 *db, uint64_t after, struct sx_inline *out, size_t max, size_t *n,
                      struct sx_err *e) SX_MUST_CHECK;
 

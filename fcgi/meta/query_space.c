@@ -3,6 +3,7 @@
  * Queries for the census of space: who holds which content, what lies inline, which blocks a
  * content has.  Each gives a page behind a place and keeps nothing open in between.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "fcgi/meta/query.h"
@@ -13,6 +14,13 @@
 #define INLINE_HEAD (SX_RECORD_HEADER + SX_BLOCK_HEADER + 1u)
 #define FNV_START 1469598103934665603u
 #define FNV_PRIME 1099511628211u
+
+/* Ends a read at a row that no command has written so. */
+static int damaged_row(sqlite3_stmt *st, const char *what, struct sx_err *e)
+{
+    sqlite3_reset(st);
+    return sx_err_set(e, SX_ECORRUPT, "metadata database: %s", what);
+}
 
 /* ---- holders ---- */
 
@@ -50,7 +58,8 @@ static int holders_start(sqlite3 *db, const struct sx_holder_at *at, size_t max,
     }
 }
 
-static void holder_take(sqlite3_stmt *st, struct sx_holder_at *at, struct sx_holder *h)
+static int holder_take(sqlite3_stmt *st, struct sx_holder_at *at, struct sx_holder *h,
+                       struct sx_err *e)
 {
     h->volume = sx_mdb_u64(st, 0);
     h->content = sx_mdb_u64(st, 1);
@@ -60,12 +69,14 @@ static void holder_take(sqlite3_stmt *st, struct sx_holder_at *at, struct sx_hol
     if (at->table == SX_HOLDERS_UPLOAD || at->table == SX_HOLDERS_PART) {
         struct sx_span id = sx_mdb_blob(st, 5);
 
-        sx_assert(id.n == sizeof at->upload);
+        if (id.n != sizeof at->upload)
+            return damaged_row(st, "an upload's id is damaged", e);
         memcpy(at->upload, id.p, sizeof at->upload);
-        return;
+        return 0;
     }
     at->volume = h->volume;
     sx_mdb_text(st, 3, at->path, sizeof at->path);
+    return 0;
 }
 
 int sx_query_holders(sqlite3 *db, struct sx_holder_at *at, struct sx_holder *out, size_t max,
@@ -77,7 +88,8 @@ int sx_query_holders(sqlite3 *db, struct sx_holder_at *at, struct sx_holder *out
     int rc = holders_start(db, at, max, &st, e);
 
     for (; rc == 1; rc = sx_mdb_step(st, e))
-        holder_take(st, &next, &out[count++]);
+        if (holder_take(st, &next, &out[count++], e) != 0)
+            return -1;
     if (rc < 0)
         return -1;
     if (count < max)
@@ -101,11 +113,17 @@ int sx_query_inlines(sqlite3 *db, uint64_t after, struct sx_inline *out, size_t 
 
     for (; rc == 1; rc = sx_mdb_step(st, e)) {
         struct sx_span head = sx_mdb_blob(st, 2);
+        uint64_t content = sx_mdb_u64(st, 0);
         uint8_t entry[SX_ENTRY_SIZE];
+        char what[80];
 
-        sx_assert(sx_mdb_inline_entry(&head, entry) == 0);
+        if (sx_mdb_inline_entry(&head, entry) != 0) {
+            snprintf(what, sizeof what, "the record of inline content %016llx is cut short",
+                     (unsigned long long)content);
+            return damaged_row(st, what, e);
+        }
         out[count++] = (struct sx_inline){
-            .content = sx_mdb_u64(st, 0),
+            .content = content,
             .plain = sx_get_u32(entry + SX_ID_SIZE),
             .stored = (uint32_t)sx_mdb_u64(st, 1),
         };
@@ -132,7 +150,8 @@ int sx_query_ref_rows(sqlite3 *db, const struct sx_ref_row *after, struct sx_ref
     for (; rc == 1; rc = sx_mdb_step(st, e), count++) {
         struct sx_span id = sx_mdb_blob(st, 0);
 
-        sx_assert(id.n == SX_ID_SIZE);
+        if (id.n != SX_ID_SIZE)
+            return damaged_row(st, "a reference's block id is damaged", e);
         memcpy(out[count].id.b, id.p, SX_ID_SIZE);
         out[count].content = sx_mdb_u64(st, 1);
         out[count].len = (uint32_t)sx_mdb_u64(st, 2);

@@ -540,6 +540,54 @@ static void test_jobs(void **state)
     json_decref(j);
 }
 
+/* ---- damaged rows ---- */
+
+static void damage(const char *sql)
+{
+    assert_int_equal(sqlite3_exec(world_db(&W), sql, NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_changes(world_db(&W)), 1);
+}
+
+static int read_holders(struct sx_err *e)
+{
+    struct sx_holder_at at = { .table = SX_HOLDERS_FILE };
+    struct sx_holder holders[4];
+    size_t n;
+
+    while (at.table != SX_HOLDERS_END)
+        if (sx_query_holders(world_db(&W), &at, holders, 4, &n, e) != 0)
+            return -1;
+    return 0;
+}
+
+/* What the census reads: a row that is damaged is an error of the read, and the next one sees the rows as
+ * they are then. */
+static void test_damaged_rows(void **state)
+{
+    struct sx_inline inlines[4];
+    struct sx_ref_row refs[4];
+    struct sx_err e = SX_ERR_INIT;
+    size_t n;
+
+    assert_int_equal(put_inline(&W, "alice", "vol", "small", 1, 100), SX_OK);
+    assert_int_equal(put_blocks(&W, "alice", "vol", "large", 2, 1, 1000, UINT64_MAX), SX_OK);
+    assert_int_equal(DO(&W, "alice", upload_begin, .upload = { 1 }, .volume = "vol", .path = "up"),
+                     SX_OK);
+    damage("BEGIN; UPDATE inline SET record = substr(record, 1, 20)");
+    damage("UPDATE ref SET id = x'00'");
+    damage("UPDATE upload SET id = x'00'");
+    assert_error(sx_query_inlines(world_db(&W), 0, inlines, 4, &n, &e), &e, SX_ECORRUPT);
+    assert_error(sx_query_ref_rows(world_db(&W), NULL, refs, 4, &n, &e), &e, SX_ECORRUPT);
+    assert_error(read_holders(&e), &e, SX_ECORRUPT);
+    assert_int_equal(sqlite3_exec(world_db(&W), "ROLLBACK", NULL, NULL, NULL), SQLITE_OK);
+    assert_done(sx_query_inlines(world_db(&W), 0, inlines, 4, &n, &e), &e);
+    assert_int_equal(n, 1);
+    assert_int_equal(inlines[0].plain, 100);
+    assert_done(sx_query_ref_rows(world_db(&W), NULL, refs, 4, &n, &e), &e);
+    assert_int_equal(n, 1);
+    assert_done(read_holders(&e), &e);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -547,7 +595,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(test_list), T(test_list_refused), T(test_list_work), T(test_manifest),
         T(test_manifest_small), T(test_file_revision), T(test_refs), T(test_hits), T(test_counters_and_readers),
-        T(test_jobs),
+        T(test_jobs), T(test_damaged_rows),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
