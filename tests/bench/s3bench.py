@@ -35,6 +35,7 @@ OBJECTS = 16        # at most, a client's own, over and over; in PUT each conten
 STORE_GIB = 64
 BUSY_TRIES = 100    # of a request that is answered with 503
 WRITTEN = 48 << 30  # bytes of all figures together: the store keeps what was overwritten for a while
+FOLDER = 500        # keys below one prefix of the bucket to list
 AT_ONCE = 4 << 30   # bytes of the objects that all clients hold at the same time, in memory
 
 
@@ -53,6 +54,12 @@ def numbers_of(text):
     if not re.fullmatch(r"[1-9]\d*(,[1-9]\d*)*", text):
         raise argparse.ArgumentTypeError(f"'{text}' is no list of numbers")
     return [int(t) for t in text.split(",")]
+
+
+def number_of(text):
+    if not re.fullmatch(r"[1-9]\d*", text):
+        raise argparse.ArgumentTypeError(f"'{text}' is no number from 1 on")
+    return int(text)
 
 
 def objects_each(a, size, clients):
@@ -184,11 +191,11 @@ def transfers(a, servers):
 def listing(site, c, keys):
     """Keys by the native batch of small files; then all pages of 1,000."""
     top = f"{c.dir}/many"
-    for d in range(keys // 500):
-        os.makedirs(f"{top}/d{d:05}")
-        for i in range(500):
-            with open(f"{top}/d{d:05}/f{i:05}", "wb") as f:
-                f.write(b"%d %d" % (d, i))
+    for d in range(0, keys, FOLDER):
+        os.makedirs(f"{top}/d{d // FOLDER:05}")
+        for i in range(min(FOLDER, keys - d)):
+            with open(f"{top}/d{d // FOLDER:05}/f{i:05}", "wb") as f:
+                f.write(b"%d %d" % (d // FOLDER, i))
     c.tool("sxvol", "create", "--replica", "1", "@t/many")
     c.tool("sxcp", "-r", "--quiet", f"{top}/", "@t/many/", timeout=1800)
     shutil.rmtree(top)
@@ -210,10 +217,10 @@ def listing(site, c, keys):
 def copying(site, mib):
     raw = site.raw(timeout=600)
     h = http.client.HTTPSConnection(site.address, site.port, timeout=600, context=raw.context)
-    piece = os.urandom(4 * MIB)
+    piece = os.urandom(MIB)
     send = raw.signed("PUT", "/bucket/source", payload="UNSIGNED-PAYLOAD")
     h.request("PUT", "/bucket/source", headers={**send, "content-length": str(mib * MIB)},
-              body=(i.to_bytes(8, "little") + piece[8:] for i in range(mib // 4)))
+              body=(i.to_bytes(8, "little") + piece[8:] for i in range(mib)))
     r = h.getresponse()
     assert r.status == 200, r.read()
     times = []
@@ -249,8 +256,8 @@ def main():
     p.add_argument("--seconds", type=float, default=4, help="for each figure")
     p.add_argument("--concurrency", type=numbers_of, default="1,8")
     p.add_argument("--sizes", type=sizes_of, default="4K,1M,64M", help="with K, M or G")
-    p.add_argument("--keys", type=int, default=10000, help="of the bucket to list")
-    p.add_argument("--copy", type=int, default=1024, help="MiB of the object to copy")
+    p.add_argument("--keys", type=number_of, default=10000, help="of the bucket to list")
+    p.add_argument("--copy", type=number_of, default=1024, help="MiB of the object to copy")
     p.add_argument("--swift", action="store_true", help="also OpenStack Swift (tools/install-deps --bench)")
     p.add_argument("--work", default="/var/tmp", help="where all data goes (a disk, not a tmpfs)")
     a = p.parse_args()

@@ -19,7 +19,7 @@ def start(work, *words):
     """With SX_BUILDDIR as people write it."""
     env = dict(os.environ, SX_BUILDDIR=os.path.basename(BUILD), SX_TEST_DIR="")
     env.pop("SX_SRCDIR", None)
-    started.append(subprocess.Popen([sys.executable, "-B", BENCH, "--work", work, "--keys", "500", "--copy", "4", *words], env=env,
+    started.append(subprocess.Popen([sys.executable, "-B", BENCH, "--work", work, "--keys", "501", "--copy", "3", *words], env=env,
                                     cwd=os.path.dirname(BUILD), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                     stderr=subprocess.STDOUT, start_new_session=True))
     return started[-1]
@@ -35,7 +35,7 @@ def whole(work):
     p = start(work, "--sizes", "4K", "--concurrency", "2", "--seconds", "0.2")
     text = p.communicate(timeout=LIMIT_S)[0].decode()
     assert p.returncode == 0, text
-    assert "| PUT 4K, 2 at once |" in text and "| GET 4K, 2 at once |" in text and "LIST of 500 keys" in text, text
+    assert "| PUT 4K, 2 at once |" in text and "| GET 4K, 2 at once |" in text and "LIST of 501 keys" in text, text
     assert not left(work), left(work)
     say("a whole run, with a relative SX_BUILDDIR")
 
@@ -43,7 +43,8 @@ def whole(work):
 def refusals(work):
     for words, why in ((("--sizes", "1024M", "--concurrency", "32"), b"write too much"),
                        (("--sizes", "1G", "--concurrency", "1,8"), b"write too much"),
-                       (("--sizes", "1"), b"'1' is no size"), (("--concurrency", "0"), b"'0' is no list of numbers")):
+                       (("--sizes", "1"), b"'1' is no size"), (("--concurrency", "0"), b"'0' is no list of numbers"),
+                       (("--keys", "0"), b"'0' is no number from 1 on")):
         p = start(work, *words)
         text = p.communicate(timeout=LIMIT_S)[0]
         assert p.returncode == 2 and why in text and not left(work), (p.returncode, text)
