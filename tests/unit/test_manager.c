@@ -8,6 +8,7 @@
 #include <dirent.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <sys/syscall.h>
 
 #include "fcgi/meta/query.h"
 #include "fcgi/meta/sm/sm.h"
@@ -20,8 +21,22 @@
 #define SETTLE_MS 15000u
 #define RESTART_MS 1000u
 #define FOUNDED 10u
+#define LEAD_TRIES 20u
+
+#define HOUR_S 3600
 
 static struct mu_cluster cluster;
+static int64_t ahead_s; /* so far are the clocks of processes ahead that are started now */
+
+/* In place of the library's. */
+int clock_gettime(clockid_t id, struct timespec *t)
+{
+    int r = (int)syscall(SYS_clock_gettime, id, t);
+
+    if (id == CLOCK_REALTIME)
+        t->tv_sec += ahead_s;
+    return r;
+}
 
 static void put(unsigned node, const char *name, const char *value)
 {
@@ -371,10 +386,12 @@ static void no_majority_no_answer(void **state)
 }
 
 #define BIG_THREADS 8u
-#define BIG_EACH 160u
+#define BIG_EACH 260u
 #define BIG_BYTES 60000u
+#define LAST_MAX 2400u  /* of such to the next snapshot but one */
+#define LAST_REST_MS 10 /* so long takes a snapshot */
 
-/* More than the log keeps. */
+/* More than the log keeps, and not quite enough for two snapshots. */
 static void *big_main(void *arg)
 {
     struct many *t = arg;
@@ -412,6 +429,82 @@ static void fill_log(void)
     }
 }
 
+/* One command at a time, until the leader takes a snapshot behind which there is none. */
+static void end_in_a_snapshot(void)
+{
+    SX_AUTO_FREE char *value = sx_malloc(BIG_BYTES + 1);
+    struct mu_facts f = { 0 };
+
+    memset(value, 'x', BIG_BYTES);
+    value[BIG_BYTES] = '\0';
+    for (unsigned i = 0; i < LAST_MAX; i++) {
+        put(0, "test.last", value);
+        sx_sleep_ms(LAST_REST_MS);
+        assert_true(mu_facts(&cluster, (unsigned)mu_leader(&cluster, SETTLE_MS), &f));
+        if (f.snapshot == f.last)
+            return;
+    }
+    fail_msg("no snapshot at the end of the log: %u of %u", (unsigned)f.snapshot, (unsigned)f.last);
+}
+
+static uint64_t time_at(unsigned node)
+{
+    struct sx_meta *m = mu_meta(&cluster, node);
+    struct sx_err e = SX_ERR_INIT;
+    uint64_t ms;
+    sqlite3 *db;
+
+    assert_done(sx_meta_sync(m, 0, SUBMIT_MS, &e), &e);
+    assert_done(sx_meta_db(m, 0, &db, &e), &e);
+    assert_done(sx_query_time(db, &ms, &e), &e);
+    sx_meta_free(m);
+    return ms;
+}
+
+/* The first two nodes with a clock that is an hour ahead; the third with its log as it was. */
+static void set_two_clocks(void)
+{
+    for (unsigned i = 0; i < 2; i++) {
+        mu_kill(&cluster, i);
+        ahead_s = HOUR_S;
+        mu_start(&cluster, i);
+        ahead_s = 0;
+        assert_true(mu_settle(&cluster, SETTLE_MS));
+    }
+}
+
+/* Kills who leads until this one does.  No command is submitted meanwhile. */
+static void make_lead(unsigned node)
+{
+    for (unsigned tries = 0; tries < LEAD_TRIES; tries++) {
+        int leader = mu_leader(&cluster, SETTLE_MS);
+
+        assert_true(leader >= 0);
+        if (leader == (int)node)
+            return;
+        mu_kill(&cluster, (unsigned)leader);
+        assert_true(mu_leader(&cluster, SETTLE_MS) >= 0);
+        ahead_s = HOUR_S;
+        mu_start(&cluster, (unsigned)leader);
+        ahead_s = 0;
+        assert_true(mu_settle(&cluster, SETTLE_MS));
+    }
+    fail_msg("node %u was never elected", node);
+}
+
+/* The third node has got a database from one whose clock was ahead, and not one command after it: what
+ * it makes as leader is not older. */
+static void time_does_not_go_back(void)
+{
+    uint64_t before = time_at(2);
+
+    assert_true(before > sx_wall_ms() + HOUR_S * 1000 / 2);
+    make_lead(2);
+    assert_int_equal(time_at(2), before);
+    put(2, "test.travel", "later");
+    assert_true(time_at(2) >= before);
+}
+
 /* One node missed more than the log holds, another one is new: both get the database. */
 static void databases_travel(void **state)
 {
@@ -425,8 +518,10 @@ static void databases_travel(void **state)
     m = mu_meta(&cluster, 2); /* a reader that lives through the change of files */
     assert_done(sx_meta_db(m, 0, &db, &e), &e);
     mu_kill(&cluster, 2);
+    set_two_clocks();
     fill_log();
     put(0, "test.travel", "after");
+    end_in_a_snapshot();
     assert_true(mu_facts(&cluster, 0, &f));
     assert_true(f.snapshot > 0 && f.first > 1);
     begin_ms = sx_mono_ms();
@@ -436,6 +531,7 @@ static void databases_travel(void **state)
     assert_done(sx_meta_sync(m, 0, SUBMIT_MS, &e), &e);
     assert_true(mu_setting_is(m, "test.travel", "after"));
     sx_meta_free(m);
+    time_does_not_go_back();
     put(2, "test.travel", "again");
     mu_start(&cluster, 3);
     mu_add(&cluster, 3);

@@ -24,6 +24,7 @@ struct sx_apply {
     struct sx_call kick; /* at the end of the turn: begin with what was added in it */
     bool dead;           /* an error was reported: nothing more is begun, no entry passed over */
     uint64_t index;      /* applied, as the loop knows */
+    uint64_t time_ms;    /* of that entry */
     struct sx_batches waiting;
     int frames_seen; /* in SQLite's log, when the loop last looked */
     int frames_next; /* do something about them from here on */
@@ -145,11 +146,17 @@ static void tell_nodes(struct sx_apply *a)
         a->ops->on_nodes(a->ctx, nodes, n);
 }
 
+static void find_progress(struct sx_apply *a)
+{
+    a->index = sx_groupdb_applied(a->db);
+    a->time_ms = sx_groupdb_time(a->db);
+}
+
 static void tell_progress(struct sx_apply *a)
 {
     struct sx_groupdb_result r;
 
-    a->index = sx_groupdb_applied(a->db);
+    find_progress(a);
     tell_nodes(a);
     while (sx_groupdb_result(a->db, &r))
         a->ops->on_result(a->ctx, r.op, r.code, r.p, r.n);
@@ -236,7 +243,7 @@ struct sx_apply *sx_apply_new(struct sx_loop *l, const char *meta, unsigned grou
         sx_apply_free(a);
         return NULL;
     }
-    a->index = sx_groupdb_applied(a->db);
+    find_progress(a);
     tell_nodes(a);
     return a;
 }
@@ -257,6 +264,11 @@ void sx_apply_free(struct sx_apply *a)
 uint64_t sx_apply_index(const struct sx_apply *a)
 {
     return a->index;
+}
+
+uint64_t sx_apply_time(const struct sx_apply *a)
+{
+    return a->time_ms;
 }
 
 const char *sx_apply_path(const struct sx_apply *a)

@@ -33,6 +33,7 @@ struct sx_apply *sx_apply_new(struct sx_loop *l, const char *meta, unsigned grou
 void sx_apply_free(struct sx_apply *a); /* waits for what is under way */
 
 uint64_t sx_apply_index(const struct sx_apply *a); /* as on_applied() last said, or as found */
+uint64_t sx_apply_time(const struct sx_apply *a);  /* in that entry, ms; 0: none was applied */
 const char *sx_apply_path(const struct sx_apply *a); /* of the database */
 
 /* Takes a copy of a committed entry. */

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "fcgi/meta/manager/install.h"
+#include "fcgi/meta/manager/logtime.h"
 #include "fcgi/meta/manager/stable.h"
 #include "fcgi/meta/sm/sums.h"
 #include "libsx/base/clock.h"
@@ -30,7 +31,7 @@ struct sx_drive {
     struct sx_group *group;
     struct sx_timer tick;
     bool dead;
-    uint64_t last_time_ms; /* largest of an entry's times that was seen */
+    struct sx_logtime time;
     struct sx_stable *stable;
     struct sx_call kick; /* at the end of the turn: begin to sync what was noted in it */
     struct sx_apply *apply;
@@ -54,12 +55,8 @@ static void fatal(struct sx_drive *d, const struct sx_err *e)
 
 static void see_time(struct sx_drive *d, const struct sx_entry *entry)
 {
-    if (entry->type == SX_ENTRY_COMMAND && entry->len >= SX_ENTRY_HEADER) {
-        uint64_t t = sx_entry_time(entry->data);
-
-        if (t > d->last_time_ms)
-            d->last_time_ms = t;
-    }
+    if (entry->type == SX_ENTRY_COMMAND && entry->len >= SX_ENTRY_HEADER)
+        sx_logtime_see(&d->time, sx_entry_time(entry->data), now(d));
 }
 
 /* After each event: what the effects have noted. */
@@ -281,6 +278,7 @@ static void installed(void *ctx)
     if (d->dead)
         return;
     d->installing = false;
+    sx_logtime_see(&d->time, sx_apply_time(d->apply), now(d)); /* none of its entries came by */
     if (sx_group_installed(d->group, now(d), sx_apply_index(d->apply), &e))
         fatal(d, &e);
     sx_info("group %u: database installed, applied up to entry %" PRIu64, d->p.group,
@@ -372,6 +370,7 @@ static int start(struct sx_drive *d, bool found_new, struct sx_err *e)
     d->apply = sx_apply_new(d->p.loop, d->meta, d->p.group, &apply_ops, d, e);
     if (!d->apply)
         return -1;
+    sx_logtime_see(&d->time, sx_apply_time(d->apply), now(d));
     d->install = sx_install_new(&d->p, d->meta, d->apply, &install_ops, d, e);
     if (!d->install)
         return -1;
@@ -419,13 +418,12 @@ static int alive(const struct sx_drive *d, struct sx_err *e)
 
 int sx_drive_submit(struct sx_drive *d, struct sx_buf *entry, struct sx_err *e)
 {
-    uint64_t wall = sx_wall_ms();
     uint64_t index, term;
     int r;
 
     if (alive(d, e))
         return -1;
-    sx_entry_time_set(entry->data, wall > d->last_time_ms ? wall : d->last_time_ms);
+    sx_entry_time_set(entry->data, sx_logtime_next(&d->time, sx_wall_ms(), now(d)));
     r = sx_group_submit(d->group, now(d), entry->data, entry->len, &index, &term, e);
     after(d);
     return r;

@@ -52,7 +52,7 @@ struct sx_drive *sx_drive_new(const struct sx_drive_params *p, bool found_new, s
 void sx_drive_free(struct sx_drive *d);
 
 /* Errors of the four: as in raft/group.h.  An entry is made with command.h; its time is set
- * here: the wall clock, but never less than the last entry's. */
+ * here (logtime.h). */
 int sx_drive_submit(struct sx_drive *d, struct sx_buf *entry, struct sx_err *e) SX_MUST_CHECK;
 int sx_drive_read(struct sx_drive *d, uint64_t tag, struct sx_err *e) SX_MUST_CHECK;
 int sx_drive_change(struct sx_drive *d, enum sx_group_change what, uint64_t id, const char *address,

@@ -214,6 +214,11 @@ uint64_t sx_groupdb_applied(const struct sx_groupdb *g)
     return index;
 }
 
+uint64_t sx_groupdb_time(const struct sx_groupdb *g)
+{
+    return sx_sm_time(g->sm);
+}
+
 bool sx_groupdb_nodes(struct sx_groupdb *g, const struct sx_node **nodes, size_t *n)
 {
     if (!g->nodes_new)

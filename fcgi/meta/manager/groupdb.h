@@ -35,6 +35,7 @@ int sx_groupdb_restart_log(struct sx_groupdb *g, struct sx_err *e) SX_MUST_CHECK
 /* What has come of them, to be asked while none of them runs. */
 
 uint64_t sx_groupdb_applied(const struct sx_groupdb *g); /* index of the last entry */
+uint64_t sx_groupdb_time(const struct sx_groupdb *g); /* the time in it, ms; 0: there is none */
 int sx_groupdb_log_frames(const struct sx_groupdb *g); /* pages in SQLite's log, after the last commit */
 /* The cluster's nodes, once after each change of them and when it was opened; else false.  Valid
  * until the next call of the others. */

@@ -21,6 +21,7 @@ libsxmeta_la_SOURCES = fcgi/meta/meta.h fcgi/meta/meta.c \
 	fcgi/meta/manager/groupdb.h fcgi/meta/manager/groupdb.c \
 	fcgi/meta/manager/apply.h fcgi/meta/manager/apply.c \
 	fcgi/meta/manager/stable.h fcgi/meta/manager/stable.c \
+	fcgi/meta/manager/logtime.h fcgi/meta/manager/logtime.c \
 	fcgi/meta/manager/drive.h fcgi/meta/manager/drive.c \
 	fcgi/meta/manager/copy.h fcgi/meta/manager/copy.c \
 	fcgi/meta/manager/waiters.h fcgi/meta/manager/waiters.c \
@@ -39,7 +40,7 @@ libsxmeta_la_LIBADD = libsxsm.la libsxraft.la libsxconf.la $(SSL_LIBS) $(SQLITE_
 
 if HAVE_CMOCKA
 sx_manager_tests = tests/unit/test_conf tests/unit/test_address tests/unit/test_waiters \
-	tests/unit/test_roster tests/unit/test_manager tests/unit/test_manager_chaos \
+	tests/unit/test_roster tests/unit/test_logtime tests/unit/test_manager tests/unit/test_manager_chaos \
 	tests/unit/test_manager_hostile
 check_PROGRAMS += $(sx_manager_tests)
 TESTS += $(sx_manager_tests)
@@ -55,6 +56,9 @@ tests_unit_test_waiters_LDADD = libsxmeta.la $(CMOCKA_LIBS)
 tests_unit_test_roster_SOURCES = tests/unit/test_roster.c tests/unit/unit.h
 tests_unit_test_roster_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_roster_LDADD = libsxmeta.la $(CMOCKA_LIBS)
+tests_unit_test_logtime_SOURCES = tests/unit/test_logtime.c tests/unit/unit.h
+tests_unit_test_logtime_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_logtime_LDADD = libsxmeta.la $(CMOCKA_LIBS)
 tests_unit_test_manager_SOURCES = tests/unit/test_manager.c tests/unit/unit.h $(sx_manager_util)
 tests_unit_test_manager_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_manager_LDADD = libsxmeta.la $(CMOCKA_LIBS)

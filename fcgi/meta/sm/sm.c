@@ -192,6 +192,11 @@ void sx_sm_applied(const struct sx_sm *sm, uint64_t *index, uint64_t *term)
     *term = sm->term;
 }
 
+uint64_t sx_sm_time(const struct sx_sm *sm)
+{
+    return sm->time_ms;
+}
+
 sqlite3 *sx_sm_db(struct sx_sm *sm)
 {
     return sm->db;

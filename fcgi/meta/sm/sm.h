@@ -40,6 +40,7 @@ void sx_sm_close(struct sx_sm *sm); /* rolls an open transaction back */
 
 /* Index and term of the last entry applied (committed or not); 0, 0 for a new database. */
 void sx_sm_applied(const struct sx_sm *sm, uint64_t *index, uint64_t *term);
+uint64_t sx_sm_time(const struct sx_sm *sm); /* of that entry, ms; 0 for a new database */
 
 int sx_sm_begin(struct sx_sm *sm, struct sx_err *e) SX_MUST_CHECK;
 /* Applies the entry at `index`.  An index that was applied before is skipped. */
