@@ -272,8 +272,8 @@ static inline uint64_t sx_epoch_horizon(uint64_t epoch)
 }
 
 /* Removes at most `limit` rows of what has had its day: results older than 15 min, uploads idle for
- * 24 h, jobs ended 30 days ago, expired tokens and pins, block lists without a revision, revisions
- * above a lowered count.  By the entry's time.  Cluster only.
+ * 24 h (a jump of the time does not count as such), jobs ended 30 days ago, expired tokens and pins,
+ * block lists without a revision, revisions above a lowered count.  By the entry's time.  Cluster only.
  * Result: u32 removed, u8 more (1: submit again at once). */
 struct sx_cmd_expire {
     uint32_t limit;

@@ -136,6 +136,15 @@ sqlite3 *world_db(struct world *w)
     return sx_sm_db(w->sm);
 }
 
+void world_pass(struct world *w, uint64_t ms)
+{
+    for (uint64_t step; ms; ms -= step) {
+        step = ms < 60000 ? ms : 60000;
+        w->time_ms += step;
+        assert_int_equal(DO(w, "", expire, .limit = 1000), SX_OK);
+    }
+}
+
 void world_check(struct world *w)
 {
     struct sx_err e = SX_ERR_INIT;

@@ -35,6 +35,8 @@ void world_close(struct world *w);
 /* Applies w->cmd as an entry of its own and commits: the code. */
 int world_run(struct world *w);
 sqlite3 *world_db(struct world *w);
+/* So much time passes as it does in a cluster: with an entry every minute, the clean-up. */
+void world_pass(struct world *w, uint64_t ms);
 void world_check(struct world *w); /* sx_sm_check() must be content */
 
 /* Encodes and runs: DO(w, "alice", file_delete, .volume = "v", .path = "p"). */

@@ -279,11 +279,9 @@ static void test_idle(void **state)
 {
     assert_int_equal(begin("f"), SX_OK);
     assert_int_equal(part(1, 1, 2, 1), SX_OK);
-    W.time_ms += 2 * 86400000ull;
-    assert_int_equal(DO(&W, "", expire, .limit = 100), SX_OK);
+    world_pass(&W, 7 * 86400000ull);
     assert_true(world_referenced(&W, 1));
-    W.time_ms += 6 * 86400000ull;
-    assert_int_equal(DO(&W, "", expire, .limit = 100), SX_OK);
+    world_pass(&W, 60000);
     assert_false(world_referenced(&W, 1));
 }
 

@@ -8,6 +8,9 @@
 #include "tests/unit/sm_util.h"
 #include "tests/unit/unit.h"
 
+#define HOUR_MS 3600000ull
+#define DAY_MS (24 * HOUR_MS)
+
 static struct world W;
 
 static int setup(void **state)
@@ -133,8 +136,7 @@ static void test_upload_idle(void **state)
 {
     assert_int_equal(begin_upload("alice", "big"), SX_OK);
     assert_int_equal(part("alice", 0, 0, 1500, 1), SX_OK);
-    W.time_ms += 24ull * 3600 * 1000;
-    assert_int_equal(DO(&W, "", expire, .limit = 1000), SX_OK);
+    world_pass(&W, DAY_MS);
     assert_true(world_referenced(&W, 0));
     W.time_ms += 1;
     do {
@@ -143,6 +145,25 @@ static void test_upload_idle(void **state)
     } while (W.payload.data[4]);
     assert_false(world_referenced(&W, 0) || world_referenced(&W, 1499));
     assert_int_equal(part("alice", 1, 0, 5, 1), SX_ENOUPLOAD);
+}
+
+/* The clock of the leader goes forward by a month: an upload that goes on is none that was idle; one that does
+ * not, is. */
+static void test_upload_jump(void **state)
+{
+    for (unsigned goes_on = 0; goes_on < 2; goes_on++) {
+        assert_int_equal(begin_upload("alice", "big"), SX_OK);
+        assert_int_equal(part("alice", 0, 0, 5, 1), SX_OK);
+        W.time_ms += 30 * DAY_MS;
+        world_pass(&W, HOUR_MS - 60000);
+        assert_true(world_referenced(&W, 0));
+        if (goes_on)
+            assert_int_equal(part("alice", 1, 5, 5, 1), SX_OK);
+        world_pass(&W, HOUR_MS);
+        assert_int_equal(world_referenced(&W, 0), goes_on);
+    }
+    assert_int_equal(commit_upload("alice", "big", 0, 10), SX_OK);
+    world_check(&W);
 }
 
 /* ---- jobs ---- */
@@ -376,7 +397,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(test_upload),
         T(test_upload_unchanged_and_abort),
-        T(test_upload_idle),
+        T(test_upload_idle), T(test_upload_jump),
         T(test_job_delete),
         T(test_job_rename),
         T(test_job_rename_in_the_way),

@@ -10,6 +10,7 @@
 
 #define IDLE_MS (24ull * 3600 * 1000)
 #define MULTIPART_IDLE_MS (7 * IDLE_MS)
+#define AFTER_JUMP_MS (3600ull * 1000) /* of time that passed: nothing expires before, see below */
 
 int sx_sm_lease_check(struct sx_sm *sm, uint64_t lease, struct sx_err *e)
 {
@@ -207,11 +208,15 @@ int sx_sm_uploads_drop_user(struct sx_sm *sm, const char *user, struct sx_err *e
     }
 }
 
+/* Time that jumped has not passed: an upload that is in use shows it by its next part before a leader's wrong
+ * clock makes it idle.  Those that are idle go a little later. */
 int sx_sm_uploads_expire(struct sx_sm *sm, uint64_t *budget, struct sx_err *e)
 {
     uint64_t before = sm->time_ms > IDLE_MS ? sm->time_ms - IDLE_MS : 0;
     uint64_t multipart = sm->time_ms > MULTIPART_IDLE_MS ? sm->time_ms - MULTIPART_IDLE_MS : 0;
 
+    if (sm->time_ms < sm->jump_ms + AFTER_JUMP_MS)
+        return 0;
     for (; *budget; (*budget)--) {
         sqlite3_stmt *st;
         int rc = sx_sm_row(sm, e, &st,
