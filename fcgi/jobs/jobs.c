@@ -29,7 +29,7 @@
 struct jobs {
     struct sx_meta *meta;
     int stop_fd, signal_fd;
-    uint64_t expire_at_ms;
+    uint64_t expire_at_ms; /* 0 at first: it brings the log's time up to date, which rules go by */
     uint64_t retry_at_ms; /* after a clean-up that failed */
     struct sx_buf command, result;
     struct sx_lifecycle_walk *lifecycle;
@@ -167,7 +167,6 @@ int sx_jobs_main(const struct sx_node_conf *conf, int stop_fd)
     j.meta = sx_meta_new(conf->dir);
     count = sx_count_new(conf, j.meta);
     j.lifecycle = sx_lifecycle_walk_new(j.meta);
-    j.expire_at_ms = sx_mono_ms() + SX_JOBS_EXPIRE_MS;
     while (!stop_wanted(&j, SX_JOBS_POLL_MS)) {
         look(&j);
         sx_count_look(count);

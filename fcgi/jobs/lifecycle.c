@@ -20,6 +20,7 @@
 struct sx_lifecycle_walk {
     struct sx_meta *meta;
     sqlite3 *db;
+    uint64_t now_ms; /* of this step: the log's, as what it is compared with */
     uint64_t look_at_ms, walk_at_ms, retry_at_ms;
     uint8_t rules_hash[SX_SHA256]; /* of all rules, when the walk began */
     bool walking, failed;            /* some of this walk has */
@@ -225,7 +226,7 @@ static bool is_alone(struct sx_lifecycle_walk *w, const char *path)
 /* One of the list: newest first in each file, so what is older knows when the one before came. */
 static int take_version(struct sx_lifecycle_walk *w, const json_t *f, struct sx_err *e)
 {
-    uint64_t now = sx_wall_ms(), rev = rev_of(f, "rev");
+    uint64_t rev = rev_of(f, "rev");
     struct sx_lifecycle_version v = {
         .key = json_string_value(json_object_get(f, "path")),
         .size = number(f, "size"),
@@ -234,7 +235,7 @@ static int take_version(struct sx_lifecycle_walk *w, const json_t *f, struct sx_
         .newest = json_is_true(json_object_get(f, "newest")),
         .marker = json_is_true(json_object_get(f, "deleted")),
         .held = json_is_true(json_object_get(f, "legal_hold")) ||
-                number(f, "retain_until_ms") > now,
+                number(f, "retain_until_ms") > w->now_ms,
     };
     enum sx_lifecycle_action action;
 
@@ -250,7 +251,7 @@ static int take_version(struct sx_lifecycle_walk *w, const json_t *f, struct sx_
     w->newer_ms = v.created_ms;
     if (!v.newest && w->v.versioning == SX_VERSIONING_OFF)
         return 0;
-    action = sx_lifecycle_decide(w->rules, &v, now);
+    action = sx_lifecycle_decide(w->rules, &v, w->now_ms);
     if (action == SX_LIFECYCLE_KEEP)
         return 0;
     return delete(w, v.key, action == SX_LIFECYCLE_REMOVE ? rev : 0, e);
@@ -292,7 +293,7 @@ static bool take_upload(void *ctx, const struct sx_mupload *u)
 {
     struct found *found = ctx;
 
-    if (sx_lifecycle_abort(found->w->rules, u->path, u->created_ms, sx_wall_ms()))
+    if (sx_lifecycle_abort(found->w->rules, u->path, u->created_ms, found->w->now_ms))
         memcpy(found->ids[found->n++], u->id, sizeof u->id);
     memcpy(found->w->upload, u->id, sizeof u->id);
     snprintf(found->w->path, sizeof found->w->path, "%s", u->path);
@@ -345,6 +346,8 @@ static int step(struct sx_lifecycle_walk *w, struct sx_err *e)
         end_volume(w);
         return 0;
     }
+    if (sx_query_time(w->db, &w->now_ms, e) != 0)
+        return -1;
     return w->uploads ? uploads_page(w, e) : versions_page(w, e);
 }
 

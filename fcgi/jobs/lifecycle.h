@@ -2,7 +2,7 @@
  *
  * Carries out the lifecycle rules of volumes (fcgi/s3/lifecycle.h decides): a slow walk over the
  * versions and multipart uploads of each volume that has rules, a page at a time, once an hour and
- * after the rules have changed.  What it deletes, it deletes by commands of the cluster, so object
+ * after the rules have changed, by the time of the log.  What it deletes, it deletes by commands of the cluster, so object
  * lock holds against it, too.
  *
  * Nothing of it is on disk: a job manager that begins, begins the walk, and finds again what is
