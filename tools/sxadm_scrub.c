@@ -41,8 +41,32 @@ static void load_states(struct sx_store *s, struct sx_scrub_state *sum)
     }
 }
 
-/* Until a round that began at or after `since` is over. */
-static int wait_done(struct sxadm *a, struct sx_store *s, uint64_t since, struct sx_err *e)
+/* For each device the number of the round to wait for: the one that runs, or the next if one is asked for.
+ * (Times would not do: the node's clock may be set meanwhile.) */
+static void find_rounds(struct sx_store *s, bool asked, uint64_t rounds[SX_DEVICES_MAX])
+{
+    for (size_t i = 0; i < sx_store_devices(s); i++) {
+        struct sx_scrub_state st;
+
+        sx_scrub_state_load(sx_device_dir(sx_store_device(s, i)), &st);
+        rounds[i] = st.rounds + (asked && !st.running);
+    }
+}
+
+static bool rounds_over(struct sx_store *s, const uint64_t rounds[SX_DEVICES_MAX])
+{
+    for (size_t i = 0; i < sx_store_devices(s); i++) {
+        struct sx_scrub_state st;
+
+        sx_scrub_state_load(sx_device_dir(sx_store_device(s, i)), &st);
+        if (st.rounds < rounds[i] || (st.rounds == rounds[i] && st.running))
+            return false;
+    }
+    return true;
+}
+
+static int wait_done(struct sxadm *a, struct sx_store *s, const uint64_t rounds[SX_DEVICES_MAX],
+                     struct sx_err *e)
 {
     uint64_t began = sx_mono_ms();
     struct sx_scrub_state st;
@@ -57,7 +81,7 @@ static int wait_done(struct sxadm *a, struct sx_store *s, uint64_t since, struct
         p.bytes_known = st.total;
         p.files_done = st.found.blocks;
         bar_draw(&bar, &p);
-        if (!st.running && (since == 0 || (st.started_ms >= since && st.done_ms >= st.started_ms)))
+        if (rounds_over(s, rounds))
             break;
         if (!st.running && sx_mono_ms() - began > START_MS) {
             bar_clear(&bar);
@@ -99,8 +123,8 @@ int sxadm_node_scrub(struct sxadm *a, int argc, char **argv, struct sx_err *e)
     struct sx_node_conf c = { 0 };
     struct sx_scrub_state st;
     struct sx_store *s = NULL;
+    uint64_t rounds[SX_DEVICES_MAX];
     char dir[PATH_MAX];
-    uint64_t since = sx_wall_ms();
     int r;
 
     if (argc > 0)
@@ -109,11 +133,11 @@ int sxadm_node_scrub(struct sxadm *a, int argc, char **argv, struct sx_err *e)
         return -1;
     r = sx_store_open_node(dir, &s, e);
     if (r == 0) {
-        load_states(s, &st);
+        find_rounds(s, a->now, rounds);
         if (a->now)
             sx_scrub_poke(dir);
         if (a->wait)
-            r = wait_done(a, s, a->now && !st.running ? since : 0, e);
+            r = wait_done(a, s, rounds, e);
     }
     if (r == 0) {
         load_states(s, &st);

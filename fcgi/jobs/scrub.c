@@ -125,6 +125,7 @@ static int begin(struct device *v, bool hurry, struct sx_err *e)
     v->st.running = true;
     v->st.hurry = hurry;
     v->st.started_ms = sx_wall_ms();
+    v->st.rounds++;
     v->st.total = stats.used;
     v->st.place = (struct sx_scrub_place){ 0 };
     v->st.found = (struct sx_scrub_found){ 0 };

@@ -64,6 +64,7 @@ static int read_state(const json_t *j, struct sx_scrub_state *st)
     st->hurry = json_is_true(json_object_get(j, "hurry"));
     return sx_json_need_u64(j, "started_ms", INT64_MAX, &st->started_ms, NULL) ||
                    sx_json_need_u64(j, "done_ms", INT64_MAX, &st->done_ms, NULL) ||
+                   sx_json_u64(j, "rounds", 0, INT64_MAX, &st->rounds, NULL) ||
                    sx_json_need_u64(j, "total", INT64_MAX, &st->total, NULL) ||
                    read_place(json_object_get(j, "place"), &st->place) ||
                    read_found(json_object_get(j, "found"), &st->found) ||
@@ -90,9 +91,9 @@ int sx_scrub_state_save(const char *device_dir, const struct sx_scrub_state *st,
     char after[2 * SX_ID_SIZE + 1];
     const struct sx_scrub_place *p = &st->place;
     SX_AUTO_JSON json_t *j = json_pack(
-        "{s:b, s:b, s:I, s:I, s:I, s:{s:i, s:i, s:s, s:I, s:I}, s:o, s:o}", "running", st->running,
+        "{s:b, s:b, s:I, s:I, s:I, s:I, s:{s:i, s:i, s:s, s:I, s:I}, s:o, s:o}", "running", st->running,
         "hurry", st->hurry, "started_ms", (json_int_t)st->started_ms, "done_ms",
-        (json_int_t)st->done_ms, "total", (json_int_t)st->total, "place", "phase", (int)p->phase,
+        (json_int_t)st->done_ms, "rounds", (json_int_t)st->rounds, "total", (json_int_t)st->total, "place", "phase", (int)p->phase,
         "database", (int)p->database, "after", sx_hex(after, p->after.b, SX_ID_SIZE), "pack",
         (json_int_t)p->pack, "at", (json_int_t)p->at, "found", found_json(&st->found), "last",
         found_json(&st->last));

@@ -14,6 +14,7 @@ struct sx_scrub_state {
     bool hurry;             /* asked for: as fast as may be */
     uint64_t started_ms;    /* wall clock: the round that runs, or the last one; 0: none yet */
     uint64_t done_ms;       /* when a round ended last; 0: never */
+    uint64_t rounds;        /* begun so far */
     uint64_t total;         /* bytes of the packs when the round began */
     struct sx_scrub_place place;
     struct sx_scrub_found found; /* by the round that runs */

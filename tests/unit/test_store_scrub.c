@@ -568,7 +568,7 @@ static void one_pack(void **state)
 /* Where the scrub is survives; a state that is damaged in any way is none. */
 static void state_file(void **state)
 {
-    struct sx_scrub_state a = { .running = true, .started_ms = 5, .done_ms = 4, .total = 100,
+    struct sx_scrub_state a = { .running = true, .started_ms = 5, .done_ms = 4, .rounds = 6, .total = 100,
                                 .place = { SX_SCRUB_PACKS, 3, { { 1, 255 } }, 7, 64 },
                                 .found = { .bytes = 30, .damaged = 2 },
                                 .last = { .read_errors = 3 } }, b;
@@ -581,7 +581,7 @@ static void state_file(void **state)
     assert_false(b.running || b.started_ms);
     assert_done(sx_scrub_state_save(dir, &a, &e), &e);
     sx_scrub_state_load(dir, &b);
-    assert_true(b.running && !b.hurry && b.started_ms == 5 && b.done_ms == 4 && b.total == 100);
+    assert_true(b.running && !b.hurry && b.started_ms == 5 && b.done_ms == 4 && b.rounds == 6 && b.total == 100);
     assert_memory_equal(&b.place, &a.place, sizeof a.place);
     assert_memory_equal(&b.found, &a.found, sizeof a.found);
     assert_memory_equal(&b.last, &a.last, sizeof a.last);
