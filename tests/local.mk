@@ -55,6 +55,10 @@ sx_readmes = README CHANGES quickstart .ci/run \
 	fcgi/meta/raft/README.md fcgi/meta/sm/README.md libsx/auth/README.md libsx/base/README.md libsx/codec/README.md \
 	libsx/crypt/README.md libsx/http/README.md libsx/io/README.md libsx/place/README.md tools/README.md
 
+check_LTLIBRARIES = tests/lib/wallclock.la
+tests_lib_wallclock_la_SOURCES = tests/lib/wallclock.c
+tests_lib_wallclock_la_LDFLAGS = -module -shared -avoid-version -rpath /nowhere
+
 check_PROGRAMS += tests/lib/sxload
 tests_lib_sxload_SOURCES = tests/lib/load.c
 tests_lib_sxload_LDADD = libsxclient.la libsxcore.la

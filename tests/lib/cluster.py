@@ -201,13 +201,13 @@ class Cluster:
             raise AssertionError("; ".join(bad))
 
     def make(self):
-        self.add_node()
-        for _ in range(1, self.count):
+        for _ in range(self.count):  # 0: the test makes them itself
             self.add_node()
-        self.wait_healthy()
+        if self.nodes:
+            self.wait_healthy()
 
-    def add_node(self, *more, env=None, clock_s=0):
-        """Makes the first node, or one that joins, starts it, and waits for it."""
+    def add_node(self, *more, env=None, clock_s=0, by=0):
+        """Makes the first node, or one that joins by a token of the node `by`, starts it, and waits for it."""
         node = Node(self, len(self.nodes) + 1)
         node.env.update(env or {})
         node.clock_s = clock_s
@@ -215,7 +215,7 @@ class Cluster:
                  "--size", self.size, "--workers", str(self.workers), "--reserved-workers", str(self.reserved),
                  "--user", "", "--log-level", os.environ.get("SX_TEST_LOG", "info"), "--json", *self.options, *more]
         if self.nodes:
-            words += ["--join", self.token()]
+            words += ["--join", self.token(by)]
         else:
             words += ["--name", "t"]
         if self.settings and not self.nodes:
@@ -242,8 +242,8 @@ class Cluster:
             f.flush()
             os.fsync(f.fileno())
 
-    def token(self):
-        answer = self.nodes[0].client().request("POST", "/tokens", {"ttl_s": 900})
+    def token(self, by=0):
+        answer = self.nodes[by].client().request("POST", "/tokens", {"ttl_s": 900})
         assert answer.status in (200, 201), answer
         return answer.json()["token"]
 

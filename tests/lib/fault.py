@@ -15,7 +15,7 @@ import subprocess
 import sys
 import time
 
-from cluster import SMALL, say, skip, wait_for
+from cluster import BUILD, SMALL, say, skip, wait_for
 
 SHARE = float(os.environ.get("SX_FAULT_SHARE", "0.1")) * (0.2 if SMALL else 1)
 SEED = int(os.environ.get("SX_FAULT_SEED") or random.SystemRandom().randrange(1 << 32))
@@ -39,6 +39,29 @@ def goal(name, reached, wanted, note=""):
     """One line of the table; a goal that is missed fails the test."""
     print(f"GOAL {name}: {reached}/{wanted}{' ' + note if note else ''}", flush=True)
     assert reached >= wanted, f"{name}: {reached} of {wanted}"
+
+
+# ---- clocks --------------------------------------------------------------------------------------
+
+
+class Clock:
+    """A wall clock of its own for a node: how far it is ahead stands in a file that the node's processes have mapped
+    (tests/lib/wallclock.c), so it can jump while they run. `env` is what the node is started with."""
+
+    LIBRARY = f"{BUILD}/tests/lib/.libs/wallclock.so"
+
+    def __init__(self, path, seconds=0):
+        if SMALL:
+            skip("nothing can be loaded into a sanitizer build before its own library")
+        if not os.path.exists(self.LIBRARY):
+            skip(f"{self.LIBRARY} is not there")
+        self.file = open(path, "w+b", buffering=0)
+        self.env = {"LD_PRELOAD": self.LIBRARY, "SX_WALLCLOCK": path}
+        self.set(seconds)
+
+    def set(self, seconds):
+        self.seconds = seconds
+        os.pwrite(self.file.fileno(), seconds.to_bytes(8, sys.byteorder, signed=True), 0)
 
 
 # ---- file systems --------------------------------------------------------------------------------
