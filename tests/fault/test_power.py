@@ -50,6 +50,7 @@ def lose_power_often(kind):
             cycle_once(c, rng, cycle, pace)
             if cycle % 20 == 19:
                 say(f"{kind}: {cycle + 1} power losses, {c.acknowledged()} operations acknowledged, 0 lost")
+        assert cycles < CYCLES or removed_packs(c), "no pack was compacted away"
         fault.goal(f"power loss on {kind}, cycles with 0 lost", cycles, cycles,
                    f"({c.acknowledged()} operations acknowledged, {removed_packs(c)} packs compacted away)")
         fault.goal(f"power loss on {kind}, starts within {START_S:.0f} s", sum(s <= START_S for s in pace.all), cycles,
