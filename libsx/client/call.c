@@ -188,13 +188,13 @@ static void repeat_later(struct sx_call *c, unsigned retry_after_s)
 }
 
 /* The node took the time of the signature for wrong, and told its own: signed by that, the request will
- * do.  Each node has a clock of its own, and either may be the wrong one. */
+ * do, unless that clock jumps meanwhile.  Each node has a clock of its own, and either may be the wrong one. */
 static bool learn_clock(struct sx_call *c, const struct sx_http_answer *a)
 {
-    if (a->err.code != SX_ECLOCK || !a->date_ms || c->clock_learned || c->once)
+    if (a->err.code != SX_ECLOCK || !a->date_ms || c->clocks == SX_CALL_CLOCKS_MAX || c->once)
         return false;
     c->cluster->nodes[c->at].clock_ms = (int64_t)(a->date_ms - sx_wall_ms());
-    c->clock_learned = true;
+    c->clocks++;
     return true;
 }
 

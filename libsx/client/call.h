@@ -64,6 +64,8 @@ struct sx_cluster {
 
 #define SX_NODE_ANY (-1)
 
+#define SX_CALL_CLOCKS_MAX 3u /* times that a call believes a node about its clock */
+
 struct sx_call {
     /* Set by the caller; sx_call_init() gives the usual values. */
     const char *method;
@@ -91,7 +93,7 @@ struct sx_call {
     uint64_t tried[SX_NODES_MAX / 64]; /* bits: nodes of the present round that gave no answer */
     uint64_t failed_ms;    /* monotonic time of the first failure, 0: none yet */
     uint64_t due_ms;
-    bool clock_learned;    /* from an answer to this call */
+    unsigned clocks;       /* learned from answers to this call, at most SX_CALL_CLOCKS_MAX */
 };
 
 void sx_call_init(struct sx_call *c, const char *method, char *path);

@@ -157,12 +157,18 @@ static bool answer(SSL *ssl, struct sx_buf *head, struct sx_buf *body)
         (path[4] == 'e' || !strcasestr(path, "\r\nx-amz-date: 20010203T0405")))
         return send_answer(ssl, "401 Skew", "Date: Sat, 03 Feb 2001 04:05:06 GMT\r\n", skewed,
                            strlen(skewed));
+    if (strncmp(path, "/jumps", 6) == 0 && !strcasestr(path, "\r\nx-amz-date: 20020203T0405"))
+        return send_answer(ssl, "401 Skew",
+                           strcasestr(path, "\r\nx-amz-date: 20010203T0405") ?
+                               "Date: Sun, 03 Feb 2002 04:05:06 GMT\r\n" :
+                               "Date: Sat, 03 Feb 2001 04:05:06 GMT\r\n",
+                           skewed, strlen(skewed));
     if (strncmp(path, "/zero/", 6) == 0) {
         sx_buf_reset(body);
         memset(sx_buf_extend(body, strtoul(path + 6, NULL, 10)), 0, strtoul(path + 6, NULL, 10));
         return send_answer(ssl, "200 OK", "", body->data, body->len);
     }
-    if (strncmp(path, "/head", 5) == 0)
+    if (strncmp(path, "/head", 5) == 0 || strncmp(path, "/jumps", 6) == 0)
         return send_answer(ssl, "200 OK", "", head->data, head->len);
     if (strncmp(path, "/missing", 8) == 0)
         return send_answer(ssl, "404 Not Found", "", missing, strlen(missing));

@@ -9,6 +9,7 @@
  *   /drop    closes without an answer           /once     200, then closes silently
  *   /corrupt 500 with our JSON error           /oldest  401 ClockSkew, its clock is in 2001
  *   /old     the same, but for who signs by that clock
+ *   /jumps   the same, but that the clock is in 2002 for who signs by that of 2001
  */
 #ifndef SX_TESTS_UNIT_TLS_SERVER_H
 #define SX_TESTS_UNIT_TLS_SERVER_H
