@@ -18,7 +18,7 @@ sx_cluster_tests = tests/cluster/test_single.py tests/cluster/test_batch.py test
 	tests/cluster/test_damaged_node.py tests/cluster/test_bench.py
 sx_fault_tests = tests/fault/test_power.py tests/fault/test_kill.py tests/fault/test_fsync.py \
 	tests/fault/test_full.py tests/fault/test_reclaim.py tests/fault/test_damage.py \
-	tests/fault/test_hang.py tests/fault/test_order.py tests/fault/test_clocks.py tests/fault/test_slow.py
+	tests/fault/test_hang.py tests/fault/test_order.py tests/fault/test_clocks.py tests/fault/test_jumps.py tests/fault/test_slow.py
 sx_s3_client_tests = tests/s3/test_hostile.py tests/s3/test_expect.py tests/s3/test_consistency.py \
 	tests/s3/test_replaced.py tests/s3/test_no_space.py \
 	tests/s3/test_s3cmd.py tests/s3/test_rclone.py tests/s3/test_restic.py tests/s3/test_libs3.py \
