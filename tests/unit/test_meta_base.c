@@ -91,10 +91,15 @@ static int make(void **state)
 
 static int remove_all(void **state)
 {
+    struct sx_err e = SX_ERR_INIT;
+
+    assert_int_equal(sx_base_forget(w.path, &e), 0);
     free(older.p);
     free(file.p);
     free(log_.p);
     free(noted.p);
+    unlink(copy);
+    unlink(copy_note);
     world_close(&w);
     return 0;
 }

@@ -191,6 +191,34 @@ static void error_is_known(void **state)
     put_file(good, size);
 }
 
+/* Some versions of SQLite read parts of pages: they are as true as whole ones. */
+static void parts_of_pages(void **state)
+{
+    static const struct { int at, n; } parts[] = { { 0, 4088 }, { 4, 4084 }, { 0, 40 }, { 4000, 96 } };
+    uint8_t got[PAGE];
+    sqlite3_file *f;
+    sqlite3 *db;
+
+    for (unsigned bad = 0; bad < 2; bad++) {
+        if (bad)
+            put_damaged();
+        assert_int_equal(sx_sums_open(path, &db, READ_WRITE), SQLITE_OK);
+        (void)sqlite3_exec(db, "SELECT sum(size) FROM t", NULL, NULL, NULL); /* opens the file */
+        assert_int_equal(sqlite3_file_control(db, "main", SQLITE_FCNTL_FILE_POINTER, &f), SQLITE_OK);
+        for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+            int at = 3 * (int)PAGE + parts[i].at;
+            int rc = f->pMethods->xRead(f, got, parts[i].n, at);
+
+            assert_int_equal(rc, bad ? SQLITE_IOERR_DATA : SQLITE_OK);
+            if (!bad)
+                assert_memory_equal(got, good + at, parts[i].n);
+        }
+        assert_int_equal(f->pMethods->xRead(f, got, PAGE, 3 * PAGE + 4), SQLITE_IOERR_DATA);
+        sqlite3_close(db);
+    }
+    put_file(good, size);
+}
+
 static bool reads_all(sqlite3 *db)
 {
     return sqlite3_exec(db, "SELECT sum(size), max(entries) FROM t", NULL, NULL, NULL) == SQLITE_OK;
@@ -226,7 +254,8 @@ static void flag(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = { cmocka_unit_test(flipped_bits), cmocka_unit_test(damaged_pages),
-                                        cmocka_unit_test(error_is_known), cmocka_unit_test(flag) };
+                                        cmocka_unit_test(error_is_known),
+                                        cmocka_unit_test(parts_of_pages), cmocka_unit_test(flag) };
 
     return cmocka_run_group_tests_name("sums", tests, make, remove_all);
 }

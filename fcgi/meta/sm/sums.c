@@ -8,9 +8,10 @@
  *
  * The CRC runs over the page's number (4 bytes, little endian) and the 4088 bytes, so a page in the
  * place of another is noticed, and so is one of zeroes.  A page beyond the end of the file is no
- * page of zeroes, as SQLite would take it, but a file that was cut.  Reads of less than a page are
+ * page of zeroes, as SQLite would take it, but a file that was cut.  Reads within the first bytes are
  * SQLite's looks at the head of the file before it knows what it is; it reads page 1 as a
- * whole before it uses anything of it.
+ * whole before it uses anything of it.  Some versions (3.46 is one) read the parts of a long value
+ * straight from their pages: here these are read, and verified, as whole pages.
  */
 #include "fcgi/meta/sm/sums.h"
 
@@ -29,7 +30,7 @@
 #define VFS_NAME "sx-sums"
 #define PAGE 4096
 #define RESERVED 8 /* bytes at the end of a page that SQLite leaves alone */
-#define SMALL_MAX 512 /* the smallest page that SQLite knows */
+#define HEAD 100 /* bytes of the database's header */
 #define CONTROL_WATCH 4711 /* an own operation of xFileControl(); below 100 are SQLite's */
 
 struct file {
@@ -108,20 +109,40 @@ static int damaged(const struct file *f, sqlite3_int64 at, const char *why)
     return SQLITE_IOERR_DATA;
 }
 
-static int sums_read(sqlite3_file *base, void *p, int n, sqlite3_int64 at)
+static int read_page(struct file *f, void *p, sqlite3_int64 at)
 {
-    struct file *f = (struct file *)base;
-    int rc = f->below->pMethods->xRead(f->below, p, n, at);
+    int rc = f->below->pMethods->xRead(f->below, p, PAGE, at);
 
-    if (n < SMALL_MAX || (rc != SQLITE_OK && rc != SQLITE_IOERR_SHORT_READ))
-        return rc;
     if (rc == SQLITE_IOERR_SHORT_READ)
         return damaged(f, at, "is behind the end of the file");
-    if (n != PAGE || at % PAGE)
-        return damaged(f, at, "has not the size that it should have");
+    if (rc != SQLITE_OK)
+        return rc;
     if (sx_get_u32((uint8_t *)p + PAGE - RESERVED) != sum(p, at))
         return damaged(f, at, "has a wrong checksum");
     return SQLITE_OK;
+}
+
+static int read_part(struct file *f, void *p, int n, sqlite3_int64 at)
+{
+    uint8_t page[PAGE];
+    int rc = read_page(f, page, at / PAGE * PAGE);
+
+    if (rc == SQLITE_OK)
+        memcpy(p, page + at % PAGE, (size_t)n);
+    return rc;
+}
+
+static int sums_read(sqlite3_file *base, void *p, int n, sqlite3_int64 at)
+{
+    struct file *f = (struct file *)base;
+
+    if (at + n <= HEAD)
+        return f->below->pMethods->xRead(f->below, p, n, at);
+    if (n == PAGE && at % PAGE == 0)
+        return read_page(f, p, at);
+    if (at % PAGE + n <= PAGE)
+        return read_part(f, p, n, at);
+    return damaged(f, at, "has not the size that it should have");
 }
 
 static int sums_write(sqlite3_file *base, const void *p, int n, sqlite3_int64 at)
@@ -151,7 +172,7 @@ static int sums_unfetch(sqlite3_file *base, sqlite3_int64 at, void *p)
     return SQLITE_OK;
 }
 
-/* Newer versions of SQLite read parts of pages if they may. */
+/* Newer versions of SQLite ask whether parts of pages may be read; it costs less if they are not. */
 static int sums_characteristics(sqlite3_file *base)
 {
     int c = below(base)->pMethods->xDeviceCharacteristics(below(base));
