@@ -145,6 +145,18 @@ void world_pass(struct world *w, uint64_t ms)
     }
 }
 
+uint64_t world_number(struct world *w, const char *sql)
+{
+    sqlite3_stmt *st;
+    uint64_t n;
+
+    assert_int_equal(sqlite3_prepare_v2(world_db(w), sql, -1, &st, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_step(st), SQLITE_ROW);
+    n = (uint64_t)sqlite3_column_int64(st, 0);
+    sqlite3_finalize(st);
+    return n;
+}
+
 void world_check(struct world *w)
 {
     struct sx_err e = SX_ERR_INIT;

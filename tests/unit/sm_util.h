@@ -35,6 +35,7 @@ void world_close(struct world *w);
 /* Applies w->cmd as an entry of its own and commits: the code. */
 int world_run(struct world *w);
 sqlite3 *world_db(struct world *w);
+uint64_t world_number(struct world *w, const char *sql); /* what the query gives */
 /* So much time passes as it does in a cluster: with an entry every minute, the clean-up. */
 void world_pass(struct world *w, uint64_t ms);
 void world_check(struct world *w); /* sx_sm_check() must be content */

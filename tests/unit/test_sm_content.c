@@ -25,21 +25,9 @@ static int teardown(void **state)
     return 0;
 }
 
-static uint64_t number(const char *sql)
-{
-    sqlite3_stmt *st;
-    uint64_t n;
-
-    assert_int_equal(sqlite3_prepare_v2(world_db(&W), sql, -1, &st, NULL), SQLITE_OK);
-    assert_int_equal(sqlite3_step(st), SQLITE_ROW);
-    n = (uint64_t)sqlite3_column_int64(st, 0);
-    sqlite3_finalize(st);
-    return n;
-}
-
 static uint64_t contents(void)
 {
-    return number("SELECT count(*) FROM content");
+    return world_number(&W, "SELECT count(*) FROM content");
 }
 
 static void test_inline(void **state)
@@ -48,8 +36,8 @@ static void test_inline(void **state)
     assert_int_equal(put_inline(&W, "alice", "vol", "b", 1, 100), SX_OK);
     assert_int_equal(put_inline(&W, "bob", "vol2", "a", 1, 100), SX_OK);
     assert_int_equal(contents(), 1);
-    assert_int_equal(number("SELECT users FROM content"), 3);
-    assert_int_equal(number("SELECT replica FROM content"), 3);
+    assert_int_equal(world_number(&W, "SELECT users FROM content"), 3);
+    assert_int_equal(world_number(&W, "SELECT replica FROM content"), 3);
     assert_int_equal(put_inline(&W, "alice", "vol", "c", 1, 101), SX_OK); /* id and length count */
     assert_int_equal(put_inline(&W, "alice", "vol", "d", 2, 100), SX_OK);
     assert_int_equal(contents(), 3);
@@ -67,7 +55,7 @@ static void test_blocks(void **state)
     assert_int_equal(put_blocks(&W, "alice", "vol", "a", 10, 3, 1000, 1), SX_OK);
     assert_int_equal(put_blocks(&W, "bob", "vol2", "a", 10, 3, 1000, 1), SX_OK);
     assert_int_equal(contents(), 1);
-    assert_int_equal(number("SELECT replica FROM content"), 3);
+    assert_int_equal(world_number(&W, "SELECT replica FROM content"), 3);
     assert_int_equal(put_blocks(&W, "alice", "vol", "longer", 10, 4, 1000, 1), SX_OK);
     assert_int_equal(put_blocks(&W, "alice", "vol", "inner", 11, 2, 1000, 1), SX_OK);
     assert_int_equal(contents(), 3);
@@ -85,7 +73,7 @@ static void test_doomed(void **state)
 {
     assert_int_equal(put_blocks(&W, "alice", "vol", "a", 1000, 100, 1000, 1), SX_OK);
     assert_int_equal(DO(&W, "alice", file_delete, .volume = "vol", .path = "a"), SX_OK);
-    assert_int_equal(number("SELECT users FROM content"), 0);
+    assert_int_equal(world_number(&W, "SELECT users FROM content"), 0);
     assert_int_equal(put_blocks(&W, "alice", "vol", "a", 1000, 100, 1000, 1), SX_OK);
     assert_int_equal(contents(), 2);
 }

@@ -29,18 +29,6 @@ static int teardown(void **state)
     return 0;
 }
 
-static uint64_t number(const char *sql)
-{
-    sqlite3_stmt *st;
-    uint64_t n;
-
-    assert_int_equal(sqlite3_prepare_v2(world_db(&W), sql, -1, &st, NULL), SQLITE_OK);
-    assert_int_equal(sqlite3_step(st), SQLITE_ROW);
-    n = (uint64_t)sqlite3_column_int64(st, 0);
-    sqlite3_finalize(st);
-    return n;
-}
-
 static int put(const char *path, uint64_t seed, unsigned n)
 {
     return put_blocks(&W, "alice", "vol", path, seed, n, LEN, 1);
@@ -93,7 +81,7 @@ static void assert_hinted(uint64_t seed)
     char sql[80];
 
     snprintf(sql, sizeof sql, "SELECT num FROM dropped WHERE prefix = %u", sx_id_prefix(id.b));
-    assert_int_equal(number(sql) >> 16, W.index);
+    assert_int_equal(world_number(&W, sql) >> 16, W.index);
 }
 
 static bool doomed(void)
@@ -115,11 +103,11 @@ static void test_short(void **state)
     assert_int_equal(world_used(&W, "alice"), 0);
     expire();
     assert_kept(true, 0, SHORT);
-    assert_int_equal(number("SELECT count(*) FROM dropped"), 0);
+    assert_int_equal(world_number(&W, "SELECT count(*) FROM dropped"), 0);
     assert_int_equal(unpin(1), SX_OK);
     assert_kept(false, 0, SHORT);
     assert_hinted(0);
-    assert_int_equal(number("SELECT count(*) FROM content"), 0);
+    assert_int_equal(world_number(&W, "SELECT count(*) FROM content"), 0);
     assert_int_equal(unpin(1), SX_OK);
 }
 
@@ -191,14 +179,14 @@ static void test_expiry(void **state)
     assert_int_equal(DO(&W, "", pin, .pin = { 1 }, .content = content, .ttl_ms = 1), SX_OK);
     W.time_ms += MINUTE;
     expire();
-    assert_int_equal(number("SELECT count(*) FROM pin"), 3);
+    assert_int_equal(world_number(&W, "SELECT count(*) FROM pin"), 3);
     assert_false(doomed());
     W.time_ms += 1;
     assert_int_equal(DO(&W, "", epoch_set, .epoch = 3), SX_OK);
     assert_true(doomed()); /* the job manager need not wait for its minute */
     expire();
     assert_false(doomed());
-    assert_int_equal(number("SELECT count(*) FROM pin"), 1);
+    assert_int_equal(world_number(&W, "SELECT count(*) FROM pin"), 1);
     assert_kept(true, 0, SHORT);
     assert_kept(false, 10, LONG);
     assert_kept(true, 200, SHORT);
@@ -225,7 +213,7 @@ static void test_expire_limit(void **state)
     for (unsigned left = 3; left-- > 0;) {
         assert_int_equal(DO(&W, "", expire, .limit = 1), SX_OK);
         assert_int_equal(W.payload.data[4], 1);
-        assert_int_equal(number("SELECT count(*) FROM pin"), left);
+        assert_int_equal(world_number(&W, "SELECT count(*) FROM pin"), left);
     }
     assert_int_equal(DO(&W, "", expire, .limit = 1), SX_OK);
     assert_int_equal(W.payload.data[4], 0);
@@ -263,11 +251,11 @@ static void test_repeated(void **state)
         assert_int_equal(DO(&W, "", pin, .pin = { 1 }, .content = content, .ttl_ms = TTL), SX_OK);
     }
     assert_int_equal(DO(&W, "", pin, .pin = { 1 }, .content = content, .ttl_ms = TTL), SX_OK);
-    assert_int_equal(number("SELECT users FROM content"), 2);
+    assert_int_equal(world_number(&W, "SELECT users FROM content"), 2);
     assert_int_equal(unpin(1), SX_OK);
     memcpy(W.op, op, sizeof op); /* late, when it was released */
     assert_int_equal(DO(&W, "", pin, .pin = { 1 }, .content = content, .ttl_ms = TTL), SX_OK);
-    assert_int_equal(number("SELECT users FROM content"), 1);
+    assert_int_equal(world_number(&W, "SELECT users FROM content"), 1);
 }
 
 static void joint_part(unsigned n, uint64_t seed, unsigned blocks)
@@ -312,8 +300,8 @@ static void test_joint(void **state)
         expire();
         assert_kept(false, 0, sizes[i]);
         assert_kept(false, 500, sizes[i]);
-        assert_int_equal(number("SELECT count(*) FROM content"), 0);
-        assert_int_equal(number("SELECT count(*) FROM joint"), 0);
+        assert_int_equal(world_number(&W, "SELECT count(*) FROM content"), 0);
+        assert_int_equal(world_number(&W, "SELECT count(*) FROM joint"), 0);
     }
 }
 
@@ -343,7 +331,7 @@ static void test_volume_removal(void **state)
     assert_int_equal(DO(&W, "alice", job_create, .job_type = SX_JOB_VOLUME_DELETE,
                         .volume = "vol"), SX_OK);
     assert_int_equal(DO(&W, "", job_step, .id = result_u64(&W), .limit = 10), SX_OK);
-    assert_int_equal(number("SELECT count(*) FROM volume"), 0);
+    assert_int_equal(world_number(&W, "SELECT count(*) FROM volume"), 0);
     assert_int_equal(DO(&W, "admin", user_delete, .name = "alice"), SX_OK);
     world_check(&W);
     expire();
@@ -369,7 +357,7 @@ static void test_refused(void **state)
     inlined = result_file(&W).content;
     assert_int_equal(DO(&W, "alice", upload_begin, .upload = { 7 }, .volume = "vol", .path = "u"),
                      SX_OK);
-    upload = number("SELECT content FROM upload");
+    upload = world_number(&W, "SELECT content FROM upload");
     entries_make(&entries, 30, SHORT, LEN);
     assert_int_equal(DO(&W, "alice", upload_part, .upload = { 7 }, .lease = UINT64_MAX,
                         .entries = { entries.data, entries.len }), SX_OK);
@@ -390,12 +378,12 @@ static void test_refused(void **state)
     assert_int_equal(file_delete("doomed"), SX_OK);
     for (unsigned i = 0; i < 5; i++) {
         const uint64_t none[] = { 0, inlined, upload, upload + 1,
-                                  number("SELECT id FROM content WHERE users = 0") };
+                                  world_number(&W, "SELECT id FROM content WHERE users = 0") };
 
         EXPECT(&W, DO(&W, "", pin, .pin = { 2 }, .content = none[i], .ttl_ms = TTL),
                SX_ENOREVISION, "the content is gone");
     }
-    assert_int_equal(number("SELECT count(*) FROM pin"), 1);
+    assert_int_equal(world_number(&W, "SELECT count(*) FROM pin"), 1);
 }
 
 static void test_limit(void **state)
@@ -425,12 +413,12 @@ static void test_migration(void **state)
     assert_int_equal(sqlite3_exec(world_db(&W), "DROP TABLE pin; PRAGMA user_version = 2", NULL,
                                   NULL, NULL), SQLITE_OK);
     world_reopen(&W);
-    assert_int_equal(number("PRAGMA user_version"), 3);
+    assert_int_equal(world_number(&W, "PRAGMA user_version"), 3);
     assert_int_equal(sx_sm_digest(world_db(&W), after, NULL), 0);
     assert_memory_equal(before, after, sizeof before);
     put_pinned(1, "a", 0, SHORT);
     world_reopen(&W);
-    assert_int_equal(number("SELECT count(*) FROM pin"), 1);
+    assert_int_equal(world_number(&W, "SELECT count(*) FROM pin"), 1);
 }
 
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
