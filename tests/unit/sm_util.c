@@ -112,6 +112,21 @@ void world_close(struct world *w)
     sx_buf_fini(&w->payload);
 }
 
+struct world W;
+
+int world_setup(void **state)
+{
+    world_open_volume(&W);
+    return 0;
+}
+
+int world_teardown(void **state)
+{
+    world_check(&W);
+    world_close(&W);
+    return 0;
+}
+
 int world_run(struct world *w)
 {
     struct sx_buf entry = SX_BUF_INIT;

@@ -32,6 +32,11 @@ void world_open_empty(struct world *w);
 void world_reopen(struct world *w);
 void world_close(struct world *w);
 
+/* A frame for tests: alice's volume before each of them; checked and closed behind it. */
+extern struct world W;
+int world_setup(void **state);
+int world_teardown(void **state);
+
 /* Applies w->cmd as an entry of its own and commits: the code. */
 int world_run(struct world *w);
 sqlite3 *world_db(struct world *w);

@@ -10,20 +10,11 @@
 
 #define NAMES 3000u
 
-static struct world W;
-
 static int setup(void **state)
 {
     world_open(&W, 3);
     assert_int_equal(DO(&W, "admin", volume_create, .name = "vol", .owner = "alice",
                         .revisions = 3), SX_OK);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    world_check(&W);
-    world_close(&W);
     return 0;
 }
 
@@ -588,7 +579,7 @@ static void test_damaged_rows(void **state)
     assert_done(read_holders(&e), &e);
 }
 
-#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, world_teardown)
 
 int main(void)
 {

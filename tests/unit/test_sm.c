@@ -8,21 +8,6 @@
 #include "tests/unit/sm_util.h"
 #include "tests/unit/unit.h"
 
-static struct world W;
-
-static int setup(void **state)
-{
-    world_open_volume(&W);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    world_check(&W);
-    world_close(&W);
-    return 0;
-}
-
 /* ---- put ---- */
 
 static void test_put(void **state)
@@ -609,7 +594,7 @@ static void test_full(void **state)
     sx_buf_fini(&entries);
 }
 
-#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define T(f) cmocka_unit_test_setup_teardown(f, world_setup, world_teardown)
 
 int main(void)
 {

@@ -10,19 +10,10 @@
 
 #define SEALED { (const uint8_t *)"sealed", 6 }
 
-static struct world W;
-
 static int setup(void **state)
 {
     world_open(&W, 3);
     assert_int_equal(DO(&W, "admin", volume_create, .name = "vol", .owner = "alice"), SX_OK);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    world_check(&W);
-    world_close(&W);
     return 0;
 }
 
@@ -571,7 +562,7 @@ static void matrix_case(const struct operation *op, const char *user, unsigned r
     if (code != want)
         fail_msg("%s with rights %u: %s, not %s (%s)", op->name, rights, sx_err_name(code),
                  sx_err_name(want), W.msg);
-    teardown(NULL);
+    world_teardown(NULL);
 }
 
 static void test_matrix(void **state)
@@ -584,7 +575,7 @@ static void test_matrix(void **state)
     }
 }
 
-#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, world_teardown)
 
 int main(void)
 {

@@ -8,20 +8,11 @@
 #include "tests/unit/sm_util.h"
 #include "tests/unit/unit.h"
 
-static struct world W;
-
 static int setup(void **state)
 {
     world_open_volume(&W);
     assert_int_equal(DO(&W, "admin", volume_create, .name = "vol2", .owner = "bob", .replica = 3),
                      SX_OK);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    world_check(&W);
-    world_close(&W);
     return 0;
 }
 
@@ -120,7 +111,7 @@ static void test_same_beginning(void **state)
     assert_int_equal(contents(), 39);
 }
 
-#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, world_teardown)
 
 int main(void)
 {

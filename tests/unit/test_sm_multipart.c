@@ -10,7 +10,6 @@
 
 #define LEN 100u
 
-static struct world W;
 static const uint8_t UP[SX_UPLOAD_ID] = "multipart-00001";
 
 static int setup(void **state)
@@ -20,13 +19,6 @@ static int setup(void **state)
                         .compression = SX_COMPRESSION_DEFAULT), SX_OK);
     assert_int_equal(DO(&W, "admin", volume_create, .name = "three", .owner = "alice",
                         .replica = 3, .compression = SX_COMPRESSION_DEFAULT), SX_OK);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    world_check(&W);
-    world_close(&W);
     return 0;
 }
 
@@ -366,7 +358,7 @@ static void test_queries(void **state)
     sx_mupload_fini(&u);
 }
 
-#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, world_teardown)
 
 int main(void)
 {

@@ -14,21 +14,6 @@
 #define SHORT 3u  /* goes at once */
 #define LONG 100u /* is left to expire */
 
-static struct world W;
-
-static int setup(void **state)
-{
-    world_open_volume(&W);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    world_check(&W);
-    world_close(&W);
-    return 0;
-}
-
 static int put(const char *path, uint64_t seed, unsigned n)
 {
     return put_blocks(&W, "alice", "vol", path, seed, n, LEN, 1);
@@ -421,7 +406,7 @@ static void test_migration(void **state)
     assert_int_equal(world_number(&W, "SELECT count(*) FROM pin"), 1);
 }
 
-#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define T(f) cmocka_unit_test_setup_teardown(f, world_setup, world_teardown)
 
 int main(void)
 {

@@ -16,21 +16,6 @@
 #define ROW_OWN_BYTES 39u /* of a version that brought its contents along */
 #define CONTENT_BYTES 32u
 
-static struct world W;
-
-static int setup(void **state)
-{
-    world_open_volume(&W);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    world_check(&W);
-    world_close(&W);
-    return 0;
-}
-
 /* ---- size ---- */
 
 static void put_tree(const char *version)
@@ -235,7 +220,7 @@ static void test_other_version(void **state)
     assert_non_null(strstr(e.msg, "metadata database has version 1, this program knows 3"));
 }
 
-#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define T(f) cmocka_unit_test_setup_teardown(f, world_setup, world_teardown)
 
 int main(void)
 {

@@ -9,21 +9,6 @@
 #include "tests/unit/sm_util.h"
 #include "tests/unit/unit.h"
 
-static struct world W;
-
-static int setup(void **state)
-{
-    world_open_volume(&W);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    world_check(&W);
-    world_close(&W);
-    return 0;
-}
-
 static int versioning(uint8_t how)
 {
     return DO(&W, "alice", volume_modify, .volume = "vol", .set = SX_SET_VERSIONING,
@@ -558,7 +543,7 @@ static void test_config(void **state)
     sx_buf_fini(&value);
 }
 
-#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define T(f) cmocka_unit_test_setup_teardown(f, world_setup, world_teardown)
 
 int main(void)
 {

@@ -11,21 +11,6 @@
 #define HOUR_MS 3600000ull
 #define DAY_MS (24 * HOUR_MS)
 
-static struct world W;
-
-static int setup(void **state)
-{
-    world_open_volume(&W);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    world_check(&W);
-    world_close(&W);
-    return 0;
-}
-
 /* ---- uploads ---- */
 
 static const uint8_t UP[SX_UPLOAD_ID] = "upload-0000001";
@@ -390,7 +375,7 @@ static void test_job_limits(void **state)
            "limit 10001 is not between 1 and 10000");
 }
 
-#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define T(f) cmocka_unit_test_setup_teardown(f, world_setup, world_teardown)
 
 int main(void)
 {
