@@ -74,26 +74,6 @@ static int sync_file(sqlite3 *db)
     return f->pMethods->xSync(f, SQLITE_SYNC_NORMAL) == SQLITE_OK ? 0 : -1;
 }
 
-void sx_base_note(sqlite3 *db, const char *path)
-{
-    SX_AUTO_FREE char *name = name_of(path);
-    struct sx_err e = SX_ERR_INIT;
-    uint8_t b[SIZE] = MAGIC;
-    uint64_t index;
-
-    if (file_index(path, &index) != 0) /* all of a new database is in SQLite's log */
-        return;
-    if (sync_file(db) != 0) {
-        sx_warn("%s could not be synced", path);
-        return;
-    }
-    sx_put_u32(b + 4, 1);
-    sx_put_u64(b + 8, index);
-    sx_put_u32(b + USED, sx_crc32c(0, b, USED));
-    if (sx_io_replace(&sx_io_posix, name, b, sizeof b, 0640, &e) != 0)
-        sx_warn("noting how far a checkpoint came: %s", e.msg);
-}
-
 /* 0: noted. */
 static int noted(const char *path, uint64_t *index)
 {
@@ -110,6 +90,28 @@ static int noted(const char *path, uint64_t *index)
     }
     *index = sx_get_u64(b.data + 8);
     return 0;
+}
+
+void sx_base_note(sqlite3 *db, const char *path)
+{
+    SX_AUTO_FREE char *name = name_of(path);
+    struct sx_err e = SX_ERR_INIT;
+    uint8_t b[SIZE] = MAGIC;
+    uint64_t index, before;
+
+    if (file_index(path, &index) != 0) /* all of a new database is in SQLite's log */
+        return;
+    if (noted(path, &before) == 0 && before == index)
+        return;
+    if (sync_file(db) != 0) {
+        sx_warn("%s could not be synced", path);
+        return;
+    }
+    sx_put_u32(b + 4, 1);
+    sx_put_u64(b + 8, index);
+    sx_put_u32(b + USED, sx_crc32c(0, b, USED));
+    if (sx_io_replace(&sx_io_posix, name, b, sizeof b, 0640, &e) != 0)
+        sx_warn("noting how far a checkpoint came: %s", e.msg);
 }
 
 int sx_base_check(const char *path, uint64_t applied, struct sx_err *e)
