@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "fcgi/cache.h"
 #include "libsx/base/log.h"
 #include "libsx/base/mem.h"
 #include "libsx/base/text.h"
@@ -22,7 +23,7 @@ static const char *const members[] = { "cluster", "name",      "node",    "addre
                                        "port",    "peer_port", "zone",    "capacity",
                                        "workers", "reserved_workers", "user", "log_level",
                                        "lease_s", "collect_interval_s",
-                                       "scrub_period_days", "scrub_rate",
+                                       "scrub_period_days", "scrub_rate", "cache_size",
                                        "s3_port", "s3_domains", "s3_website_domains",
                                        "s3_external" };
 static const char *const levels[] = { "error", "warn", "info", "debug" };
@@ -125,6 +126,19 @@ static int identity(struct sx_node_conf *c, const json_t *j, struct sx_err *e)
     return 0;
 }
 
+static int cache_size(struct sx_node_conf *c, const json_t *j, struct sx_err *e)
+{
+    c->cache_size = SX_CACHE_AUTO;
+    if (!json_object_get(j, "cache_size"))
+        return 0;
+    if (sx_json_need_u64(j, "cache_size", SX_CACHE_SIZE_MAX, &c->cache_size, e))
+        return -1;
+    if (c->cache_size && c->cache_size < SX_CACHE_SIZE_MIN)
+        return sx_err_set(e, SX_EINVAL, "'cache_size' must be 0 or from %u to %" PRIu64, SX_CACHE_SIZE_MIN,
+                          SX_CACHE_SIZE_MAX);
+    return 0;
+}
+
 static int numbers(struct sx_node_conf *c, const json_t *j, struct sx_err *e)
 {
     long cpus = sysconf(_SC_NPROCESSORS_ONLN);
@@ -142,7 +156,7 @@ static int numbers(struct sx_node_conf *c, const json_t *j, struct sx_err *e)
         number(j, "lease_s", SX_LEASE_S, 1, SX_PERIOD_MAX_S, &lease, e) ||
         number(j, "collect_interval_s", SX_COLLECT_INTERVAL_S, 1, SX_PERIOD_MAX_S, &collect, e) ||
         number(j, "scrub_period_days", SX_SCRUB_PERIOD_DAYS, 0, SX_SCRUB_PERIOD_MAX, &scrub, e) ||
-        number(j, "scrub_rate", 0, 0, INT64_MAX, &c->scrub_rate, e))
+        number(j, "scrub_rate", 0, 0, INT64_MAX, &c->scrub_rate, e) || cache_size(c, j, e))
         return -1;
     if (port == peer_port)
         return sx_err_set(e, SX_EINVAL, "'port' and 'peer_port' must differ");
@@ -284,6 +298,8 @@ json_t *sx_node_conf_to_json(const struct sx_node_conf *c)
                      levels[c->log_level], "lease_s", (int)lease, "collect_interval_s",
                      (int)collect, "scrub_period_days", (int)c->scrub_period_days, "scrub_rate",
                      (json_int_t)c->scrub_rate);
+    if (c->cache_size != SX_CACHE_AUTO)
+        json_object_set_new(j, "cache_size", json_integer((json_int_t)c->cache_size));
     json_object_set_new(j, "s3_port", json_integer(c->s3_port));
     json_object_set_new(j, "s3_domains", domains_json(c->s3_domains));
     json_object_set_new(j, "s3_website_domains", domains_json(c->s3_website_domains));

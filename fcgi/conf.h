@@ -45,6 +45,7 @@ struct sx_node_conf {
     unsigned collect_interval_s;           /* between two sweeps of the collector over all blocks */
     unsigned scrub_period_days;            /* each block is read and verified that often; 0: never */
     uint64_t scrub_rate;                   /* at most so many bytes a second; 0: no limit */
+    uint64_t cache_size;                   /* bytes of memory for blocks read again; 0: none; or SX_CACHE_AUTO */
     uint16_t s3_port;                      /* plain HTTP for S3 alone; 0: none */
     char **s3_domains;                     /* BUCKET.NAME is a bucket's host; ended by NULL, or NULL */
     char **s3_website_domains;             /* BUCKET.NAME is a bucket's website; the same */
@@ -53,8 +54,8 @@ struct sx_node_conf {
 };
 
 /* Reads DIR/node.json.  `zone`, `user`, `log_level`, `workers`, `reserved_workers`, `lease_s`,
- * `collect_interval_s`, `scrub_period_days`, `scrub_rate` and those of S3 may be missing (empty,
- * empty, "info", twice the processors, half of that, 30, 60, 14, 0, none).
+ * `collect_interval_s`, `scrub_period_days`, `scrub_rate`, `cache_size` and those of S3 may be missing
+ * (empty, empty, "info", twice the processors, half of that, 30, 60, 14, 0, as the memory is, none).
  * SX_ECONFIG names the file and the member. */
 int sx_node_conf_load(struct sx_node_conf *c, const char *dir, struct sx_err *e) SX_MUST_CHECK;
 /* The same from a parsed object; `dir` is copied. */

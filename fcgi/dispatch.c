@@ -45,7 +45,7 @@ struct child {
 
 struct dispatch {
     const struct sx_node_conf *conf;
-    struct sx_board *board;
+    struct sx_shared shared;
     const char *log_path;
     struct child *children;
     unsigned n;
@@ -77,7 +77,7 @@ static void make_child(struct dispatch *d, const struct sx_process *role, unsign
     bool extra = number > role->count;
 
     c->role = role;
-    c->slot = &d->board->slots[d->n++];
+    c->slot = &d->shared.board->slots[d->n++];
     c->slot->extra = extra;
     c->restart_at_ms = extra ? SX_NEVER : 0;
     if (extra)
@@ -99,15 +99,15 @@ static void make_children(struct dispatch *d, const struct sx_process *roles, un
     for (unsigned i = 0; i < n_roles; i++)
         for (unsigned k = 1; k <= roles[i].count + roles[i].extra; k++)
             make_child(d, &roles[i], k);
-    d->board->n_slots = total;
-    atomic_store(&d->board->dispatcher, getpid());
+    d->shared.board->n_slots = total;
+    atomic_store(&d->shared.board->dispatcher, getpid());
 }
 
 /* The new process's side of a fork; does not return. */
 static _Noreturn void child_begin(struct dispatch *d, struct child *c, pid_t parent)
 {
     struct sigaction hup = { .sa_handler = on_hangup, .sa_flags = SA_RESTART };
-    struct sx_child env = { d->conf, d->board, c->slot, c->role->listen_fd, d->life[0] };
+    struct sx_child env = { d->conf, d->shared, c->slot, c->role->listen_fd, d->life[0] };
 
     prctl(PR_SET_PDEATHSIG, SIGTERM);
     if (getppid() != parent)
@@ -378,12 +378,12 @@ static int open_channels(struct dispatch *d, struct sx_err *e)
     return 0;
 }
 
-int sx_dispatch(const struct sx_node_conf *conf, struct sx_board *board,
+int sx_dispatch(const struct sx_node_conf *conf, const struct sx_shared *shared,
                 const struct sx_process *roles, unsigned n_roles, const char *log_path,
                 int ready_fd, struct sx_err *e)
 {
     struct dispatch d = {
-        .conf = conf, .board = board, .log_path = log_path, .ready_fd = ready_fd
+        .conf = conf, .shared = *shared, .log_path = log_path, .ready_fd = ready_fd
     };
 
     if (open_channels(&d, e) != 0)

@@ -10,12 +10,19 @@
 #include <stdbool.h>
 
 #include "fcgi/board.h"
+#include "fcgi/cache.h"
 #include "fcgi/conf.h"
+
+/* Memory that all processes map. */
+struct sx_shared {
+    struct sx_board *board;
+    struct sx_cache *cache; /* NULL: none */
+};
 
 /* What a child is given. */
 struct sx_child {
     const struct sx_node_conf *conf;
-    struct sx_board *board;
+    struct sx_shared shared;
     struct sx_board_slot *slot;
     int listen_fd; /* workers: where requests come from; else -1 */
     int stop_fd;   /* end of file when the dispatcher is gone */
@@ -57,7 +64,7 @@ struct sx_process {
 /* Runs until SIGTERM or SIGINT, then stops everything; 0.  -1 if it could not begin.  `log_path`
  * is reopened, here and in the children, on SIGHUP.  `ready_fd` gets one byte once all are
  * forked, and is closed (-1: none). */
-int sx_dispatch(const struct sx_node_conf *conf, struct sx_board *board,
+int sx_dispatch(const struct sx_node_conf *conf, const struct sx_shared *shared,
                 const struct sx_process *roles, unsigned n_roles, const char *log_path,
                 int ready_fd, struct sx_err *e) SX_MUST_CHECK;
 

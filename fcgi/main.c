@@ -5,20 +5,22 @@
  */
 #include <errno.h>
 #include <getopt.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "config.h"
-#include "fcgi/serve.h"
 #include "fcgi/board.h"
+#include "fcgi/cache.h"
 #include "fcgi/conf.h"
 #include "fcgi/dispatch.h"
 #include "fcgi/jobs/collector.h"
 #include "fcgi/jobs/jobs.h"
 #include "fcgi/jobs/transfer.h"
 #include "fcgi/meta/manager/manager.h"
+#include "fcgi/serve.h"
 #include "fcgi/start.h"
 #include "fcgi/title.h"
 #include "libsx/base/log.h"
@@ -83,7 +85,7 @@ static int run_manager(const struct sx_child *c)
 
 static int run_transfer(const struct sx_child *c)
 {
-    return sx_transfer_main(c->conf, c->board, c->stop_fd);
+    return sx_transfer_main(c->conf, c->shared.board, c->stop_fd);
 }
 
 static int run_collector(const struct sx_child *c)
@@ -104,16 +106,28 @@ static unsigned extra_workers(const struct sx_node_conf *conf)
     return n < SX_EXTRA_MAX ? n : SX_EXTRA_MAX;
 }
 
+/* Without one the node is only slower. */
+static struct sx_cache *make_cache(const struct sx_node_conf *conf)
+{
+    uint64_t size = conf->cache_size == SX_CACHE_AUTO ? sx_cache_auto_size() : conf->cache_size;
+    struct sx_cache *c = size ? sx_cache_new(size) : NULL;
+
+    if (size && !c)
+        sx_warn("no memory for a cache of %" PRIu64 " bytes: %s", size, strerror(errno));
+    return c;
+}
+
 static int listen_and_dispatch(const struct sx_node_conf *conf, const char *log_path, int ready_fd,
                                struct sx_err *e)
 {
-    struct sx_board *board;
+    struct sx_shared shared;
     int client = -1, node = -1, r;
 
-    if (sx_board_create(conf->dir, &board, e) != 0 ||
+    if (sx_board_create(conf->dir, &shared.board, e) != 0 ||
         sx_start_listen(conf, SX_CLIENT_SOCKET, &client, e) != 0 ||
         sx_start_listen(conf, SX_NODE_SOCKET, &node, e) != 0)
         return -1;
+    shared.cache = make_cache(conf);
     const struct sx_process roles[] = {
         { "group manager", false, 1, SX_PHASE_LAST, -1, 0, run_manager },
         { "worker", true, conf->workers, SX_PHASE_WORKER, client, extra_workers(conf),
@@ -124,7 +138,7 @@ static int listen_and_dispatch(const struct sx_node_conf *conf, const char *log_
         { "block transfer", false, 1, SX_PHASE_MANAGER, -1, 0, run_transfer },
         { "garbage collector", false, 1, SX_PHASE_MANAGER, -1, 0, run_collector },
     };
-    r = sx_dispatch(conf, board, roles, sizeof roles / sizeof roles[0], log_path, ready_fd, e);
+    r = sx_dispatch(conf, &shared, roles, sizeof roles / sizeof roles[0], log_path, ready_fd, e);
     sx_start_unlisten(conf, SX_CLIENT_SOCKET, client);
     sx_start_unlisten(conf, SX_NODE_SOCKET, node);
     return r;

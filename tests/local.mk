@@ -20,7 +20,7 @@ sx_fault_tests = tests/fault/test_power.py tests/fault/test_kill.py tests/fault/
 	tests/fault/test_full.py tests/fault/test_reclaim.py tests/fault/test_damage.py \
 	tests/fault/test_hang.py tests/fault/test_order.py tests/fault/test_clocks.py tests/fault/test_jumps.py tests/fault/test_slow.py
 sx_s3_client_tests = tests/s3/test_hostile.py tests/s3/test_expect.py tests/s3/test_consistency.py \
-	tests/s3/test_replaced.py tests/s3/test_no_space.py \
+	tests/s3/test_replaced.py tests/s3/test_no_space.py tests/s3/test_cache.py \
 	tests/s3/test_s3cmd.py tests/s3/test_rclone.py tests/s3/test_restic.py tests/s3/test_libs3.py \
 	tests/s3/test_awscli.py tests/s3/test_duplicity.py tests/s3/test_s3fs.py
 dist_check_SCRIPTS += $(sx_style_tests) $(sx_cluster_tests) $(sx_s3_client_tests) $(sx_fault_tests)

@@ -16,13 +16,14 @@ int sx_app_init(struct sx_app *a, const struct sx_child *child, bool reserved, s
     memset(a, 0, sizeof *a);
     pthread_mutex_init(&a->lock, NULL);
     a->conf = child->conf;
-    a->board = child->board;
+    a->board = child->shared.board;
+    a->cache = child->shared.cache;
     a->slot = child->slot;
     a->reserved = reserved;
     if (sx_keys_load(&a->keys, child->conf->dir, e) != 0)
         return -1;
     a->meta = sx_meta_new(child->conf->dir);
-    a->peers = sx_peers_new(child->conf, child->board, a->meta);
+    a->peers = sx_peers_new(child->conf, a->board, a->meta);
     return 0;
 }
 

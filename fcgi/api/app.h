@@ -24,6 +24,7 @@ struct sx_pins; /* pin.h */
 struct sx_app {
     const struct sx_node_conf *conf;
     struct sx_board *board;
+    struct sx_cache *cache; /* of plain blocks; NULL: none */
     struct sx_board_slot *slot;
     bool reserved; /* serves node.sock */
     struct sx_keys keys;

@@ -142,6 +142,17 @@ static void add_queues(const struct sx_app *a, json_t *j)
                                   (json_int_t)c.deleted, "freed", (json_int_t)c.freed));
 }
 
+static void add_cache(const struct sx_app *a, json_t *j)
+{
+    struct sx_cache_counters c;
+
+    sx_cache_counters(a->cache, &c);
+    json_object_set_new(j, "cache",
+                        json_pack("{s:I,s:I,s:I,s:I}", "size", (json_int_t)c.size, "hits",
+                                  (json_int_t)c.hits, "misses", (json_int_t)c.misses, "entered",
+                                  (json_int_t)c.entered));
+}
+
 static json_t *own_status(struct sx_app *a)
 {
     const struct sx_node_conf *c = a->conf;
@@ -155,6 +166,7 @@ static json_t *own_status(struct sx_app *a)
     add_devices(a, j);
     add_scrub(a, j);
     add_queues(a, j);
+    add_cache(a, j);
     json_object_set_new(j, "processes", processes_json(a->board));
     return j;
 }

@@ -2,7 +2,7 @@
 # The workers: requests, routes, answers.
 noinst_LTLIBRARIES += libsxapi.la
 libsxapi_la_SOURCES = \
-	fcgi/board.h fcgi/board.c \
+	fcgi/board.h fcgi/board.c fcgi/cache.h fcgi/cache.c \
 	fcgi/api/worker.h fcgi/api/worker.c \
 	fcgi/api/app.h fcgi/api/app.c fcgi/api/pin.h fcgi/api/pin.c \
 	fcgi/api/request.h fcgi/api/request.c \
@@ -21,7 +21,7 @@ libsxapi_la_SOURCES = \
 libsxapi_la_LIBADD = $(FCGI_LIBS)
 
 if HAVE_CMOCKA
-sx_api_tests = tests/unit/test_api tests/unit/test_cluster_plan tests/unit/test_space
+sx_api_tests = tests/unit/test_api tests/unit/test_cluster_plan tests/unit/test_space tests/unit/test_cache
 check_PROGRAMS += $(sx_api_tests)
 TESTS += $(sx_api_tests)
 tests_unit_test_api_SOURCES = tests/unit/test_api.c
@@ -32,6 +32,9 @@ tests_unit_test_space_SOURCES = tests/unit/test_space.c tests/unit/space_util.h 
 tests_unit_test_space_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_space_LDADD = libsxjobman.la libsxapi.la libsxmovers.la libsxstore.la libsxmeta.la \
 	libsxsm.la libsxconf.la libsxcore.la $(CMOCKA_LIBS)
+tests_unit_test_cache_SOURCES = tests/unit/test_cache.c
+tests_unit_test_cache_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_cache_LDADD = libsxapi.la libsxcore.la $(CMOCKA_LIBS)
 tests_unit_test_cluster_plan_SOURCES = tests/unit/test_cluster_plan.c
 tests_unit_test_cluster_plan_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_cluster_plan_LDADD = libsxapi.la libsxcore.la $(CMOCKA_LIBS)

@@ -4,6 +4,7 @@
  */
 #include "tests/unit/unit.h"
 
+#include "fcgi/cache.h"
 #include "fcgi/conf.h"
 #include "libsx/base/log.h"
 
@@ -11,7 +12,7 @@ static const char good[] =
     "{\"cluster\":\"00000000-1111-4222-8333-444444444444\",\"name\":\"c\",\"node\":\"00000000000000ff\","
     "\"address\":\"127.0.0.1\",\"port\":8443,\"peer_port\":8444,\"zone\":\"z\",\"capacity\":1000,"
     "\"workers\":3,\"reserved_workers\":2,\"user\":\"sx\",\"log_level\":\"warn\",\"lease_s\":1800,"
-    "\"collect_interval_s\":600,\"scrub_period_days\":7,\"scrub_rate\":1000000,"
+    "\"collect_interval_s\":600,\"scrub_period_days\":7,\"scrub_rate\":1000000,\"cache_size\":50000000,"
     "\"s3_port\":9000,\"s3_domains\":[\"s3.example.com\",\"s3\"],\"s3_website_domains\":[\"web.example.com\"],\"s3_external\":\"s3.example.com:443\"}";
 
 static int parse(struct sx_node_conf *c, json_t *j, struct sx_err *e)
@@ -75,6 +76,9 @@ static void mistakes_are_named(void **state)
     refuse("workers", json_integer(0));
     refuse("scrub_period_days", json_integer(3651));
     refuse("scrub_rate", json_integer(-1));
+    refuse("cache_size", json_integer(1000));
+    refuse("cache_size", json_integer((json_int_t)SX_CACHE_SIZE_MAX + 1));
+    refuse("cache_size", json_string("all"));
     refuse("log_level", json_string("loud"));
     refuse("s3_port", json_integer(8443));
     refuse("s3_port", json_integer(8444));

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The cache of blocks: plain bytes that were decrypted, decompressed and found to have their id,
+ * kept in memory that all processes of the node share.  What S3 clients read again needs neither
+ * disk nor cipher nor hash then, and a small range not its whole block decoded each time.  A block
+ * never changes, so an entry is never wrong, only old.
+ *
+ * A block enters when it is offered for the second time: what is read once, as in a backup that is
+ * restored, drives nothing out (the "doorkeeper" of TinyLFU; Einziger, Friedman, Manes, ACM TOS
+ * 13(4), 2017).  Entries leave in the order they came, but one that is read near its end enters
+ * once more ("lazy promotion"; Yang et al., FIFO queues are all you need for cache eviction, SOSP
+ * 2023).
+ *
+ * It never has to answer: whoever cannot have its lock at once has a miss, and whoever finds that
+ * the lock's holder died empties it.  What it gives is a copy whose CRC-32C was compared.
+ *
+ * No block of a domain that the cluster keeps no key of may be put in.
+ */
+#ifndef SX_FCGI_CACHE_H
+#define SX_FCGI_CACHE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "libsx/base/buf.h"
+#include "libsx/codec/id.h"
+
+#define SX_CACHE_AUTO UINT64_MAX         /* a size: as sx_cache_auto_size() says */
+#define SX_CACHE_SIZE_MIN (32u << 20)    /* the smallest but 0 */
+#define SX_CACHE_SIZE_MAX (UINT64_C(1) << 40)
+
+struct sx_cache;
+
+struct sx_cache_counters {
+    uint64_t size;         /* bytes it may hold */
+    uint64_t hits, misses; /* since the node was started */
+    uint64_t entered;      /* blocks put in, those that entered once more with them */
+};
+
+/* A sixteenth of the memory that this process may use (of its control group, if that is limited),
+ * at most 1 GiB. */
+uint64_t sx_cache_auto_size(void);
+/* For this process and those that it forks; NULL, with errno, if there is no memory.  It takes what is
+ * used of it. */
+struct sx_cache *sx_cache_new(uint64_t size);
+void sx_cache_free(struct sx_cache *c);
+
+/* Replaces the content of `out` by the block's; false, with `out` empty, if it is not here.  All take NULL for a
+ * cache that is never hit. */
+bool sx_cache_get(struct sx_cache *c, const struct sx_id *id, struct sx_buf *out);
+/* Offers the `n` bytes of a block, which the caller has just verified. */
+void sx_cache_put(struct sx_cache *c, const struct sx_id *id, const void *p, size_t n);
+
+void sx_cache_counters(const struct sx_cache *c, struct sx_cache_counters *out);
+
+#endif
