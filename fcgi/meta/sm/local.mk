@@ -10,7 +10,7 @@ libsxsm_la_SOURCES = \
 	fcgi/meta/sm/db.h fcgi/meta/sm/db.c fcgi/meta/sm/sums.h fcgi/meta/sm/sums.c \
 	fcgi/meta/sm/base.h fcgi/meta/sm/base.c fcgi/meta/sm/access.c fcgi/meta/sm/cluster.c \
 	fcgi/meta/sm/expire.c fcgi/meta/sm/users.c fcgi/meta/sm/volumes.c fcgi/meta/sm/content.c \
-	fcgi/meta/sm/revisions.c fcgi/meta/sm/files.c fcgi/meta/sm/uploads.c fcgi/meta/sm/jobs.c \
+	fcgi/meta/sm/revisions.c fcgi/meta/sm/usage.c fcgi/meta/sm/trim.c fcgi/meta/sm/files.c fcgi/meta/sm/uploads.c fcgi/meta/sm/jobs.c \
 	fcgi/meta/sm/holds.c fcgi/meta/sm/multipart.c fcgi/meta/sm/pins.c fcgi/meta/sm/check.c
 libsxsm_la_LIBADD = libsxcore.la $(SQLITE_LIBS)
 

@@ -1,18 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Tables file and old: a file's newest revision and those before it, and the usage of volumes and
- * owners.
+ * Tables file and old: a file's newest revision and those before it.
  *
  *   file   one row a path: the newest revision, `ord`, and `older`, the number of its rows in old
  *   old    the revisions before it, with smaller `ord`, larger is newer
  *
  * Order is by `ord`, not by revision number: a file that is moved over another becomes its newest
  * revision, whatever the numbers are.  1 + older never exceeds the revision count of a volume without
- * versioning, except after that was lowered, until expire has gone through (table trim).
- * volume.used and user.used count the sizes of all revisions.
+ * versioning, except after that was lowered, until expire has gone through (trim.c).
  *
  * With versioning (enum sx_versioning) the newest may be a marker: the file is deleted, its revisions
- * are not.  volume.files counts rows of file that are no marker.
+ * are not.
  */
 #include <string.h>
 
@@ -107,47 +105,7 @@ int sx_frow_null(struct sx_sm *sm, const struct sx_volume *v, const struct sx_fr
     return *rev ? 0 : sx_err_set(e, SX_ENOREVISION, "file '%s' has no null version", r->f.path);
 }
 
-/* ---- usage and quota ---- */
-
-static int usage_add(struct sx_sm *sm, struct sx_volume *v, int64_t bytes, int64_t files,
-                     struct sx_err *e)
-{
-    v->used += (uint64_t)bytes;
-    v->files += (uint64_t)files;
-    if (sx_sm_run(sm, e, "UPDATE volume SET used = used + ?, files = files + ? WHERE id = ?", "iii",
-                  (uint64_t)bytes, (uint64_t)files, v->id) != 0)
-        return -1;
-    if (bytes == 0)
-        return 0;
-    return sx_sm_run(sm, e, "UPDATE user SET used = used + ? WHERE name = ?", "it", (uint64_t)bytes,
-                     v->owner);
-}
-
-static int quota_check(const char *what, const char *name, uint64_t quota, uint64_t used,
-                       uint64_t more, struct sx_err *e)
-{
-    if (quota == 0 || used + more <= quota)
-        return 0;
-    return sx_err_set(e, SX_EQUOTA,
-                      "%s '%s' has a quota of %llu bytes: %llu are used, %llu more do not fit",
-                      what, name, (unsigned long long)quota, (unsigned long long)used,
-                      (unsigned long long)more);
-}
-
-static int owner_quota_check(struct sx_sm *sm, const struct sx_volume *v, uint64_t used_less,
-                             uint64_t more, struct sx_err *e)
-{
-    uint64_t quota, used;
-    sqlite3_stmt *st;
-    int rc = sx_sm_row(sm, e, &st, "SELECT quota, used FROM user WHERE name = ?", "t", v->owner);
-
-    if (rc != 1)
-        return rc;
-    quota = sx_mdb_u64(st, 0);
-    used = sx_mdb_u64(st, 1);
-    sqlite3_reset(st);
-    return quota_check("user", v->owner, quota, used - used_less, more, e);
-}
+/* ---- room ---- */
 
 /* The bytes of the null version that a new one replaces. */
 static int null_size(struct sx_sm *sm, const struct sx_volume *v, const struct sx_frow *old,
@@ -189,46 +147,12 @@ int sx_frow_room(struct sx_sm *sm, const struct sx_volume *v, const struct sx_fr
         return -1;
     if (size <= freed)
         return 0;
-    if (quota_check("volume", v->name, v->quota, v->used, size - freed, e) != 0)
+    if (sx_usage_volume_room(v, 0, size - freed, e) != 0)
         return -1;
-    return owner_quota_check(sm, v, 0, size - freed, e);
+    return sx_usage_owner_room(sm, v, 0, size - freed, e);
 }
 
 /* ---- changes ---- */
-
-/* Removes the oldest row of old; *bytes grows by its size. */
-static int oldest_remove(struct sx_sm *sm, uint64_t volume, const char *path, uint64_t *bytes,
-                         struct sx_err *e)
-{
-    uint64_t ord, content, size;
-    sqlite3_stmt *st;
-    int rc = sx_sm_row(sm, e, &st,
-                       "SELECT ord, content, size FROM old WHERE volume = ? AND path = ?"
-                       " ORDER BY ord LIMIT 1", "it", volume, path);
-
-    if (rc < 0)
-        return -1;
-    sx_assert(rc == 1);
-    ord = sx_mdb_u64(st, 0);
-    content = sx_mdb_u64(st, 1);
-    size = sx_mdb_u64(st, 2);
-    sqlite3_reset(st);
-    *bytes += size;
-    if (sx_sm_run(sm, e, "DELETE FROM old WHERE volume = ? AND path = ? AND ord = ?", "iti", volume,
-                  path, ord) != 0)
-        return -1;
-    return sx_content_drop(sm, content, e);
-}
-
-/* Brings `older` down to `keep`. */
-static int trim(struct sx_sm *sm, uint64_t volume, const char *path, uint64_t *older, uint64_t keep,
-                uint64_t *bytes, struct sx_err *e)
-{
-    for (; *older > keep; (*older)--)
-        if (oldest_remove(sm, volume, path, bytes, e) != 0)
-            return -1;
-    return 0;
-}
 
 static int newest_to_old(struct sx_sm *sm, uint64_t volume, const char *path, struct sx_err *e)
 {
@@ -250,12 +174,6 @@ static int row_write(struct sx_sm *sm, uint64_t volume, const char *path, uint64
                      volume, path, ord, changed - f->rev, older, f->rev, f->size, p.age_ns, p.mode,
                      p.flags, f->created_ms, p.back, f->meta.p, f->meta.n, (unsigned)f->hold,
                      f->retain_ms);
-}
-
-/* Rows that table old may have of one file. */
-static uint64_t old_max(const struct sx_volume *v)
-{
-    return v->versioning ? UINT64_MAX : v->revisions - 1;
 }
 
 /* Does the newest revision stay, as an old one, when another comes? */
@@ -333,12 +251,12 @@ int sx_frow_push(struct sx_sm *sm, struct sx_volume *v, const char *path, const 
             if (sx_content_drop(sm, old->f.content, e) != 0)
                 return -1;
         }
-        if (trim(sm, v->id, path, &older, old_max(v), &freed, e) != 0)
+        if (sx_frow_trim(sm, v->id, path, &older, sx_frow_old_max(v), &freed, e) != 0)
             return -1;
     }
     if (row_write(sm, v->id, path, ord, sm->num, older, f, e) != 0)
         return -1;
-    return usage_add(sm, v, (int64_t)(f->size - freed), files, e);
+    return sx_usage_add(sm, v, (int64_t)(f->size - freed), files, e);
 }
 
 /* A marker on top of the file's revisions. */
@@ -371,7 +289,7 @@ static int last_remove(struct sx_sm *sm, struct sx_volume *v, const char *path,
     if (sx_sm_run(sm, e, "DELETE FROM file WHERE volume = ? AND path = ?", "it", v->id, path) != 0 ||
         sx_content_drop(sm, r->f.content, e) != 0)
         return -1;
-    return usage_add(sm, v, -(int64_t)r->f.size, r->f.marker ? 0 : -1, e);
+    return sx_usage_add(sm, v, -(int64_t)r->f.size, r->f.marker ? 0 : -1, e);
 }
 
 int sx_frow_purge(struct sx_sm *sm, struct sx_volume *v, const char *path, const struct sx_frow *r,
@@ -380,8 +298,9 @@ int sx_frow_purge(struct sx_sm *sm, struct sx_volume *v, const char *path, const
     uint64_t older = r->older, bytes = 0;
 
     *n = 1 + older;
-    if (sx_frow_any_locked(sm, v, r, e) != 0 || trim(sm, v->id, path, &older, 0, &bytes, e) != 0 ||
-        usage_add(sm, v, -(int64_t)bytes, 0, e) != 0)
+    if (sx_frow_any_locked(sm, v, r, e) != 0 ||
+        sx_frow_trim(sm, v->id, path, &older, 0, &bytes, e) != 0 ||
+        sx_usage_add(sm, v, -(int64_t)bytes, 0, e) != 0)
         return -1;
     return last_remove(sm, v, path, r, e);
 }
@@ -405,7 +324,7 @@ static int promote(struct sx_sm *sm, struct sx_volume *v, const char *path, cons
                   path, ord) != 0 ||
         sx_content_drop(sm, r->f.content, e) != 0)
         return -1;
-    return usage_add(sm, v, -(int64_t)r->f.size, !marker - !r->f.marker, e);
+    return sx_usage_add(sm, v, -(int64_t)r->f.size, !marker - !r->f.marker, e);
 }
 
 int sx_frow_delete_one(struct sx_sm *sm, struct sx_volume *v, const char *path,
@@ -422,7 +341,7 @@ int sx_frow_delete_one(struct sx_sm *sm, struct sx_volume *v, const char *path,
         sx_sm_run(sm, e, "UPDATE file SET older = ? WHERE volume = ? AND path = ?", "iit", older,
                   v->id, path) != 0)
         return -1;
-    return usage_add(sm, v, -(int64_t)bytes, 0, e);
+    return sx_usage_add(sm, v, -(int64_t)bytes, 0, e);
 }
 
 /* The contents of a moved file now count for w as well. */
@@ -449,9 +368,9 @@ static int move_quota(struct sx_sm *sm, const struct sx_volume *v, const struct 
 {
     if (v->id == w->id || grown == 0)
         return 0;
-    if (quota_check("volume", w->name, w->quota, w->used - grown, grown, e) != 0)
+    if (sx_usage_volume_room(w, grown, grown, e) != 0)
         return -1;
-    return strcmp(v->owner, w->owner) == 0 ? 0 : owner_quota_check(sm, w, grown, grown, e);
+    return strcmp(v->owner, w->owner) == 0 ? 0 : sx_usage_owner_room(sm, w, grown, grown, e);
 }
 
 /* The rows of the source go behind those of the destination, which become old. */
@@ -487,77 +406,10 @@ int sx_frow_move(struct sx_sm *sm, struct sx_volume *v, const char *path, struct
     moved += src.f.size;
     older = src.older + (there ? dst.older + 1 : 0);
     if (move_replica(sm, w, to, &src, e) != 0 ||
-        trim(sm, w->id, to, &older, old_max(w), &freed, e) != 0 ||
+        sx_frow_trim(sm, w->id, to, &older, sx_frow_old_max(w), &freed, e) != 0 ||
         row_write(sm, w->id, to, src.ord + (there ? dst.ord : 0), sm->num, older, &src.f, e) != 0 ||
-        usage_add(sm, v, -(int64_t)moved, -1, e) != 0 ||
-        usage_add(sm, w, (int64_t)(moved - freed), there && !dst.f.marker ? 0 : 1, e) != 0)
+        sx_usage_add(sm, v, -(int64_t)moved, -1, e) != 0 ||
+        sx_usage_add(sm, w, (int64_t)(moved - freed), there && !dst.f.marker ? 0 : 1, e) != 0)
         return -1;
     return move_quota(sm, v, w, moved > freed ? moved - freed : 0, e);
-}
-
-/* ---- after the revision count of a volume was lowered ---- */
-
-/* Trims the next file behind the cursor that has old revisions: 1, or 0 when none is left. */
-static int expire_one(struct sx_sm *sm, struct sx_volume *v, char cursor[SX_PATH_MAX + 1],
-                      uint64_t *budget, struct sx_err *e)
-{
-    uint64_t older, freed = 0, had;
-    sqlite3_stmt *st;
-    int rc = sx_sm_row(sm, e, &st, "SELECT path FROM old WHERE volume = ? AND path > ?"
-                                   " ORDER BY path LIMIT 1", "it", v->id, cursor);
-
-    if (rc != 1)
-        return rc;
-    sx_mdb_text(st, 0, cursor, SX_PATH_MAX + 1);
-    sqlite3_reset(st);
-    if (sx_sm_number(sm, e, &older, 0, "SELECT older FROM file WHERE volume = ? AND path = ?", "it",
-                     v->id, cursor) != 0)
-        return -1;
-    had = older;
-    if (trim(sm, v->id, cursor, &older, old_max(v), &freed, e) != 0)
-        return -1;
-    *budget -= 1 + had - older < *budget ? 1 + had - older : *budget;
-    if (had != older &&
-        (sx_sm_run(sm, e, "UPDATE file SET older = ? WHERE volume = ? AND path = ?", "iit", older,
-                   v->id, cursor) != 0 ||
-         usage_add(sm, v, -(int64_t)freed, 0, e) != 0))
-        return -1;
-    return 1;
-}
-
-static int expire_volume(struct sx_sm *sm, uint64_t id, char cursor[SX_PATH_MAX + 1],
-                         uint64_t *budget, struct sx_err *e)
-{
-    struct sx_volume v;
-    int rc = 1;
-
-    if (sx_sm_volume_id(sm, id, 0, &v, e) != 0)
-        return -1;
-    while (*budget && rc == 1)
-        rc = expire_one(sm, &v, cursor, budget, e);
-    if (rc < 0)
-        return -1;
-    if (rc == 0)
-        return sx_sm_run(sm, e, "DELETE FROM trim WHERE volume = ?", "i", id);
-    return sx_sm_run(sm, e, "UPDATE trim SET cursor = ? WHERE volume = ?", "ti", cursor, id);
-}
-
-int sx_frow_expire(struct sx_sm *sm, uint64_t *budget, struct sx_err *e)
-{
-    while (*budget) {
-        char cursor[SX_PATH_MAX + 1];
-        sqlite3_stmt *st;
-        uint64_t id;
-        int rc = sx_sm_row(sm, e, &st, "SELECT volume, cursor FROM trim ORDER BY volume LIMIT 1",
-                           "");
-
-        if (rc != 1)
-            return rc;
-        id = sx_mdb_u64(st, 0);
-        sx_mdb_text(st, 1, cursor, sizeof cursor);
-        sqlite3_reset(st);
-        if (expire_volume(sm, id, cursor, budget, e) != 0)
-            return -1;
-    }
-    return 0;
 }

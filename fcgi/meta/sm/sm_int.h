@@ -7,7 +7,8 @@
  * sm.c         transactions, entries, table op       cluster.c  init, nodes, tokens, settings
  * schema.c     tables                                expire.c   removal of what has had its day
  * access.c     who may do what                       users.c, volumes.c, files.c, uploads.c, jobs.c
- * content.c    block lists and references            revisions.c  tables file and old, usage
+ * content.c    block lists and references            revisions.c  tables file and old
+ * usage.c      what volumes and owners may use       trim.c       revisions too many
  * holds.c      object lock                            multipart.c  uploads in numbered parts
  * pins.c       contents that are being read           check.c      digest, recount
  */
@@ -210,8 +211,28 @@ int sx_frow_delete_one(struct sx_sm *sm, struct sx_volume *v, const char *path,
 /* Moves v/path with all revisions to w/to; may leave half of the work on a refusal (SX_EQUOTA). */
 int sx_frow_move(struct sx_sm *sm, struct sx_volume *v, const char *path, struct sx_volume *w,
                  const char *to, struct sx_err *e) SX_MUST_CHECK;
+/* ---- trim.c ---- */
+
+/* Rows that table old may have of one file. */
+uint64_t sx_frow_old_max(const struct sx_volume *v);
+/* The oldest rows of old go until there are `keep`; *older, their number, and *bytes, what has gone,
+ * follow. */
+int sx_frow_trim(struct sx_sm *sm, uint64_t volume, const char *path, uint64_t *older, uint64_t keep,
+                 uint64_t *bytes, struct sx_err *e) SX_MUST_CHECK;
 /* Trims the files of a volume whose revision count was lowered. */
 int sx_frow_expire(struct sx_sm *sm, uint64_t *budget, struct sx_err *e) SX_MUST_CHECK;
+
+/* ---- usage.c ---- */
+
+/* Counts for the volume, here and in its row, and for its owner. */
+int sx_usage_add(struct sx_sm *sm, struct sx_volume *v, int64_t bytes, int64_t files,
+                 struct sx_err *e) SX_MUST_CHECK;
+/* SX_EQUOTA unless the quota has room for `more` bytes beside those used, but for `counted`, which are
+ * part of them already. */
+int sx_usage_volume_room(const struct sx_volume *v, uint64_t counted, uint64_t more,
+                         struct sx_err *e) SX_MUST_CHECK;
+int sx_usage_owner_room(struct sx_sm *sm, const struct sx_volume *v, uint64_t counted, uint64_t more,
+                        struct sx_err *e) SX_MUST_CHECK;
 
 /* ---- files.c ---- */
 
