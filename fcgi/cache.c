@@ -35,6 +35,7 @@
 #define LARGEST_SHARE 8         /* no block may take more than that part of the ring */
 #define OLD_EIGHTHS 6           /* an entry that is so old enters once more when it is read */
 #define DOORS 65536u
+#define FULL_SHARE 4              /* when the ring is full, one of so many enters */
 
 struct entry {
     struct sx_id id;
@@ -281,11 +282,19 @@ static bool offered(struct sx_cache *c, const struct sx_id *id)
     return atomic_exchange(&c->doors[sx_get_u32(id->b + 4) % DOORS], mark) == mark;
 }
 
+/* Once the ring is full all that enters drives something out; what is read in a circle that is larger than
+ * the cache would drive itself out, each block before it is read again. */
+static bool may_drive_out(struct sx_cache *c)
+{
+    return atomic_load(&c->head) <= 2 * c->size || atomic_load(&c->misses) % FULL_SHARE == 0;
+}
+
 void sx_cache_put(struct sx_cache *c, const struct sx_id *id, const void *p, size_t n)
 {
     uint32_t crc;
 
-    if (!c || n == 0 || n > c->size / LARGEST_SHARE || !offered(c, id))
+    if (!c || n == 0 || n > c->size / LARGEST_SHARE || !offered(c, id) ||
+        !may_drive_out(c))
         return;
     crc = sx_crc32c(0, p, n);
     if (!lock(c))

@@ -7,9 +7,10 @@
  *
  * A block enters when it is offered for the second time: what is read once, as in a backup that is
  * restored, drives nothing out (the "doorkeeper" of TinyLFU; Einziger, Friedman, Manes, ACM TOS
- * 13(4), 2017).  Entries leave in the order they came, but one that is read near its end enters
- * once more ("lazy promotion"; Yang et al., FIFO queues are all you need for cache eviction, SOSP
- * 2023).
+ * 13(4), 2017); of those, when the cache is full, one of some ("bimodal insertion"; Qureshi et al.,
+ * Adaptive insertion policies for high performance caching, ISCA 2007).  Entries leave in the order
+ * they came, but one that is read near its end enters once more ("lazy promotion"; Yang et al., FIFO
+ * queues are all you need for cache eviction, SOSP 2023).
  *
  * It never has to answer: whoever cannot have its lock at once has a miss, and whoever finds that
  * the lock's holder died empties it.  What it gives is a copy whose CRC-32C was compared.

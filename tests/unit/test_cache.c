@@ -59,12 +59,6 @@ static void offer(unsigned number)
     sx_cache_put(cache, &id, plain, size_of(number));
 }
 
-static void put(unsigned number)
-{
-    offer(number);
-    offer(number);
-}
-
 /* Whether it is there; what is there is right. */
 static bool get(unsigned number)
 {
@@ -78,6 +72,15 @@ static bool get(unsigned number)
     assert_int_equal(got.len, size_of(number));
     assert_memory_equal(got.data, plain, got.len);
     return true;
+}
+
+/* As a reader does it, until it is there. */
+static void put(unsigned number)
+{
+    for (unsigned i = 0; !get(number); i++) {
+        assert_true(i < 100);
+        offer(number);
+    }
 }
 
 static void what_is_offered_twice_enters(void **state)
@@ -133,6 +136,20 @@ static void what_is_read_stays(void **state)
         if (i % 8 == 0)
             assert_true(get(0));
     }
+}
+
+static void a_circle_larger_than_the_cache_is_hit(void **state)
+{
+    const unsigned rounds = 20, circle = 2 * FIT;
+    unsigned hits = 0;
+
+    for (unsigned i = 0; i < rounds * circle; i++) {
+        if (get(i % circle))
+            hits++;
+        else
+            offer(i % circle);
+    }
+    assert_in_range(hits, rounds * circle / 10, rounds * circle);
 }
 
 static void a_block_is_not_half_of_the_cache(void **state)
@@ -268,6 +285,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(without_a_cache_nothing_is_found, begin, end),
         cmocka_unit_test_setup_teardown(the_oldest_give_way, begin, end),
         cmocka_unit_test_setup_teardown(what_is_read_stays, begin, end),
+        cmocka_unit_test_setup_teardown(a_circle_larger_than_the_cache_is_hit, begin, end),
         cmocka_unit_test_setup_teardown(a_block_is_not_half_of_the_cache, begin, end),
         cmocka_unit_test_setup_teardown(damaged_memory_is_a_miss, begin, end),
         cmocka_unit_test_setup_teardown(processes_race, begin, end),
