@@ -72,6 +72,9 @@ tests_bench_bench_codec_LDADD = libsxcore.la
 noinst_PROGRAMS += tests/bench/bench_chunks
 tests_bench_bench_chunks_SOURCES = tests/bench/bench_chunks.c
 tests_bench_bench_chunks_LDADD = libsxcore.la
+noinst_PROGRAMS += tests/bench/s3load
+tests_bench_s3load_SOURCES = tests/bench/s3load.c
+tests_bench_s3load_LDADD = libsxcore.la
 
 # Fuzz targets with the driver that makes the same inputs each time.
 sx_fuzz_tests = tests/fuzz/fuzz_record tests/fuzz/fuzz_block tests/fuzz/fuzz_compress \
