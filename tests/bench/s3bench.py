@@ -4,21 +4,22 @@
 
     SX_BUILDDIR=build tests/bench/s3bench.py [--seconds 4] [--concurrency 1,8] [--sizes 4K,1M,64M] [--keys 10000] [--copy 1024] [--swift]
 
-PUT and GET of objects over TLS, each connection in a process of its own that keeps it open and signs by itself (PUT with
-UNSIGNED-PAYLOAD).  The baseline is the same client against nginx's dav module over the same TLS, which neither computes a
-hash nor syncs anything; --swift adds OpenStack Swift (swift.py).  CPU is that of the clients apart from that of the servers.
+PUT and GET of objects over TLS with s3load of the build tree, each connection in a thread of its own that keeps it open and
+signs by itself (UNSIGNED-PAYLOAD).  The baseline is the same client, which does not sign then, against nginx's dav module over
+TLS, which neither computes a hash nor syncs anything; --swift adds OpenStack Swift (swift.py).  CPU is that of the client, in
+the timed part alone, apart from that of the servers.
 Then a bucket with many keys, listed page by page, and a copy in the server.  Read the ratios; the figures belong to the machine.
 
 What is written is bounded: all of it fits into the store and into half of what is free, and clients delete what they wrote."""
 import argparse
 import contextlib
 import http.client
-import multiprocessing
+import json
 import os
 import re
-import resource
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -29,11 +30,10 @@ import cluster as lib  # noqa: E402
 import swift  # noqa: E402
 import sxbench  # noqa: E402
 from s3 import MIB, Site  # noqa: E402
-from sxhttp import ssl  # noqa: E402
 
+LOAD = f"{lib.BUILD}/tests/bench/s3load"
 OBJECTS = 16        # at most, a client's own, over and over; in PUT each content is new
 STORE_GIB = 64
-BUSY_TRIES = 100    # of a request that is answered with 503
 WRITTEN = 48 << 30  # bytes of all figures together: the store keeps what was overwritten for a while
 FOLDER = 500        # keys below one prefix of the bucket to list
 AT_ONCE = 4 << 30   # bytes of the objects that all clients hold at the same time, in memory
@@ -79,94 +79,49 @@ def refusal(a):
     return None
 
 
-class Plain:
-    """The baseline as a server with the requests of Raw."""
+class Server:
+    """What s3load is to load: its options and its environment for the server, and the server's processes."""
 
-    def __init__(self, address, port):
-        self.address, self.port, self.connection = address, port, None
-        self.context = ssl._create_unverified_context()
-
-    def request(self, method, target, body=b"", **_):
-        if not self.connection:
-            self.connection = http.client.HTTPSConnection(self.address, self.port, context=self.context)
-        self.connection.request(method, target, body=body or None)
-        r = self.connection.getresponse()
-        r.body = r.read()
-        return r
+    def __init__(self, host, roots, site=None):
+        """`site`: signs as its access key, and believes its CA alone."""
+        self.options, self.roots = ["--url", f"https://{host}/bucket"], roots
+        self.env = dict(os.environ)
+        if site:
+            self.options += ["--ca", site.ca, "--access", site.access]
+            self.env["AWS_SECRET_ACCESS_KEY"] = site.secret
 
 
-def client(make, method, size, seconds, number, most, limit, begin, results):
-    """One connection for some seconds; tells how many requests it made, from when to when, with what CPU."""
-    try:
-        results.put(work(make(), method, size, seconds, number, most, limit, begin))
-    except Exception as error:  # noqa: BLE001 whatever it is, it must not be waited for
-        begin.abort()
-        results.put(f"{method} of {size} bytes, client {number}: {error!r}")
-
-
-def work(server, method, size, seconds, number, most, limit, begin):
-    body, count = bytearray(os.urandom(size)), 0
-    names = [f"/bucket/c{number}-{i}" for i in range(most)]
-
-    def ask(way, name, sent=b""):
-        for _ in range(BUSY_TRIES):
-            r = server.request(way, name, sent, payload="UNSIGNED-PAYLOAD")
-            if r.status != 503:  # as SDKs do; the time counts
-                break
-            time.sleep(0.1)
-        assert r.status in (200, 201, 204), r
-        return r
-
-    if method == "GET":
-        for name in names:
-            ask("PUT", name, body)
-    begin.wait()  # what was prepared took some longer than others
-    cpu = -sum(resource.getrusage(resource.RUSAGE_SELF)[:2])
-    start = time.monotonic()
-    while not count or time.monotonic() - start < seconds and (method == "GET" or count < limit):
-        if method == "PUT":
-            # Every 32 KiB changes, so that no block is one that was there.
-            for at in range(0, size, 32768):
-                body[at:at + 8] = os.urandom(8)
-        r = ask(method, names[count % most], body if method == "PUT" else b"")
-        assert method == "PUT" or len(r.body) == size, (method, size, len(r.body))
-        count += 1
-    end, cpu = time.monotonic(), cpu + sum(resource.getrusage(resource.RUSAGE_SELF)[:2])
-    for name in names[:count] if method == "PUT" else names:
-        ask("DELETE", name)
-    return count, start, end, cpu
-
-
-def measure(make, roots, method, size, clients, seconds, limit):
-    """(requests a second, client's CPU, servers' CPU, in µs a request)"""
-    results, begin = multiprocessing.Queue(), multiprocessing.Barrier(clients)
-    most = min(OBJECTS, limit, AT_ONCE // (clients * size))  # that it writes again and again, or reads
-    server = -sxbench.tree_cpu(roots())
-    all_ = [multiprocessing.Process(target=client, args=(make, method, size, seconds, i, most, limit, begin, results),
-                                    daemon=True)
-            for i in range(clients)]
-    # A signal must not come while a process is half started, or only some are ended; in the clients it stays blocked.
+def load(server, *options):
+    """What s3load reports."""
+    # A signal must not come while the process is half started; in it, it stays blocked: we end it.
     signal.pthread_sigmask(signal.SIG_BLOCK, lib.ENDING)
+    p = None
     try:
-        for p in all_:
-            p.start()
+        p = subprocess.Popen([LOAD, *server.options, *map(str, options)], env=server.env, stdin=subprocess.DEVNULL,
+                             stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, lib.ENDING)
-        got = [results.get() for _ in all_]
-        bad = [g for g in got if isinstance(g, str)]
-        if bad:
-            raise AssertionError(next((b for b in bad if "BrokenBarrier" not in b), bad[0]))
+        out, said = p.communicate()
     finally:
         signal.pthread_sigmask(signal.SIG_BLOCK, lib.ENDING)
-        for p in all_:
-            if p.pid:
-                p.kill()
-                p.join()
+        if p:
+            p.kill()
+            p.wait()
         signal.pthread_sigmask(signal.SIG_UNBLOCK, lib.ENDING)
-    server += sxbench.tree_cpu(roots())
-    n = sum(g[0] for g in got)
+    if p.returncode:
+        raise AssertionError(f"{' '.join(p.args)}: exit status {p.returncode}: {said.decode(errors='replace')}")
+    return json.loads(out)
+
+
+def measure(server, method, size, clients, seconds, limit):
+    """(requests a second, client's CPU, servers' CPU, in µs a request)"""
+    most = min(OBJECTS, limit, AT_ONCE // (clients * size))  # that it writes again and again, or reads
+    cpu = -sxbench.tree_cpu(server.roots())
+    got = load(server, "--method", method, "--size", size, "--connections", clients, "--seconds", seconds, "--most", most,
+               "--limit", limit)
+    cpu += sxbench.tree_cpu(server.roots())
+    n = got["requests"]
     # What a GET put before and a client deleted after counts for the server too.
-    took = max(g[2] for g in got) - min(g[1] for g in got)
-    return n / took, 1e6 * sum(g[3] for g in got) / n, 1e6 * server / n
+    return n / got["seconds"], 1e6 * got["cpu"] / n, 1e6 * cpu / n
 
 
 def transfers(a, servers):
@@ -176,7 +131,7 @@ def transfers(a, servers):
         for clients in a.concurrency:
             for method in ("PUT", "GET"):
                 limit = objects_each(a, size, clients)
-                got = [measure(make, roots, method, size, clients, a.seconds, limit) for make, roots in servers.values()]
+                got = [measure(s, method, size, clients, a.seconds, limit) for s in servers.values()]
                 cells = [f"{method} {text}, {clients} at once"]
                 cells += [f"{g[0]:,.1f}/s, {g[0] * size / MIB:,.0f} MiB/s" for g in got]
                 cells += [f"{got[0][0] / g[0]:.2f}" for g in got[1:]]
@@ -238,12 +193,12 @@ def compare(a, c, stack):
     plain = sxbench.PlainNginx(a.dir, tls)
     stack.callback(plain.stop)
     os.mkdir(f"{plain.dir}/data/bucket")
-    servers = {"SX": (site.raw, lambda: [p for n in c.nodes for p in n.processes()]),
-               "plain nginx": (lambda: Plain("127.0.0.1", plain.port), lambda: [plain.pid])}
+    servers = {"SX": Server(site.host, lambda: [p for n in c.nodes for p in n.processes()], site),
+               "plain nginx": Server(f"127.0.0.1:{plain.port}", lambda: [plain.pid])}
     buckets = [site.raw()]
     if a.swift:
         other = stack.enter_context(swift.Swift(a.dir, tls, c.nodes[0].address))
-        servers["Swift"] = (other.raw, other.roots)
+        servers["Swift"] = Server(other.host, other.roots, other)
         buckets.append(other.raw())
     for raw in buckets:
         r = raw.request("PUT", "/bucket")
