@@ -11,7 +11,6 @@
 #include "libsx/base/mem.h"
 #include "libsx/crypt/crypt.h"
 
-#define PART_AGE_MS 20000u /* entries are sent before their leases grow old */
 
 void sx_blocklist_init(struct sx_blocklist *l, struct sx_app *app, const char *user,
                        const struct sx_volume *volume, const char *path)
@@ -92,10 +91,15 @@ static int send_part(struct sx_blocklist *l, struct sx_err *e)
     return 0;
 }
 
+/* Entries are sent before their leases end. */
+static bool is_old(const struct sx_blocklist *l)
+{
+    return l->leased_ms && sx_mono_ms() - l->leased_ms > l->app->conf->lease_s * 1000ull * 2 / 3;
+}
+
 int sx_blocklist_flush(struct sx_blocklist *l, size_t more, struct sx_err *e)
 {
-    if (l->entries.len > (SX_PART_ENTRIES_MAX - more) * SX_ENTRY_SIZE ||
-        (l->leased_ms && sx_mono_ms() - l->leased_ms > PART_AGE_MS))
+    if (l->entries.len > (SX_PART_ENTRIES_MAX - more) * SX_ENTRY_SIZE || is_old(l))
         return send_part(l, e);
     return 0;
 }

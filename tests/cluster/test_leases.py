@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Uploads that take much longer than leases last, with a collector that never rests: what was sent must still be
-there at the end, for files and for standard input, and what an interrupted upload left is collected."""
+there at the end, for files, for standard input and by S3, and what an interrupted upload left is collected."""
+import http.client
 import os
 import signal
 import subprocess
@@ -9,6 +10,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 from cluster import Cluster, need, say, wait_for  # noqa: E402
+from s3 import Site  # noqa: E402
 
 LEASE_S, SIZE, RATE = 4, 24 << 20, 2 << 20
 
@@ -41,6 +43,25 @@ def stopped(c):
     say("an upload whose client slept until its blocks were gone")
 
 
+def by_s3(c):
+    """The same by S3, where the node itself keeps the leases of what it has stored so far."""
+    raw, data = Site(c).raw(timeout=120), os.urandom(SIZE)
+    assert raw.request("PUT", "/bucket").status == 200
+
+    def slowly():
+        for at in range(0, SIZE, RATE // 4):
+            time.sleep(0.25)
+            yield data[at:at + RATE // 4]
+    send = raw.signed("PUT", "/bucket/slow", payload="UNSIGNED-PAYLOAD")
+    h = http.client.HTTPSConnection(c.nodes[0].address, c.nodes[0].port, timeout=120, context=raw.context)
+    h.request("PUT", "/bucket/slow", headers={**send, "content-length": str(SIZE)}, body=slowly())
+    r = h.getresponse()
+    assert r.status == 200, (r.status, r.read())
+    h.close()
+    assert raw.request("GET", "/bucket/slow").body == data
+    say("an object that came slowly")
+
+
 def main():
     need("sxcp", "sxsetup", "sx.fcgi", "nginx")
     with Cluster("leases", settings={"lease_s": LEASE_S, "collect_interval_s": 1}) as c:
@@ -71,6 +92,7 @@ def main():
         say("an upload begun anew long after it was killed")
 
         stopped(c)
+        by_s3(c)
 
 
 main()
