@@ -36,7 +36,7 @@ OBJECTS = 16        # at most, a client's own, over and over; in PUT each conten
 STORE_GIB = 64
 WRITTEN = 48 << 30  # bytes of all figures together: the store keeps what was overwritten for a while
 FOLDER = 500        # keys below one prefix of the bucket to list
-AT_ONCE = 4 << 30   # bytes of the objects that all clients hold at the same time, in memory
+AT_ONCE = 8 << 30   # bytes of the objects of all clients at the same time
 
 
 def size_of(text):

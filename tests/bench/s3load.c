@@ -43,9 +43,10 @@
 #define BUSY_PAUSE_MS 100u
 #define CONNECTIONS_MAX 1024u
 #define NAMES_MAX 1000000u
-#define BYTES_MAX (UINT64_C(4) << 30) /* of the contents that all connections hold */
+#define OBJECT_MAX (UINT64_C(5) << 30)   /* of one object, as AWS takes it in one PUT */
 #define SECONDS_MAX 86400.0
 #define FRESH_EVERY 32768u /* bytes; at most the smallest block of SX */
+#define RANDOM_SIZE (4u << 20) /* a multiple of that; more than the largest block */
 #define IDLE_S 60L         /* without a byte moved: given up */
 #define BUFFER_MIN (16L << 10)
 #define BUFFER_MAX (128L << 10)
@@ -73,8 +74,9 @@ struct connection {
     struct load *load;
     unsigned number;
     CURL *easy;
-    uint8_t *body;
-    uint64_t fresh; /* what the next piece of the body gets */
+    uint8_t *random; /* what bodies are made of, */
+    uint64_t fresh;  /* and the mark of the first piece of this one */
+    uint64_t sent;
     uint64_t named; /* names that were written to */
     uint64_t requests, start_ns, end_ns, cpu_ns;
     uint64_t received;
@@ -149,12 +151,44 @@ static void add_signature(struct curl_slist **list, const struct load *l, const 
     add_header(list, "Authorization", sx_buf_cstr(&authorization));
 }
 
+/* A body is random bytes, again and again, with a mark at the beginning of each piece that no other has:
+ * so no block of it is one that was there. */
+static size_t give_body(char *to, size_t size, size_t count, void *arg)
+{
+    struct connection *c = arg;
+    uint64_t left = c->load->size - c->sent;
+    size_t n = size * count < left ? size * count : (size_t)left, part;
+
+    for (size_t done = 0; done < n; done += part, c->sent += part) {
+        uint64_t mark = c->fresh + c->sent / FRESH_EVERY;
+        size_t in = c->sent % FRESH_EVERY, end = in < sizeof mark ? sizeof mark : FRESH_EVERY;
+        const uint8_t *from = in < sizeof mark ? (const uint8_t *)&mark + in
+                                               : c->random + c->sent % RANDOM_SIZE;
+
+        part = end - in < n - done ? end - in : n - done;
+        memcpy(to + done, from, part);
+    }
+    return n;
+}
+
+/* When curl sends it anew, over a connection that it did not find closed. */
+static int seek_body(void *arg, curl_off_t at, int origin)
+{
+    struct connection *c = arg;
+
+    if (origin != SEEK_SET)
+        return CURL_SEEKFUNC_CANTSEEK;
+    c->sent = (uint64_t)at;
+    return CURL_SEEKFUNC_OK;
+}
+
 static void set_method(struct connection *c, const char *method)
 {
     if (strcmp(method, "PUT") == 0) {
-        SET(c->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)c->load->size);
-        SET(c->easy, CURLOPT_POSTFIELDS, c->body); /* not copied */
+        SET(c->easy, CURLOPT_UPLOAD, 1L);
+        SET(c->easy, CURLOPT_INFILESIZE_LARGE, (curl_off_t)c->load->size);
     } else {
+        SET(c->easy, CURLOPT_UPLOAD, 0L);
         SET(c->easy, CURLOPT_HTTPGET, 1L);
     }
     SET(c->easy, CURLOPT_CUSTOMREQUEST, method);
@@ -175,7 +209,7 @@ static CURLcode send_request(struct connection *c, const char *method, uint64_t 
     set_method(c, method);
     SET(c->easy, CURLOPT_URL, url);
     SET(c->easy, CURLOPT_HTTPHEADER, list);
-    c->received = 0;
+    c->received = c->sent = 0;
     c->said[0] = c->detail[0] = '\0';
     code = curl_easy_perform(c->easy);
     sx_assert(curl_easy_getinfo(c->easy, CURLINFO_RESPONSE_CODE, status) == CURLE_OK);
@@ -207,20 +241,11 @@ static int ask(struct connection *c, const char *method, uint64_t name)
     return 0;
 }
 
-/* So that no block of the body is one that was there: its random rest is that of this client. */
-static void make_fresh(struct connection *c)
-{
-    for (uint64_t at = 0; at < c->load->size; at += FRESH_EVERY, c->fresh++) {
-        uint64_t left = c->load->size - at;
-
-        memcpy(c->body + at, &c->fresh, left < sizeof c->fresh ? left : sizeof c->fresh);
-    }
-}
-
 static int put(struct connection *c, uint64_t name)
 {
     if (name >= c->named)
         c->named = name + 1; /* even if it fails, for it may be there */
+    c->fresh += c->load->size / FRESH_EVERY + 1;
     return ask(c, "PUT", name);
 }
 
@@ -244,8 +269,6 @@ static void work(struct connection *c)
     while (more(c)) {
         uint64_t name = c->requests % l->most;
 
-        if (l->put)
-            make_fresh(c);
         if (l->put ? put(c, name) : ask(c, "GET", name))
             break;
         c->requests++;
@@ -259,8 +282,8 @@ static void connection_init(struct connection *c)
     const struct load *l = c->load;
     long buffer = l->size < (uint64_t)BUFFER_MAX ? BUFFER_MIN : BUFFER_MAX;
 
-    c->body = sx_malloc(l->size);
-    sx_random(c->body, l->size);
+    c->random = sx_malloc(RANDOM_SIZE);
+    sx_random(c->random, RANDOM_SIZE);
     sx_random(&c->fresh, sizeof c->fresh);
     c->easy = curl_easy_init();
     sx_assert(c->easy);
@@ -275,6 +298,10 @@ static void connection_init(struct connection *c)
     SET(c->easy, CURLOPT_UPLOAD_BUFFERSIZE, buffer);
     SET(c->easy, CURLOPT_WRITEFUNCTION, count_answer);
     SET(c->easy, CURLOPT_WRITEDATA, c);
+    SET(c->easy, CURLOPT_READFUNCTION, give_body);
+    SET(c->easy, CURLOPT_READDATA, c);
+    SET(c->easy, CURLOPT_SEEKFUNCTION, seek_body);
+    SET(c->easy, CURLOPT_SEEKDATA, c);
     if (l->ca) {
         SET(c->easy, CURLOPT_CAINFO, l->ca);
     } else {
@@ -299,7 +326,7 @@ static void *connection_main(void *arg)
         if (ask(c, "DELETE", i))
             break;
     curl_easy_cleanup(c->easy);
-    free(c->body);
+    free(c->random);
     return NULL;
 }
 
@@ -392,7 +419,7 @@ static void set_option(struct load *l, int c, const char *name)
     switch (c) {
     case 'u': set_url(l, optarg); break;
     case 'm': l->put = is_put(optarg); break;
-    case 's': l->size = number(name, optarg, BYTES_MAX); break;
+    case 's': l->size = number(name, optarg, OBJECT_MAX); break;
     case 'c': l->connections = number(name, optarg, CONNECTIONS_MAX); break;
     case 't': l->seconds = seconds(optarg); break;
     case 'n': l->most = number(name, optarg, NAMES_MAX); break;
@@ -409,9 +436,6 @@ static void check(struct load *l, bool method, int operands)
         refuse("only options are wanted");
     if (!l->url || !method || !l->size)
         refuse("--url, --method and --size are wanted");
-    if (l->connections > BYTES_MAX / l->size)
-        refuse("%" PRIu64 " connections with %" PRIu64 " bytes each hold more than %" PRIu64
-               " bytes", l->connections, l->size, BYTES_MAX);
     l->secret = getenv("AWS_SECRET_ACCESS_KEY");
     if (l->access && (!*l->access || !l->secret || !*l->secret))
         refuse("--access: a key is wanted, and its secret in AWS_SECRET_ACCESS_KEY");
