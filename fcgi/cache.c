@@ -274,7 +274,7 @@ bool sx_cache_get(struct sx_cache *c, const struct sx_id *id, struct sx_buf *out
     return true;
 }
 
-/* Whether it was offered before; it is now. */
+/* Whether it was offered before; now it was. */
 static bool offered(struct sx_cache *c, const struct sx_id *id)
 {
     uint32_t mark = sx_get_u32(id->b + 8) | 1; /* ids are a MAC's output: all parts are as good */
@@ -282,19 +282,20 @@ static bool offered(struct sx_cache *c, const struct sx_id *id)
     return atomic_exchange(&c->doors[sx_get_u32(id->b + 4) % DOORS], mark) == mark;
 }
 
-/* Once the ring is full all that enters drives something out; what is read in a circle that is larger than
- * the cache would drive itself out, each block before it is read again. */
-static bool may_drive_out(struct sx_cache *c)
+/* Once the ring is full all that enters drives something out.  What is read in a circle that is larger
+ * than the cache would drive itself out, each block before it is read again. */
+static bool may_enter(struct sx_cache *c, const struct sx_id *id)
 {
-    return atomic_load(&c->head) <= 2 * c->size || atomic_load(&c->misses) % FULL_SHARE == 0;
+    if (atomic_load(&c->head) <= 2 * c->size)
+        return true;
+    return offered(c, id) && atomic_load(&c->misses) % FULL_SHARE == 0;
 }
 
 void sx_cache_put(struct sx_cache *c, const struct sx_id *id, const void *p, size_t n)
 {
     uint32_t crc;
 
-    if (!c || n == 0 || n > c->size / LARGEST_SHARE || !offered(c, id) ||
-        !may_drive_out(c))
+    if (!c || n == 0 || n > c->size / LARGEST_SHARE || !may_enter(c, id))
         return;
     crc = sx_crc32c(0, p, n);
     if (!lock(c))

@@ -83,12 +83,10 @@ static void put(unsigned number)
     }
 }
 
-static void what_is_offered_twice_enters(void **state)
+static void while_there_is_room_all_enters(void **state)
 {
     struct sx_cache_counters c;
 
-    assert_false(get(1));
-    offer(1);
     assert_false(get(1));
     offer(1);
     assert_true(get(1));
@@ -98,8 +96,24 @@ static void what_is_offered_twice_enters(void **state)
     sx_cache_counters(cache, &c);
     assert_int_equal(c.size, SIZE);
     assert_int_equal(c.hits, 2);
-    assert_int_equal(c.misses, 3);
+    assert_int_equal(c.misses, 2);
     assert_int_equal(c.entered, 1);
+}
+
+static void what_is_read_once_drives_nothing_out(void **state)
+{
+    struct sx_cache_counters before, after;
+
+    for (unsigned i = 0; i < FIT + 10; i++)
+        put(i);
+    sx_cache_counters(cache, &before);
+    for (unsigned i = 2 * FIT; i < 4 * FIT; i++) {
+        assert_false(get(i));
+        offer(i);
+    }
+    sx_cache_counters(cache, &after);
+    assert_int_equal(after.entered, before.entered);
+    put(2 * FIT);
 }
 
 static void without_a_cache_nothing_is_found(void **state)
@@ -281,7 +295,8 @@ static void the_size_follows_the_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(what_is_offered_twice_enters, begin, end),
+        cmocka_unit_test_setup_teardown(while_there_is_room_all_enters, begin, end),
+        cmocka_unit_test_setup_teardown(what_is_read_once_drives_nothing_out, begin, end),
         cmocka_unit_test_setup_teardown(without_a_cache_nothing_is_found, begin, end),
         cmocka_unit_test_setup_teardown(the_oldest_give_way, begin, end),
         cmocka_unit_test_setup_teardown(what_is_read_stays, begin, end),
