@@ -35,6 +35,7 @@
 #define LARGEST_SHARE 8         /* no block may take more than that part of the ring */
 #define OLD_EIGHTHS 6           /* an entry that is so old enters once more when it is read */
 #define DOORS 65536u
+#define FACTS (1u << 20)        /* 16 MiB, as far as they are used */
 #define FULL_SHARE 4              /* when the ring is full, one of so many enters */
 
 struct entry {
@@ -44,13 +45,21 @@ struct entry {
     uint32_t crc;
 };
 
+/* Of a stored form, in its place by the id.  Two that write at the same moment may leave a mix of theirs,
+ * which is no known form: tag, id and CRC have to fit. */
+struct fact {
+    _Atomic uint64_t tag; /* the first half */
+    _Atomic uint64_t rest; /* a part of the id, and the CRC */
+};
+
 struct sx_cache {
     pthread_mutex_t lock;
     uint64_t size, mapped;
     uint32_t sets;
     _Atomic uint64_t head;   /* where the next block goes; from `size` on, so that 0 is long overwritten */
-    _Atomic uint64_t hits, misses, entered;
+    _Atomic uint64_t hits, misses, entered, known;
     _Atomic uint32_t doors[DOORS]; /* who was offered last; by chance, the same for two blocks */
+    struct fact facts[FACTS];
     struct entry entries[];  /* sets of WAYS; behind them, the ring */
 };
 
@@ -305,6 +314,42 @@ void sx_cache_put(struct sx_cache *c, const struct sx_id *id, const void *p, siz
     unlock(c);
 }
 
+/* ---- what is known ---- */
+
+static struct fact *fact_of(struct sx_cache *c, const struct sx_id *id)
+{
+    return &c->facts[sx_get_u32(id->b + 12) % FACTS];
+}
+
+static uint64_t part_of(const struct sx_id *id)
+{
+    return (uint64_t)sx_get_u32(id->b + 16) << 32;
+}
+
+bool sx_cache_known(struct sx_cache *c, const struct sx_id *id, const uint8_t tag[SX_BLOCK_TAG],
+                    uint32_t *crc)
+{
+    uint64_t rest;
+
+    if (!c || atomic_load(&fact_of(c, id)->tag) != sx_get_u64(tag))
+        return false;
+    rest = atomic_load(&fact_of(c, id)->rest);
+    if ((rest >> 32 << 32) != part_of(id))
+        return false;
+    *crc = (uint32_t)rest;
+    atomic_fetch_add(&c->known, 1);
+    return true;
+}
+
+void sx_cache_learn(struct sx_cache *c, const struct sx_id *id, const uint8_t tag[SX_BLOCK_TAG],
+                    uint32_t crc)
+{
+    if (!c)
+        return;
+    atomic_store(&fact_of(c, id)->tag, sx_get_u64(tag));
+    atomic_store(&fact_of(c, id)->rest, part_of(id) | crc);
+}
+
 void sx_cache_counters(const struct sx_cache *c, struct sx_cache_counters *out)
 {
     memset(out, 0, sizeof *out);
@@ -314,4 +359,5 @@ void sx_cache_counters(const struct sx_cache *c, struct sx_cache_counters *out)
     out->hits = atomic_load(&c->hits);
     out->misses = atomic_load(&c->misses);
     out->entered = atomic_load(&c->entered);
+    out->known = atomic_load(&c->known);
 }

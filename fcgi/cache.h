@@ -12,6 +12,10 @@
  * they came, but one that is read near its end enters once more ("lazy promotion"; Yang et al., FIFO
  * queues are all you need for cache eviction, SOSP 2023).
  *
+ * Beside it, of many more blocks than fit, is kept which stored form of them (by its tag) was found to
+ * have their id, and the CRC-32C of the plain bytes.  Whoever decodes that form again and finds tag and
+ * CRC right need not compute the id.
+ *
  * It never has to answer: whoever cannot have its lock at once has a miss, and whoever finds that
  * the lock's holder died empties it.  What it gives is a copy whose CRC-32C was compared.
  *
@@ -24,7 +28,7 @@
 #include <stdint.h>
 
 #include "libsx/base/buf.h"
-#include "libsx/codec/id.h"
+#include "libsx/codec/block.h"
 
 #define SX_CACHE_AUTO UINT64_MAX         /* a size: as sx_cache_auto_size() says */
 #define SX_CACHE_SIZE_MIN (32u << 20)    /* the smallest but 0 */
@@ -36,6 +40,7 @@ struct sx_cache_counters {
     uint64_t size;         /* bytes it may hold */
     uint64_t hits, misses; /* since the node was started */
     uint64_t entered;      /* blocks put in, those that entered once more with them */
+    uint64_t known;        /* stored forms that were known when they were asked for */
 };
 
 /* A sixteenth of the memory that this process may use (of its control group, if that is limited),
@@ -51,6 +56,13 @@ void sx_cache_free(struct sx_cache *c);
 bool sx_cache_get(struct sx_cache *c, const struct sx_id *id, struct sx_buf *out);
 /* Offers the `n` bytes of a block, which the caller has just verified. */
 void sx_cache_put(struct sx_cache *c, const struct sx_id *id, const void *p, size_t n);
+
+/* Whether a block's stored form with this tag is known to have its id; *crc is that of its plain bytes. */
+bool sx_cache_known(struct sx_cache *c, const struct sx_id *id, const uint8_t tag[SX_BLOCK_TAG],
+                    uint32_t *crc);
+/* It is, as the caller has just seen. */
+void sx_cache_learn(struct sx_cache *c, const struct sx_id *id, const uint8_t tag[SX_BLOCK_TAG],
+                    uint32_t crc);
 
 void sx_cache_counters(const struct sx_cache *c, struct sx_cache_counters *out);
 

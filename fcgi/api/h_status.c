@@ -148,9 +148,9 @@ static void add_cache(const struct sx_app *a, json_t *j)
 
     sx_cache_counters(a->cache, &c);
     json_object_set_new(j, "cache",
-                        json_pack("{s:I,s:I,s:I,s:I}", "size", (json_int_t)c.size, "hits",
+                        json_pack("{s:I,s:I,s:I,s:I,s:I}", "size", (json_int_t)c.size, "hits",
                                   (json_int_t)c.hits, "misses", (json_int_t)c.misses, "entered",
-                                  (json_int_t)c.entered));
+                                  (json_int_t)c.entered, "known", (json_int_t)c.known));
 }
 
 static json_t *own_status(struct sx_app *a)

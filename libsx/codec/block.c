@@ -222,7 +222,7 @@ int sx_block_inspect(const void *stored, size_t n, uint32_t *plain_len, struct s
     return 0;
 }
 
-/* Decrypts, decompresses, compares the id.  `out` has room for `plain` bytes. */
+/* Decrypts and decompresses.  `out` has room for `plain` bytes. */
 static int open_payload(struct sx_block_ctx *ctx, const struct sx_id *id, const uint8_t *h,
                         uint8_t *out, uint32_t plain, struct sx_err *e)
 {
@@ -231,7 +231,6 @@ static int open_payload(struct sx_block_ctx *ctx, const struct sx_id *id, const 
     uint8_t key[32], aad[AAD_SIZE];
     struct sx_gcm_op op = { .key = key, .nonce = h + AT_NONCE, .aad = aad, .aad_len = sizeof aad,
                             .in = h + SX_BLOCK_HEADER, .n = payload };
-    struct sx_id got;
     int r;
 
     sx_buf_reset(&ctx->scratch);
@@ -245,7 +244,15 @@ static int open_payload(struct sx_block_ctx *ctx, const struct sx_id *id, const 
     if (packed && sx_unpress(ctx->press, h[AT_CODEC], op.out, payload, out, plain))
         return sx_err_set(e, SX_EBLOCK, "its %u bytes of %s do not give %u plain bytes", payload,
                           codec_names[h[AT_CODEC]], plain);
-    if (sx_block_id(ctx, out, plain, &got, e))
+    return 0;
+}
+
+static int id_check(struct sx_block_ctx *ctx, const struct sx_id *id, const uint8_t *p, uint32_t n,
+                    struct sx_err *e)
+{
+    struct sx_id got;
+
+    if (sx_block_id(ctx, p, n, &got, e))
         return -1;
     if (sx_id_cmp(&got, id) != 0)
         return sx_err_set(e, SX_EBLOCK, "its plain bytes have another id");
@@ -262,8 +269,8 @@ static int cipher_check(const struct sx_block_ctx *ctx, const uint8_t *h, struct
                         " with that key can read it");
 }
 
-int sx_block_decode(struct sx_block_ctx *ctx, const struct sx_id *id, const void *stored, size_t n,
-                    struct sx_buf *out, struct sx_err *e)
+static int decode(struct sx_block_ctx *ctx, const struct sx_id *id, const void *stored, size_t n,
+                  bool named, struct sx_buf *out, struct sx_err *e)
 {
     uint32_t plain;
     uint8_t *to;
@@ -272,13 +279,30 @@ int sx_block_decode(struct sx_block_ctx *ctx, const struct sx_id *id, const void
     if (sx_block_inspect(stored, n, &plain, e) || cipher_check(ctx, stored, e))
         return -1;
     to = sx_buf_reserve(out, plain);
-    if (open_payload(ctx, id, stored, to, plain, e)) {
+    if (open_payload(ctx, id, stored, to, plain, e) || (!named && id_check(ctx, id, to, plain, e))) {
         char hex[2 * 8 + 1];
 
         return sx_err_wrap(e, "block %s…", sx_hex(hex, id->b, 8));
     }
     sx_buf_extend(out, plain);
     return 0;
+}
+
+int sx_block_decode(struct sx_block_ctx *ctx, const struct sx_id *id, const void *stored, size_t n,
+                    struct sx_buf *out, struct sx_err *e)
+{
+    return decode(ctx, id, stored, n, false, out, e);
+}
+
+int sx_block_open(struct sx_block_ctx *ctx, const struct sx_id *id, const void *stored, size_t n,
+                  struct sx_buf *out, struct sx_err *e)
+{
+    return decode(ctx, id, stored, n, true, out, e);
+}
+
+const uint8_t *sx_block_tag(const void *stored, size_t n)
+{
+    return n > SX_BLOCK_HEADER ? (const uint8_t *)stored + AT_TAG : NULL;
 }
 
 int sx_block_check(struct sx_block_ctx *ctx, const struct sx_id *id, const void *stored, size_t n,

@@ -35,6 +35,7 @@
 #include "libsx/codec/id.h"
 
 #define SX_BLOCK_HEADER 48
+#define SX_BLOCK_TAG 16u
 #define SX_BLOCK_PLAIN_MAX (4u << 20)
 #define SX_BLOCK_STORED_MAX (SX_BLOCK_PLAIN_MAX + SX_BLOCK_HEADER)
 
@@ -85,6 +86,12 @@ int sx_block_encode(struct sx_block_ctx *ctx, const struct sx_id *id, const void
  * the domain is the cluster's, or the reverse; no byte is given out then. */
 int sx_block_decode(struct sx_block_ctx *ctx, const struct sx_id *id, const void *stored, size_t n,
                     struct sx_buf *out, struct sx_err *e) SX_MUST_CHECK;
+/* The same but for the id, for whoever knows that these very stored bytes were decoded to it before: a tag
+ * that is right again says that they are the same (GCM; a forgery succeeds once in some 2^100 tries). */
+int sx_block_open(struct sx_block_ctx *ctx, const struct sx_id *id, const void *stored, size_t n,
+                  struct sx_buf *out, struct sx_err *e) SX_MUST_CHECK;
+/* The tag of a stored block; NULL if n says that it is none. */
+const uint8_t *sx_block_tag(const void *stored, size_t n);
 /* For whoever asks only whether a block is whole: of a customer's block, which nobody here can open,
  * the header is checked.  (Its bytes are covered by the record's checksum.)  `scratch` is overwritten. */
 int sx_block_check(struct sx_block_ctx *ctx, const struct sx_id *id, const void *stored, size_t n,

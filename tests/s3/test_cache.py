@@ -4,6 +4,7 @@ object of the name at once; nothing of an object under a customer's key. Without
 import base64
 import glob
 import hashlib
+import http.client
 import os
 import sys
 
@@ -12,7 +13,7 @@ from cluster import Cluster, say, wait_for  # noqa: E402
 from s3 import MIB, Site  # noqa: E402
 
 SIZE = 5 * MIB + 123
-CACHE = 64 * MIB
+CACHE = 32 * MIB
 RANGES = ((0, 10), (MIB - 3, MIB + 3), (2 * MIB, 4 * MIB), (SIZE - 9, SIZE))
 
 
@@ -90,12 +91,34 @@ def cached(c, raw):
     say("what lies damaged on the disk was not given")
 
 
+def larger(c, raw):
+    """What is larger than the cache: the stored form of its blocks is known from the second time on."""
+    data = os.urandom(2 * CACHE)
+    put(raw, data, "large")
+    get(raw, data, "large")
+    known = c.status()["nodes"][0]["cache"]["known"]
+    get(raw, data, "large")
+    assert c.status()["nodes"][0]["cache"]["known"] > known + 50
+    damage(c)
+    try:
+        r = raw.request("GET", "/bucket/large")
+        assert r.status >= 500, r.status
+    except http.client.IncompleteRead as e:
+        assert data.startswith(e.partial), "other bytes were given"
+    raw.close()
+    say("what is known of a block does not hide damage")
+
+
 def main():
     with Cluster("s3-cache", settings={"cache_size": CACHE}) as c:
         raw = Site(c).raw()
         assert raw.request("PUT", "/bucket").status == 200
         assert c.status()["nodes"][0]["cache"]["size"] == CACHE
         cached(c, raw)
+    with Cluster("s3-small-cache", settings={"cache_size": CACHE}) as c:
+        raw = Site(c).raw()
+        assert raw.request("PUT", "/bucket").status == 200
+        larger(c, raw)
     with Cluster("s3-no-cache", settings={"cache_size": 0}) as c:
         raw, data = Site(c).raw(), os.urandom(SIZE)
         assert raw.request("PUT", "/bucket").status == 200
@@ -103,7 +126,7 @@ def main():
         for _ in range(3):
             get(raw, data)
             ranges(raw, data)
-        assert c.status()["nodes"][0]["cache"] == {"size": 0, "hits": 0, "misses": 0, "entered": 0}
+        assert c.status()["nodes"][0]["cache"] == {"size": 0, "hits": 0, "misses": 0, "entered": 0, "known": 0}
         c.check_logs()
 
 

@@ -196,6 +196,30 @@ static void damaged_memory_is_a_miss(void **state)
     assert_true(get(2));
 }
 
+static void forms_are_known_by_tag_and_id(void **state)
+{
+    struct sx_id id = id_of(1), other = id_of(2);
+    uint8_t tag[SX_BLOCK_TAG] = "0123456789abcde", tag2[SX_BLOCK_TAG] = "x123456789abcde";
+    struct sx_cache_counters c;
+    uint32_t crc = 0;
+
+    assert_false(sx_cache_known(cache, &id, tag, &crc));
+    sx_cache_learn(cache, &id, tag, 77);
+    assert_true(sx_cache_known(cache, &id, tag, &crc));
+    assert_int_equal(crc, 77);
+    assert_false(sx_cache_known(cache, &id, tag2, &crc));
+    assert_false(sx_cache_known(cache, &other, tag, &crc));
+    memcpy(other.b + 12, id.b + 12, 4); /* the same place */
+    assert_false(sx_cache_known(cache, &other, tag, &crc));
+    sx_cache_learn(cache, &other, tag2, 78);
+    assert_false(sx_cache_known(cache, &id, tag, &crc));
+    assert_true(sx_cache_known(cache, &other, tag2, &crc));
+    sx_cache_learn(NULL, &id, tag, 77);
+    assert_false(sx_cache_known(NULL, &id, tag, &crc));
+    sx_cache_counters(cache, &c);
+    assert_int_equal(c.known, 2);
+}
+
 /* Puts and gets for ever, or so often. */
 static void work(uint64_t seed, unsigned rounds)
 {
@@ -303,6 +327,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_circle_larger_than_the_cache_is_hit, begin, end),
         cmocka_unit_test_setup_teardown(a_block_is_not_half_of_the_cache, begin, end),
         cmocka_unit_test_setup_teardown(damaged_memory_is_a_miss, begin, end),
+        cmocka_unit_test_setup_teardown(forms_are_known_by_tag_and_id, begin, end),
         cmocka_unit_test_setup_teardown(processes_race, begin, end),
         cmocka_unit_test_setup_teardown(processes_die_at_any_moment, begin, end),
         cmocka_unit_test_setup_teardown(a_process_is_stopped, begin, end),

@@ -157,9 +157,14 @@ static void test_flipped_bits(void **state)
             assert_error(sx_block_decode(ctx, &id, stored.data, stored.len, &out, &e), &e,
                          SX_EBLOCK);
             assert_int_equal(out.len, 0);
+            assert_error(sx_block_open(ctx, &id, stored.data, stored.len, &out, &e), &e, SX_EBLOCK);
+            assert_int_equal(out.len, 0);
             stored.data[bit / 8] ^= (uint8_t)(1 << bit % 8);
         }
         assert_done(sx_block_decode(ctx, &id, stored.data, stored.len, &out, &e), &e);
+        assert_done(sx_block_open(ctx, &id, stored.data, stored.len, &out, &e), &e);
+        id.b[31] ^= 1;
+        assert_error(sx_block_open(ctx, &id, stored.data, stored.len, &out, &e), &e, SX_EBLOCK);
     }
 }
 
