@@ -3,9 +3,11 @@
 """Measures the S3 gateway against a plain nginx and, if asked to, Swift of the same run, and prints a table of ratios.
 
     SX_BUILDDIR=build tests/bench/s3bench.py [--seconds 4] [--concurrency 1,8] [--sizes 4K,1M,64M] [--keys 10000] [--copy 1024] [--swift]
+                                          [--first]
 
 PUT and GET of objects over TLS with s3load of the build tree, each connection in a thread of its own that keeps it open and
-signs by itself (UNSIGNED-PAYLOAD).  The baseline is the same client, which does not sign then, against nginx's dav module over
+signs by itself (UNSIGNED-PAYLOAD).  GET reads what was read once before, as far as memory holds it on either side; --first what
+was only written, which SX does past the page cache.  The baseline is the same client, which does not sign then, against nginx's dav module over
 TLS, which neither computes a hash nor syncs anything; --swift adds OpenStack Swift (swift.py).  CPU is that of the client, in
 the timed part alone, apart from that of the servers.
 Then a bucket with many keys, listed page by page, and a copy in the server.  Read the ratios; the figures belong to the machine.
@@ -112,12 +114,12 @@ def load(server, *options):
     return json.loads(out)
 
 
-def measure(server, method, size, clients, seconds, limit):
+def measure(server, method, size, clients, seconds, limit, first):
     """(requests a second, client's CPU, servers' CPU, in µs a request)"""
     most = min(OBJECTS, limit, AT_ONCE // (clients * size))  # that it writes again and again, or reads
     cpu = -sxbench.tree_cpu(server.roots())
     got = load(server, "--method", method, "--size", size, "--connections", clients, "--seconds", seconds, "--most", most,
-               "--limit", limit)
+               "--limit", limit, *(["--first"] if first else []))
     cpu += sxbench.tree_cpu(server.roots())
     n = got["requests"]
     # What a GET put before and a client deleted after counts for the server too.
@@ -131,7 +133,7 @@ def transfers(a, servers):
         for clients in a.concurrency:
             for method in ("PUT", "GET"):
                 limit = objects_each(a, size, clients)
-                got = [measure(s, method, size, clients, a.seconds, limit) for s in servers.values()]
+                got = [measure(s, method, size, clients, a.seconds, limit, a.first) for s in servers.values()]
                 cells = [f"{method} {text}, {clients} at once"]
                 cells += [f"{g[0]:,.1f}/s, {g[0] * size / MIB:,.0f} MiB/s" for g in got]
                 cells += [f"{got[0][0] / g[0]:.2f}" for g in got[1:]]
@@ -213,6 +215,7 @@ def main():
     p.add_argument("--sizes", type=sizes_of, default="4K,1M,64M", help="with K, M or G")
     p.add_argument("--keys", type=number_of, default=10000, help="of the bucket to list")
     p.add_argument("--copy", type=number_of, default=1024, help="MiB of the object to copy")
+    p.add_argument("--first", action="store_true", help="GET of what was written only, not read before")
     p.add_argument("--swift", action="store_true", help="also OpenStack Swift (tools/install-deps --bench)")
     p.add_argument("--work", default="/var/tmp", help="where all data goes (a disk, not a tmpfs)")
     a = p.parse_args()

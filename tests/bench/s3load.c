@@ -3,11 +3,12 @@
  * Loads an S3 server, or a plain one, for some seconds: the client of s3bench.py.
  *
  *   s3load --url https://HOST:PORT/BUCKET --method PUT|GET --size BYTES [--connections N]
- *          [--seconds S] [--most N] [--limit N] [--ca FILE] [--access KEY]
+ *          [--seconds S] [--most N] [--limit N] [--first] [--ca FILE] [--access KEY]
  *
  * Each connection is a thread with a TLS connection of its own, kept open.  It writes objects of
  * that size under --most names, again and again, until the time is over or --limit objects are
- * written; or it writes one under each name and then reads them in turn.  With --access every
+ * written; or it writes one under each name, reads them (but not with --first, so that what is timed
+ * are first reads), and then reads them in turn.  With --access every
  * request is signed (Signature V4, UNSIGNED-PAYLOAD) with the secret in the environment,
  * AWS_SECRET_ACCESS_KEY.  Without --ca the server's certificate is not verified.
  *
@@ -62,7 +63,7 @@ struct load {
     const char *ca;     /* NULL: anyone is believed */
     const char *access; /* NULL: nothing is signed */
     const char *secret;
-    bool put;
+    bool put, first;
     uint64_t size, connections, most, limit;
     double seconds;
     pthread_barrier_t begin;
@@ -310,15 +311,23 @@ static void connection_init(struct connection *c)
     }
 }
 
+static void prepare(struct connection *c)
+{
+    struct load *l = c->load;
+
+    for (uint64_t i = 0; i < l->most && !atomic_load(&l->errors); i++)
+        if (put(c, i) || (!l->first && ask(c, "GET", i)))
+            return;
+}
+
 static void *connection_main(void *arg)
 {
     struct connection *c = arg;
     struct load *l = c->load;
 
     connection_init(c);
-    for (uint64_t i = 0; !l->put && i < l->most && !atomic_load(&l->errors); i++)
-        if (put(c, i))
-            break;
+    if (!l->put)
+        prepare(c);
     /* What was prepared took some longer than others. */
     pthread_barrier_wait(&l->begin);
     work(c);
@@ -423,6 +432,7 @@ static void set_option(struct load *l, int c, const char *name)
     case 'c': l->connections = number(name, optarg, CONNECTIONS_MAX); break;
     case 't': l->seconds = seconds(optarg); break;
     case 'n': l->most = number(name, optarg, NAMES_MAX); break;
+    case 'f': l->first = true; break;
     case 'l': l->limit = number(name, optarg, UINT64_MAX); break;
     case 'C': l->ca = optarg; break;
     case 'a': l->access = optarg; break;
@@ -451,6 +461,7 @@ static void read_options(struct load *l, int argc, char **argv)
         { "seconds", required_argument, NULL, 't' },
         { "most", required_argument, NULL, 'n' },
         { "limit", required_argument, NULL, 'l' },
+        { "first", no_argument, NULL, 'f' },
         { "ca", required_argument, NULL, 'C' },
         { "access", required_argument, NULL, 'a' },
         { NULL, 0, NULL, 0 },
