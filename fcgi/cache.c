@@ -36,7 +36,7 @@
 #define OLD_EIGHTHS 6           /* an entry that is so old enters once more when it is read */
 #define DOORS 65536u
 #define FACTS (1u << 20)        /* 16 MiB, as far as they are used */
-#define FULL_SHARE 4              /* when the ring is full, one of so many enters */
+#define FULL_SHARE 4            /* when the ring is full, one of so many enters */
 
 struct entry {
     struct sx_id id;
