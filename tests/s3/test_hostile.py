@@ -16,7 +16,8 @@ from cluster import SMALL, Cluster, say  # noqa: E402
 from s3 import FULL, MIB, Answer, Site, head_of  # noqa: E402
 
 TIME_MAX_S = 60 if SMALL else 15   # of one refusal
-RSS_MAX = 100 * MIB                # of a worker, whatever passes through it
+RSS_MAX = 100 * MIB                # of a worker, whatever passes through it, with
+CACHE = 32 * MIB                   # the smallest cache of blocks, which counts in each worker
 XMLNS = 'xmlns="http://s3.amazonaws.com/doc/2006-03-01/"'
 problems, cases = [], 0
 
@@ -285,7 +286,7 @@ def large(c, s, size):
 
 
 def main():
-    with Cluster("hostile", size="12G") as c:
+    with Cluster("hostile", size="12G", settings={"cache_size": CACHE}) as c:
         s, node = Site(c), c.nodes[0]
         r = s.raw()
         assert r.request("PUT", "/bucket").status == 200
