@@ -7,9 +7,9 @@
 
 PUT and GET of objects over TLS with s3load of the build tree, each connection in a thread of its own that keeps it open and
 signs by itself (UNSIGNED-PAYLOAD).  GET reads what was read once before, as far as memory holds it on either side; --first what
-was only written, which SX does past the page cache.  The baseline is the same client, which does not sign then, against nginx's dav module over
-TLS, which neither computes a hash nor syncs anything; --swift adds OpenStack Swift (swift.py).  CPU is that of the client, in
-the timed part alone, apart from that of the servers.
+was only written, which SX does past the page cache.  The baseline is the same client, which does not sign then, against
+nginx's dav module over TLS, which neither computes a hash nor syncs anything; --swift adds OpenStack Swift (swift.py).  CPU is
+that of the client, in the timed part alone, apart from that of the servers.
 Then a bucket with many keys, listed page by page, and a copy in the server.  Read the ratios; the figures belong to the machine.
 
 What is written is bounded: all of it fits into the store and into half of what is free, and clients delete what they wrote."""

@@ -55,7 +55,7 @@ def customer(c, raw):
 
 
 def damage(c):
-    """Every pack, from its middle on."""
+    """Every pack, from its first eighth on."""
     for path in glob.glob(f"{c.nodes[0].dir}/store/packs/*.pack"):
         size = os.path.getsize(path)
         with open(path, "r+b") as f:
