@@ -23,6 +23,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "fcgi/doorkeeper.h"
 #include "libsx/base/mem.h"
 #include "libsx/base/wire.h"
 #include "libsx/codec/record.h"
@@ -34,7 +35,6 @@
 #define BYTES_AN_ENTRY 32768u   /* there is an entry for so many bytes of data */
 #define LARGEST_SHARE 8         /* no block may take more than that part of the ring */
 #define OLD_EIGHTHS 6           /* an entry that is so old enters once more when it is read */
-#define DOORS 65536u
 #define FACTS (1u << 20)        /* 16 MiB, as far as they are used */
 #define FULL_SHARE 4            /* when the ring is full, one of so many enters */
 
@@ -58,7 +58,7 @@ struct sx_cache {
     uint32_t sets;
     _Atomic uint64_t head;   /* where the next block goes; from `size` on, so that 0 is long overwritten */
     _Atomic uint64_t hits, misses, entered, known;
-    _Atomic uint32_t doors[DOORS]; /* who was offered last; by chance, the same for two blocks */
+    struct sx_doorkeeper offered;
     struct fact facts[FACTS];
     struct entry entries[];  /* sets of WAYS; behind them, the ring */
 };
@@ -283,21 +283,13 @@ bool sx_cache_get(struct sx_cache *c, const struct sx_id *id, struct sx_buf *out
     return true;
 }
 
-/* Whether it was offered before; now it was. */
-static bool offered(struct sx_cache *c, const struct sx_id *id)
-{
-    uint32_t mark = sx_get_u32(id->b + 8) | 1; /* ids are a MAC's output: all parts are as good */
-
-    return atomic_exchange(&c->doors[sx_get_u32(id->b + 4) % DOORS], mark) == mark;
-}
-
 /* Once the ring is full all that enters drives something out.  What is read in a circle that is larger
  * than the cache would drive itself out, each block before it is read again. */
 static bool may_enter(struct sx_cache *c, const struct sx_id *id)
 {
     if (atomic_load(&c->head) <= 2 * c->size)
         return true;
-    return offered(c, id) && atomic_load(&c->misses) % FULL_SHARE == 0;
+    return sx_doorkeeper_seen(&c->offered, id) && atomic_load(&c->misses) % FULL_SHARE == 0;
 }
 
 void sx_cache_put(struct sx_cache *c, const struct sx_id *id, const void *p, size_t n)

@@ -22,9 +22,7 @@
 #include "libsx/base/mem.h"
 
 #define IOV_MAX_ONCE 64
-#define EDGE 4096u              /* a page, and no less than the block of any disk */
-#define DIRECT_MIN (256u << 10) /* records that large, on average, go past the page cache */
-#define DIRECT_BUFFER (4u << 20)
+#define EDGE SX_DIRECT_EDGE
 
 /* What is still to be written of a list of pieces. */
 struct rest {
@@ -86,25 +84,6 @@ static int write_cached(struct sx_device *d, const struct sx_claim *c, struct re
     return 0;
 }
 
-/* Opens the pack for direct writing, with the buffer for it: -1 if that cannot be. */
-static int direct_open(struct sx_device *d, uint64_t number)
-{
-    SX_AUTO_FREE char *path = NULL;
-    int fd;
-
-    if (d->undirect)
-        return -1;
-    if (!d->direct_buffer &&
-        posix_memalign((void **)&d->direct_buffer, EDGE, DIRECT_BUFFER)) {
-        d->direct_buffer = NULL;
-        return -1;
-    }
-    path = sx_pack_path(d, number);
-    fd = d->io->open(d->io, path, O_WRONLY | O_DIRECT, 0);
-    d->undirect = fd < 0 && errno == EINVAL;
-    return fd;
-}
-
 /* The next n bytes in the device's buffer. */
 static void gather(struct sx_device *d, struct rest rest, uint64_t n)
 {
@@ -122,12 +101,12 @@ static int write_direct(struct sx_device *d, const struct sx_claim *c, struct re
                         uint64_t n, uint64_t at, struct sx_err *e)
 {
     uint64_t end = at + n;
-    int fd = direct_open(d, c->number), failed = 0;
+    int fd = sx_pack_open_direct(d, c->number, O_WRONLY), failed = 0;
 
     while (fd >= 0 && at < end && at % EDGE == 0 && !failed) {
-        struct iovec v = { d->direct_buffer, DIRECT_BUFFER };
+        struct iovec v = { d->direct_buffer, SX_DIRECT_BUFFER };
 
-        if (end - at < DIRECT_BUFFER)
+        if (end - at < SX_DIRECT_BUFFER)
             v.iov_len = (size_t)(end - at);
         gather(d, *rest, v.iov_len);
         failed = write_some(d, fd, &v, 1, rest, &at);
@@ -179,7 +158,7 @@ int sx_pack_append(struct sx_device *d, struct sx_claim *c, const struct sx_piec
 
     for (size_t i = 0; i < n; i++)
         bytes += pieces[i].len;
-    r = bytes / n >= DIRECT_MIN ? write_large(d, c, &rest, bytes, &why)
+    r = bytes / n >= SX_DIRECT_MIN ? write_large(d, c, &rest, bytes, &why)
                                 : write_cached(d, c, &rest, bytes, c->size, &why);
     if (!r && d->io->fdatasync(d->io, c->fd))
         r = sx_err_errno(&why, errno, "fdatasync");

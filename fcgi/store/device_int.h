@@ -8,7 +8,7 @@
  *   packs.c    the table of packs (index/packs.db)
  *   packfile.c pack files: header, claiming one to append to
  *   append.c   writing a batch behind the end of a pack
- *   read.c     reading records
+ *   read.c     reading records, large ones first past the page cache
  *   live.c     what of a pack is needed, whatever the index says
  *   scan.c     walking the records of a pack
  *   insert.c   put
@@ -34,6 +34,9 @@
 #define SX_CHECKPOINT_BYTES (64ull << 20)   /* put between two checkpoints, by one process */
 #define SX_FLOOR_UNKNOWN UINT64_MAX         /* leases were lost, and nobody has said up to when */
 #define SX_PACK_HEADER 64u
+#define SX_DIRECT_EDGE 4096u                /* a page, and no less than the block of any disk */
+#define SX_DIRECT_MIN (256u << 10)          /* records that large may go past the page cache */
+#define SX_DIRECT_BUFFER (4u << 20)
 #define SX_OPEN_PACKS_MAX 64u               /* open packs that claiming looks at */
 #define SX_USED_MS 1000u                    /* how long the sum of all packs' sizes is relied on */
 
@@ -206,6 +209,7 @@ int sx_packs_sum(struct sx_packs *p, uint64_t *count, uint64_t *bytes,
 struct sx_fd_slot {
     uint64_t pack; /* 0: free */
     int fd;
+    int direct; /* past the page cache; -1: not opened yet */
     uint64_t used;
 };
 
@@ -230,8 +234,8 @@ struct sx_device {
     struct sx_fd_slot fds[SX_FD_CACHE];
     uint64_t tick;            /* for the age of the slots */
     uint64_t last_pack;       /* appended to last; tried first */
-    uint8_t *direct_buffer;   /* NULL until a large batch is written */
-    bool undirect;            /* its file system writes through the page cache only */
+    uint8_t *direct_buffer;   /* NULL until it is needed */
+    bool undirect;            /* its file system knows the page cache only */
     uint64_t since_checkpoint; /* bytes appended */
     uint64_t used;            /* sum of the packs' sizes at used_ms, and our puts since */
     uint64_t used_ms;         /* monotonic; 0: not known */
@@ -273,6 +277,9 @@ bool sx_pack_missing(const struct sx_device *d, uint64_t number);
 /* The open file of a pack that has been removed: its remover cuts it. */
 bool sx_pack_unlinked(struct sx_device *d, int fd);
 void sx_pack_release(struct sx_device *d, struct sx_claim *c);
+/* Opens it past the page cache, with d->direct_buffer there: -1 if that cannot be.  Offsets, lengths and
+ * memory are then whole SX_DIRECT_EDGEs. */
+int sx_pack_open_direct(struct sx_device *d, uint64_t number, int flags);
 
 struct sx_piece {
     const void *p;
@@ -285,7 +292,7 @@ int sx_pack_append(struct sx_device *d, struct sx_claim *c, const struct sx_piec
 int sx_pack_advance(struct sx_device *d, struct sx_claim *c, struct sx_err *e) SX_MUST_CHECK;
 /* Is the place within its pack? */
 bool sx_pack_holds(struct sx_device *d, const struct sx_row *row);
-/* Reads a record's bytes behind `out`; not verified.  SX_ENOTFOUND, SX_ECORRUPT if it is not there
+/* Reads a record's bytes, or the first of them, behind `out`; not verified.  SX_ENOTFOUND, SX_ECORRUPT if it is not there
  * whole. */
 int sx_pack_read(struct sx_device *d, const struct sx_row *row, struct sx_buf *out,
                  struct sx_err *e) SX_MUST_CHECK;

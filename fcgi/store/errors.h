@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * What a node's processes share about its devices: how many errors each has given, and whether
- * blocks are being moved.  DIR/devices.errors, mapped by all of them (docs/formats.md section 10);
+ * What a node's processes share about its devices: how many errors each has given, whether
+ * blocks are being moved, and which were read lately.  DIR/devices.errors, mapped by all of them (docs/formats.md section 10);
  * kept over restarts, not synced.  Where it cannot be had, a process counts for itself.
  */
 #ifndef SX_FCGI_STORE_ERRORS_H
@@ -10,6 +10,7 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
+#include "fcgi/doorkeeper.h"
 #include "fcgi/store/values.h"
 
 #define SX_SHARED_SLOTS 32 /* twice SX_DEVICES_MAX: those of removed devices are used again */
@@ -24,6 +25,7 @@ struct sx_shared {
     _Atomic uint64_t magic;
     _Atomic uint64_t moving; /* a process moves blocks from one device to another */
     struct sx_device_errors device[SX_SHARED_SLOTS];
+    struct sx_doorkeeper read; /* large ones */
 };
 
 struct sx_shared *sx_shared_open(const char *node_dir);

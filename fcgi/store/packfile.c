@@ -34,6 +34,24 @@ char *sx_pack_path(const struct sx_device *d, uint64_t number)
     return sx_asprintf("%s/packs/%010llu.pack", d->dir, (unsigned long long)number);
 }
 
+int sx_pack_open_direct(struct sx_device *d, uint64_t number, int flags)
+{
+    SX_AUTO_FREE char *path = NULL;
+    int fd;
+
+    if (d->undirect)
+        return -1;
+    if (!d->direct_buffer &&
+        posix_memalign((void **)&d->direct_buffer, SX_DIRECT_EDGE, SX_DIRECT_BUFFER)) {
+        d->direct_buffer = NULL;
+        return -1;
+    }
+    path = sx_pack_path(d, number);
+    fd = d->io->open(d->io, path, flags | O_DIRECT, 0);
+    d->undirect = fd < 0 && errno == EINVAL;
+    return fd;
+}
+
 /* ---- header ---- */
 
 void sx_pack_header(uint8_t h[SX_PACK_HEADER], const struct sx_device *d, uint64_t number)

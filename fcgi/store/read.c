@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Reading records from packs, through the page cache: what is read again soon stays there.
+ * Reading records from packs.  A large one that is read for the first time goes past the page cache
+ * (O_DIRECT), as it does when it is written: through it the same costs more CPU, and what is read once
+ * would push out what is read often (docs/performance.md, section 3).  From the second time on, in
+ * whatever process, it is read through the cache, and stays there.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 
 #include "fcgi/store/device_int.h"
 #include "libsx/base/mem.h"
@@ -26,31 +30,35 @@ int sx_pack_open_read(struct sx_device *d, uint64_t number, int *fd, uint64_t *s
 
 static void slot_close(struct sx_device *d, struct sx_fd_slot *f)
 {
-    if (f->pack)
+    if (f->pack) {
         d->io->close(d->io, f->fd);
+        if (f->direct >= 0)
+            d->io->close(d->io, f->direct);
+    }
     *f = (struct sx_fd_slot){ 0 };
 }
 
-static int cached_fd(struct sx_device *d, uint64_t number, int *fd, struct sx_err *e)
+/* The slot of the pack, opened; NULL on failure. */
+static struct sx_fd_slot *slot_of(struct sx_device *d, uint64_t number, struct sx_err *e)
 {
     struct sx_fd_slot *old = &d->fds[0];
+    int fd;
 
     for (unsigned i = 0; i < SX_FD_CACHE; i++) {
         struct sx_fd_slot *f = &d->fds[i];
 
         if (f->pack == number) {
             f->used = ++d->tick;
-            *fd = f->fd;
-            return 0;
+            return f;
         }
         if (f->used < old->used)
             old = f;
     }
-    if (sx_pack_open_read(d, number, fd, NULL, e))
-        return -1;
+    if (sx_pack_open_read(d, number, &fd, NULL, e))
+        return NULL;
     slot_close(d, old);
-    *old = (struct sx_fd_slot){ number, *fd, ++d->tick };
-    return 0;
+    *old = (struct sx_fd_slot){ number, fd, -1, ++d->tick };
+    return old;
 }
 
 void sx_pack_forget(struct sx_device *d, uint64_t number)
@@ -62,19 +70,58 @@ void sx_pack_forget(struct sx_device *d, uint64_t number)
 
 bool sx_pack_holds(struct sx_device *d, const struct sx_row *row)
 {
+    const struct sx_fd_slot *f;
     uint64_t size;
-    int fd = -1;
 
-    if (row->pack == 0 || row->len <= SX_RECORD_HEADER || row->at < SX_PACK_HEADER ||
-        cached_fd(d, row->pack, &fd, NULL) || sx_pack_size(d, fd, &size, NULL))
+    if (row->pack == 0 || row->len <= SX_RECORD_HEADER || row->at < SX_PACK_HEADER)
+        return false;
+    f = slot_of(d, row->pack, NULL);
+    if (!f || sx_pack_size(d, f->fd, &size, NULL))
         return false;
     return row->len <= size && row->at <= size - row->len;
 }
 
-int sx_pack_read(struct sx_device *d, const struct sx_row *row, struct sx_buf *out,
-                 struct sx_err *e)
+/* Reads past the page cache: 1 if it has, 0 if that cannot be, or not whole, -1 on failure. */
+static int read_direct(struct sx_device *d, struct sx_fd_slot *f, const struct sx_row *row,
+                       uint8_t *to, struct sx_err *e)
 {
-    int fd = -1;
+    uint64_t from = row->at / SX_DIRECT_EDGE * SX_DIRECT_EDGE, skip = row->at - from;
+    uint64_t n = (skip + row->len + SX_DIRECT_EDGE - 1) / SX_DIRECT_EDGE * SX_DIRECT_EDGE;
+    ssize_t r;
+
+    if (d->undirect || n > SX_DIRECT_BUFFER)
+        return 0;
+    if (f->direct < 0)
+        f->direct = sx_pack_open_direct(d, f->pack, O_RDONLY);
+    if (f->direct < 0)
+        return 0;
+    r = d->io->pread(d->io, f->direct, d->direct_buffer, n, (off_t)from);
+    if (r < 0 && errno != EINVAL && errno != EINTR)
+        return sx_err_errno(e, errno, "read at %llu", (unsigned long long)from);
+    d->undirect = d->undirect || (r < 0 && errno == EINVAL);
+    if (r < (ssize_t)(skip + row->len))
+        return 0;
+    memcpy(to, d->direct_buffer + skip, row->len);
+    return 1;
+}
+
+static int read_from(struct sx_device *d, struct sx_fd_slot *f, const struct sx_row *row, bool first,
+                     uint8_t *to, struct sx_err *e)
+{
+    int r = first ? read_direct(d, f, row, to, e) : 0;
+
+    if (r == 0)
+        r = sx_io_pread_all(d->io, f->fd, to, row->len, row->at, e);
+    if (r < 0 && e && e->code == SX_EIO) /* a place that the disk does not give back is damaged */
+        e->code = SX_ECORRUPT;
+    return r < 0 ? -1 : 0;
+}
+
+/* `first`: it may be read only this once. */
+static int read_bytes(struct sx_device *d, const struct sx_row *row, bool first, struct sx_buf *out,
+                      struct sx_err *e)
+{
+    struct sx_fd_slot *f;
 
     if (row->pack == 0)
         return sx_err_set(e, SX_ECORRUPT, "its pack is lost");
@@ -82,23 +129,26 @@ int sx_pack_read(struct sx_device *d, const struct sx_row *row, struct sx_buf *o
         row->at > INT64_MAX - SX_RECORD_MAX)
         return sx_err_set(e, SX_ECORRUPT, "index row is damaged: %u bytes at %llu", row->len,
                           (unsigned long long)row->at);
-    if (cached_fd(d, row->pack, &fd, e))
+    f = slot_of(d, row->pack, e);
+    if (!f || read_from(d, f, row, first, sx_buf_reserve(out, row->len), e))
         return sx_err_wrap(e, "pack %llu", (unsigned long long)row->pack);
-    if (sx_io_pread_all(d->io, fd, sx_buf_reserve(out, row->len), row->len, row->at, e)) {
-        if (e && e->code == SX_EIO) /* a place that the disk does not give back is damaged */
-            e->code = SX_ECORRUPT;
-        return sx_err_wrap(e, "pack %llu", (unsigned long long)row->pack);
-    }
     return 0;
+}
+
+int sx_pack_read(struct sx_device *d, const struct sx_row *row, struct sx_buf *out,
+                 struct sx_err *e)
+{
+    return read_bytes(d, row, false, out, e);
 }
 
 int sx_pack_read_record(struct sx_device *d, const struct sx_id *id, const struct sx_row *row,
                         struct sx_buf *out, struct sx_err *e)
 {
+    bool first = row->len >= SX_DIRECT_MIN && d->o.read && !sx_doorkeeper_seen(d->o.read, id);
     struct sx_record r;
     size_t used;
 
-    if (sx_pack_read(d, row, out, e))
+    if (read_bytes(d, row, first, out, e))
         return -1;
     if (sx_record_parse(out->data + out->len, row->len, &r, &used, NULL) || used != row->len ||
         sx_id_cmp(&r.id, id) != 0)

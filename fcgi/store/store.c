@@ -38,6 +38,7 @@ static void open_slot(struct sx_store *s, struct sx_slot *sl)
     o.device = sl->entry.id;
     o.capacity = capacity_of(s, &sl->entry);
     o.errors = sl->errors;
+    o.read = s->shared ? &s->shared->read : NULL;
     if (sx_device_open(dir, &o, &sl->device, &why) == 0) {
         sx_device_set_epoch(sl->device, s->epoch);
         if (sl->why.code)

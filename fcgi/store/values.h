@@ -17,6 +17,7 @@
 #define SX_STORE_RESERVE_MIN (64u << 20)
 
 struct sx_device_errors;
+struct sx_doorkeeper;
 
 struct sx_store_options {
     const struct sx_io *io;         /* NULL: sx_io_posix */
@@ -29,6 +30,7 @@ struct sx_store_options {
                                      * larger of 64 MiB and 1 % of the capacity */
     uint64_t pack_max;              /* 0: SX_STORE_PACK_MAX */
     struct sx_device_errors *errors; /* set by the store: where those of the device are counted; NULL: not */
+    struct sx_doorkeeper *read; /* set by the store: the large blocks that were read; NULL: all were */
     /* Called now and then while recovery reads packs: bytes read, of how many.  NULL: not. */
     void (*progress)(void *ctx, uint64_t done, uint64_t total);
     void *progress_ctx;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Direct writing of packs: large records go past the page cache in whole pages, and whatever a file
- * system refuses of that through the cache.  The layer here plays the file
+ * Direct I/O of packs: large records are written past the page cache in whole pages, and read so for
+ * the first time; whatever a file system refuses of that goes through the cache.  The layer here plays the file
  * system's part, so that the machine's own does not matter.
  */
 #include "tests/unit/store_util.h"
@@ -9,18 +9,20 @@
 #include <errno.h>
 #include <fcntl.h>
 
+#include "fcgi/doorkeeper.h"
 #include "libsx/io/io.h"
 
 #define PAGE 4096u
-#define LARGE 700000u /* up to so many bytes a block */
+#define LARGE 700000u        /* up to so many bytes a block */
+#define DIRECT_MIN 262144u   /* a record that is read past the cache */
 #define FDS 1024
 
-enum refusal { NOTHING, OPEN, WRITE, SHORT_WRITE, BROKEN_WRITE };
+enum refusal { NOTHING, OPEN, WRITE, SHORT_WRITE, BROKEN_WRITE, READ, SHORT_READ, BROKEN_READ };
 
 static struct {
     enum refusal refuses;
-    bool direct[FDS]; /* by descriptor */
-    unsigned writes;  /* that went directly */
+    bool direct[FDS];       /* by descriptor */
+    unsigned writes, reads; /* that went directly */
     uint64_t written;
 } fs;
 
@@ -60,15 +62,33 @@ static ssize_t fs_pwritev(const struct sx_io *io, int fd, const struct iovec *v,
     return sx_io_posix.pwritev(&sx_io_posix, fd, &half, 1, at);
 }
 
+static ssize_t fs_pread(const struct sx_io *io, int fd, void *p, size_t n, off_t at)
+{
+    if (!fs.direct[fd])
+        return sx_io_posix.pread(&sx_io_posix, fd, p, n, at);
+    assert_int_equal((uintptr_t)p % PAGE, 0);
+    assert_int_equal(n % PAGE, 0);
+    assert_int_equal(at % PAGE, 0);
+    fs.reads++;
+    if (fs.refuses == READ || fs.refuses == BROKEN_READ) {
+        errno = fs.refuses == READ ? EINVAL : EIO;
+        return -1;
+    }
+    return sx_io_posix.pread(&sx_io_posix, fd, p, fs.refuses == SHORT_READ ? n / 2 : n, at);
+}
+
 static struct sx_store *begin(char **dir, enum refusal refuses)
 {
     static struct sx_io io;
-    struct sx_store_options o = { .io = &io, .capacity = 1ull << 30, .reserve = 1 };
+    static struct sx_doorkeeper doorkeeper;
+    struct sx_store_options o = { .io = &io, .capacity = 1ull << 30, .reserve = 1, .read = &doorkeeper };
 
     io = sx_io_posix;
     io.open = fs_open;
     io.pwritev = fs_pwritev;
+    io.pread = fs_pread;
     memset(&fs, 0, sizeof fs);
+    memset(&doorkeeper, 0, sizeof doorkeeper);
     fs.refuses = refuses;
     *dir = util_dir();
     return util_open(*dir, &o);
@@ -162,12 +182,73 @@ static void test_broken(void **state)
     end(s, dir);
 }
 
+static unsigned large_ones(uint64_t from, uint64_t n)
+{
+    unsigned large = 0;
+
+    for (uint64_t i = from; i < from + n; i++)
+        large += util_len(i, LARGE) + SX_RECORD_HEADER >= DIRECT_MIN;
+    return large;
+}
+
+/* The first time directly, and only then. */
+static void test_read_once(void **state)
+{
+    char *dir;
+    struct sx_store *s = begin(&dir, NOTHING);
+
+    fill(s);
+    all_right(s);
+    assert_int_equal(fs.reads, large_ones(100, 20));
+    assert_true(fs.reads > 5 && fs.reads < 20);
+    all_right(s);
+    assert_int_equal(fs.reads, large_ones(100, 20));
+    end(s, dir);
+}
+
+static void test_reads_refused(void **state)
+{
+    static const enum refusal all[] = { OPEN, READ, SHORT_READ };
+
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        char *dir;
+        struct sx_store *s = begin(&dir, all[i]);
+
+        fill(s);
+        all_right(s);
+        assert_int_equal(fs.reads, all[i] == OPEN ? 0 : all[i] == READ ? 1 : large_ones(100, 20));
+        end(s, dir);
+    }
+}
+
+/* What the disk does not give back is damaged, and not asked for a second time. */
+static void test_reads_broken(void **state)
+{
+    char *dir;
+    struct sx_store *s = begin(&dir, NOTHING);
+    struct sx_store_stats st;
+    struct sx_err e = SX_ERR_INIT;
+
+    fill(s);
+    fs.refuses = BROKEN_READ;
+    for (uint64_t i = 100; i < 120; i++)
+        assert_int_equal(util_get(s, i, LARGE), large_ones(i, 1) ? SX_ECORRUPT : SX_OK);
+    assert_int_equal(fs.reads, large_ones(100, 20));
+    assert_done(sx_store_stats(s, &st, &e), &e);
+    assert_int_equal(st.bad, large_ones(100, 20));
+    sx_store_close(s);
+    util_remove(dir);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_whole_pages),
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_broken),
+        cmocka_unit_test(test_read_once),
+        cmocka_unit_test(test_reads_refused),
+        cmocka_unit_test(test_reads_broken),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
