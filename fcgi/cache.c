@@ -24,13 +24,14 @@
 #include <unistd.h>
 
 #include "fcgi/doorkeeper.h"
+#include "libsx/base/clock.h"
 #include "libsx/base/mem.h"
 #include "libsx/base/wire.h"
 #include "libsx/codec/record.h"
 
 #define AUTO_SHARE 16
 #define AUTO_MAX (1ull << 30)
-#define WAIT_NS 2000000L        /* for the lock */
+#define WAIT_NS 2000000u        /* for the lock */
 #define WAYS 8                  /* entries of a set */
 #define BYTES_AN_ENTRY 32768u   /* there is an entry for so many bytes of data */
 #define LARGEST_SHARE 8         /* no block may take more than that part of the ring */
@@ -149,14 +150,12 @@ static void empty(struct sx_cache *c)
 /* False: somebody else has it, perhaps one who was stopped meanwhile. */
 static bool lock(struct sx_cache *c)
 {
-    struct timespec until;
     int r = pthread_mutex_trylock(&c->lock);
 
     if (r == EBUSY) {
-        clock_gettime(CLOCK_MONOTONIC, &until);
-        until.tv_nsec += WAIT_NS;
-        until.tv_sec += until.tv_nsec / 1000000000L;
-        until.tv_nsec %= 1000000000L;
+        uint64_t ns = sx_mono_ns() + WAIT_NS;
+        struct timespec until = { (time_t)(ns / 1000000000), (long)(ns % 1000000000) };
+
         r = pthread_mutex_clocklock(&c->lock, CLOCK_MONOTONIC, &until);
     }
     if (r == EOWNERDEAD) {
@@ -292,14 +291,9 @@ static bool may_enter(struct sx_cache *c, const struct sx_id *id)
     return sx_doorkeeper_seen(&c->offered, id) && atomic_load(&c->misses) % FULL_SHARE == 0;
 }
 
-void sx_cache_put(struct sx_cache *c, const struct sx_id *id, const void *p, size_t n)
+void sx_cache_put(struct sx_cache *c, const struct sx_id *id, const void *p, size_t n, uint32_t crc)
 {
-    uint32_t crc;
-
-    if (!c || n == 0 || n > c->size / LARGEST_SHARE || !may_enter(c, id))
-        return;
-    crc = sx_crc32c(0, p, n);
-    if (!lock(c))
+    if (!c || n == 0 || n > c->size / LARGEST_SHARE || !may_enter(c, id) || !lock(c))
         return;
     if (!find(c, id))
         enter(c, id, p, n, crc);

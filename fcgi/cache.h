@@ -11,8 +11,8 @@
  * they came, but one that is read near its end enters once more ("lazy promotion"; Yang et al., FIFO
  * queues are all you need for cache eviction, SOSP 2023).
  *
- * Beside it, of many more blocks than fit, is kept which stored form of them (by its tag) was found to
- * have their id, and the CRC-32C of the plain bytes.  Whoever decodes that form again and finds tag and
+ * Beside it, of many more blocks than fit, is kept which stored form of them (by its tag) has their id, as was
+ * found when it was made here or read, and the CRC-32C of the plain bytes.  Whoever decodes that form again and finds tag and
  * CRC right need not compute the id.
  *
  * It never has to answer: whoever cannot have its lock at once has a miss, and whoever finds that
@@ -53,8 +53,8 @@ void sx_cache_free(struct sx_cache *c);
 /* Replaces the content of `out` by the block's; false, with `out` empty, if it is not here.  All take NULL for a
  * cache that is never hit. */
 bool sx_cache_get(struct sx_cache *c, const struct sx_id *id, struct sx_buf *out);
-/* Offers the `n` bytes of a block, which the caller has just verified. */
-void sx_cache_put(struct sx_cache *c, const struct sx_id *id, const void *p, size_t n);
+/* Offers the `n` bytes of a block, which the caller has just verified, with their CRC-32C. */
+void sx_cache_put(struct sx_cache *c, const struct sx_id *id, const void *p, size_t n, uint32_t crc);
 
 /* Whether a block's stored form with this tag is known to have its id; *crc is that of its plain bytes. */
 bool sx_cache_known(struct sx_cache *c, const struct sx_id *id, const uint8_t tag[SX_BLOCK_TAG],

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * See egress.h.
+ * See egress.h.  Three pieces take turns: the caller has one, the next is being decoded, and that
+ * behind it is being read, by a thread each.  A decoding, once its own piece was read, begins the reading
+ * of the next, into what the caller had before.
  */
 #include "fcgi/s3/egress.h"
 
@@ -11,11 +13,15 @@
 #include "libsx/base/mem.h"
 #include "libsx/codec/record.h"
 
-/* A block that was fetched, or is being fetched. */
+#define PIECES 3
+
+/* A block on its way. */
 struct piece {
+    struct sx_egress *egress;
     struct sx_id id;
     uint32_t len;
     struct sx_buf record, plain;
+    bool ready; /* plain was in memory */
     struct sx_err err;
 };
 
@@ -26,13 +32,12 @@ struct sx_egress {
     char *path;
     uint64_t at, end;       /* bytes of the file still to be given */
     struct sx_buf entries;
-    size_t next;            /* bytes of `entries` that are done */
-    uint64_t offset;        /* where the next entry begins in the file */
+    size_t next, begun;     /* bytes of `entries` that were given, and whose reading was begun */
+    uint64_t offset;        /* where the next entry begins in the file, */
+    uint64_t begun_to;      /* and where the one does whose reading is to begin */
     struct sx_buf inline_record;
-    struct piece pieces[2];
-    unsigned turn;          /* the piece that comes next; the caller has the other */
-    struct sx_aside *aside; /* fetches it ahead; NULL until it has to */
-    bool ahead;             /* it does, or has */
+    struct piece pieces[PIECES]; /* that of an entry by the entry's number */
+    struct sx_aside *reader, *decoder; /* NULL until a second piece is wanted */
     struct sx_pin *pin;     /* until the last piece was fetched */
 };
 
@@ -44,7 +49,7 @@ static int read_list(struct sx_egress *g, sqlite3 *db, struct sx_err *e)
     int r = 0;
 
     sx_buf_reset(&g->entries);
-    g->next = 0;
+    g->next = g->begun = 0;
     while (covered < g->end && g->entries.len < EGRESS_ENTRIES_MAX * SX_ENTRY_SIZE) {
         bool first = g->entries.len == 0;
 
@@ -53,7 +58,7 @@ static int read_list(struct sx_egress *g, sqlite3 *db, struct sx_err *e)
         if (r || m.count == 0)
             break;
         if (first)
-            g->offset = covered = m.offset;
+            g->offset = g->begun_to = covered = m.offset;
         for (uint32_t i = 0; i < m.count; i++)
             covered += sx_get_u32(m.entries.data + (size_t)i * SX_ENTRY_SIZE + SX_ID_SIZE);
         sx_buf_add(&g->entries, m.entries.data, m.entries.len);
@@ -108,34 +113,16 @@ void sx_egress_free(struct sx_egress *g)
     if (!g)
         return;
     unpin(g);
-    sx_aside_put(g->aside);
+    sx_aside_put(g->decoder); /* which may begin a reading */
+    sx_aside_put(g->reader);
     free(g->path);
     sx_buf_fini(&g->entries);
     sx_buf_fini(&g->inline_record);
-    for (size_t i = 0; i < 2; i++) {
+    for (size_t i = 0; i < PIECES; i++) {
         sx_buf_fini(&g->pieces[i].record);
         sx_buf_fini(&g->pieces[i].plain);
     }
     free(g);
-}
-
-/* The record of a block. */
-static int find_record(struct sx_egress *g, struct piece *p, struct sx_record *rec)
-{
-    const struct sx_buf *from = &g->inline_record;
-    struct sx_blocks b;
-    size_t used;
-
-    if (!from->len) {
-        sx_buf_reset(&p->record);
-        if (sx_app_blocks(g->app, &b, &p->err) != 0 ||
-            sx_blocks_fetch(&b, &p->id, &p->record, &p->err) != 0)
-            return -1;
-        from = &p->record;
-    }
-    if (sx_record_parse(from->data, from->len, rec, &used, &p->err) != 0 || used == 0)
-        return sx_err_set(&p->err, SX_ENOBLOCK, "a block's record is damaged");
-    return 0;
 }
 
 /* What a customer's key opens is not for others' memory, and an inline block is at hand. */
@@ -144,65 +131,128 @@ static struct sx_cache *cache_of(struct sx_egress *g)
     return g->domain || g->inline_record.len ? NULL : g->app->cache;
 }
 
+/* ---- read ---- */
+
+static int fetch_record(struct sx_egress *g, struct piece *p)
+{
+    struct sx_blocks b;
+    int r;
+
+    sx_buf_reset(&p->record);
+    sx_app_lock(g->app);
+    r = sx_app_blocks(g->app, &b, &p->err) != 0 ||
+        sx_blocks_fetch(&b, &p->id, &p->record, &p->err) != 0;
+    sx_app_unlock(g->app);
+    return r ? -1 : 0;
+}
+
+/* The piece's err tells how it went. */
+static void read_piece(void *arg)
+{
+    struct piece *p = arg;
+    struct sx_egress *g = p->egress;
+
+    p->ready = sx_cache_get(cache_of(g), &p->id, &p->plain);
+    if (!p->ready && !g->inline_record.len)
+        (void)!fetch_record(g, p);
+}
+
+/* Takes the next entry of the list; NULL if the range or the list is at its end. */
+static struct piece *next_to_read(struct sx_egress *g)
+{
+    struct piece *p = &g->pieces[g->begun / SX_ENTRY_SIZE % PIECES];
+
+    if (g->begun == g->entries.len || g->begun_to >= g->end)
+        return NULL;
+    sx_block_entry_get(g->entries.data + g->begun, &p->id, &p->len);
+    sx_err_clear(&p->err);
+    p->egress = g;
+    g->begun += SX_ENTRY_SIZE;
+    g->begun_to += p->len;
+    return p;
+}
+
+/* ---- decode ---- */
+
+/* Whether this stored form is known to have the id; *crc is that of its plain bytes, which it gives. */
+static bool open_known(struct sx_cache *cache, struct sx_block_ctx *ctx, struct piece *p,
+                       const struct sx_record *rec, const uint8_t *tag, uint32_t *crc)
+{
+    return tag && sx_cache_known(cache, &p->id, tag, crc) &&
+           sx_block_open(ctx, &p->id, rec->stored, rec->len, &p->plain, &p->err) == 0 &&
+           sx_crc32c(0, p->plain.data, p->plain.len) == *crc;
+}
+
 /* The id is computed once of each stored form, as long as it is remembered. */
-static int verify(struct sx_egress *g, struct piece *p, struct sx_block_ctx *ctx,
+static int verify(struct sx_cache *cache, struct sx_block_ctx *ctx, struct piece *p,
                   const struct sx_record *rec)
 {
     const uint8_t *tag = sx_block_tag(rec->stored, rec->len);
     uint32_t crc;
 
-    if (tag && sx_cache_known(cache_of(g), &p->id, tag, &crc) &&
-        sx_block_open(ctx, &p->id, rec->stored, rec->len, &p->plain, &p->err) == 0 &&
-        sx_crc32c(0, p->plain.data, p->plain.len) == crc)
-        return 0;
-    sx_err_clear(&p->err);
-    if (sx_block_decode(ctx, &p->id, rec->stored, rec->len, &p->plain, &p->err) != 0)
-        return -1;
-    sx_cache_learn(cache_of(g), &p->id, tag, sx_crc32c(0, p->plain.data, p->plain.len));
+    if (!open_known(cache, ctx, p, rec, tag, &crc)) {
+        sx_err_clear(&p->err);
+        if (sx_block_decode(ctx, &p->id, rec->stored, rec->len, &p->plain, &p->err) != 0)
+            return -1;
+        if (!cache)
+            return 0;
+        crc = sx_crc32c(0, p->plain.data, p->plain.len);
+        sx_cache_learn(cache, &p->id, tag, crc);
+    }
+    sx_cache_put(cache, &p->id, p->plain.data, p->plain.len, crc);
     return 0;
+}
+
+static int domain_of(struct sx_egress *g, struct sx_block_ctx **ctx, struct sx_err *e)
+{
+    int r;
+
+    *ctx = g->domain;
+    if (*ctx)
+        return 0;
+    sx_app_lock(g->app);
+    r = sx_app_decoder(g->app, ctx, e);
+    sx_app_unlock(g->app);
+    return r;
 }
 
 static int decode(struct sx_egress *g, struct piece *p)
 {
-    struct sx_block_ctx *ctx = g->domain;
+    const struct sx_buf *from = g->inline_record.len ? &g->inline_record : &p->record;
+    struct sx_block_ctx *ctx;
     struct sx_record rec;
+    size_t used;
 
-    if (find_record(g, p, &rec) != 0 || (!ctx && sx_app_decoder(g->app, &ctx, &p->err) != 0))
+    if (domain_of(g, &ctx, &p->err) != 0)
         return -1;
-    return verify(g, p, ctx, &rec);
+    if (sx_record_parse(from->data, from->len, &rec, &used, &p->err) != 0 || used == 0)
+        return sx_err_set(&p->err, SX_ENOBLOCK, "a block's record is damaged");
+    return verify(cache_of(g), ctx, p, &rec);
 }
 
-static int find_plain(struct sx_egress *g, struct piece *p)
+static void decode_piece(struct piece *p)
 {
-    if (!sx_cache_get(cache_of(g), &p->id, &p->plain)) {
-        if (decode(g, p) != 0)
-            return -1;
-        sx_cache_put(cache_of(g), &p->id, p->plain.data, p->plain.len);
-    }
+    if (p->err.code != SX_OK || (!p->ready && decode(p->egress, p) != 0))
+        return;
     if (p->plain.len != p->len)
-        return sx_err_set(&p->err, SX_EBLOCK, "a block has %zu bytes, its file says %u",
+        (void)!sx_err_set(&p->err, SX_EBLOCK, "a block has %zu bytes, its file says %u",
                           p->plain.len, p->len);
-    return 0;
 }
 
-/* The piece of this turn.  Its err tells how it went. */
-static void fetch(void *arg)
+/* A piece whose reading was begun; then the reading of the next begins. */
+static void finish_piece(void *arg)
 {
-    struct sx_egress *g = arg;
-    struct piece *p = &g->pieces[g->turn];
+    struct piece *p = arg, *next;
+    struct sx_egress *g = p->egress;
 
-    sx_err_clear(&p->err);
-    sx_app_lock(g->app);
-    (void)!find_plain(g, p);
-    sx_app_unlock(g->app);
+    sx_aside_wait(g->reader);
+    next = next_to_read(g);
+    if (next)
+        sx_aside_start(g->reader, read_piece, next);
+    decode_piece(p);
 }
 
-static void next_entry(struct sx_egress *g)
-{
-    struct piece *p = &g->pieces[g->turn];
-
-    sx_block_entry_get(g->entries.data + g->next, &p->id, &p->len);
-}
+/* ---- the way of the pieces ---- */
 
 static int more_list(struct sx_egress *g, struct sx_err *e)
 {
@@ -217,50 +267,54 @@ static int more_list(struct sx_egress *g, struct sx_err *e)
     return g->entries.len ? 0 : sx_err_set(e, SX_ENOREVISION, "the file was replaced meanwhile");
 }
 
-/* The block at `next` is fetched while the caller has the one before. */
+/* The piece at `next` is made ready while the caller has the one before. */
 static void look_ahead(struct sx_egress *g)
 {
-    g->turn = !g->turn;
+    struct piece *p;
+
     if (g->at == g->end)
         unpin(g);
     if (g->at == g->end || g->next == g->entries.len)
         return;
-    if (!g->aside) {
-        g->aside = sx_aside_get();
+    if (!g->reader) {
+        g->reader = sx_aside_get();
+        g->decoder = sx_aside_get();
         if (!g->pin)
             g->pin = sx_pin_begin(g->app, g->f.content);
     }
-    next_entry(g);
-    g->ahead = true;
-    sx_aside_start(g->aside, fetch, g);
+    p = &g->pieces[g->next / SX_ENTRY_SIZE % PIECES];
+    if (g->begun == g->next)
+        sx_aside_start(g->reader, read_piece, next_to_read(g));
+    sx_aside_start(g->decoder, finish_piece, p);
 }
 
-static int take_piece(struct sx_egress *g, struct sx_err *e)
+/* The piece at `next`.  The first one of a list has not been begun. */
+static int take_piece(struct sx_egress *g, struct piece **p, struct sx_err *e)
 {
-    if (g->ahead) {
-        sx_aside_wait(g->aside);
-        g->ahead = false;
-    } else {
-        if (g->next == g->entries.len && more_list(g, e) != 0)
-            return -1;
-        next_entry(g);
-        fetch(g);
+    if (g->decoder)
+        sx_aside_wait(g->decoder);
+    if (g->next == g->entries.len && more_list(g, e) != 0)
+        return -1;
+    *p = &g->pieces[g->next / SX_ENTRY_SIZE % PIECES];
+    if (g->begun == g->next) {
+        read_piece(next_to_read(g));
+        decode_piece(*p);
     }
-    if (g->pieces[g->turn].err.code == SX_OK)
+    if ((*p)->err.code == SX_OK)
         return 0;
-    *e = g->pieces[g->turn].err;
+    *e = (*p)->err;
     return -1;
 }
 
 int sx_egress_next(struct sx_egress *g, const uint8_t **p, size_t *n, struct sx_err *e)
 {
-    struct piece *now = &g->pieces[g->turn];
+    struct piece *now;
     size_t skip;
 
     *n = 0;
     if (g->at == g->end)
         return 0;
-    if (take_piece(g, e) != 0) {
+    if (take_piece(g, &now, e) != 0) {
         unpin(g);
         return -1;
     }

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
  * A file's bytes, or a range of them, block by block: from this node's disk or from whoever has
- * the block, decoded and verified.  While the caller sends a block, the next one is fetched.
+ * the block, decoded and verified.  While the caller sends a block, the next one is decoded, and the one
+ * after it is read.
  *
  * The block list is read ahead, in the same transaction in which the caller found the file; of a list
- * longer than EGRESS_ENTRIES_MAX the rest is read when it is needed.  Memory: that list and two blocks.
+ * longer than EGRESS_ENTRIES_MAX the rest is read when it is needed.  Memory: that list and three blocks.
  *
  * A file that is replaced or deleted meanwhile is still sent whole: its content is pinned (pin.h),
  * before a long answer begins, else once it has lasted for a while.

@@ -3,6 +3,7 @@
  * The cache of blocks: what enters and leaves, damage, and processes that race, stop and die.  The
  * bytes of a block follow from its number, so whatever is given can be compared.
  */
+#include "libsx/codec/record.h"
 #include "tests/unit/unit.h"
 
 #include <signal.h>
@@ -56,7 +57,7 @@ static void offer(unsigned number)
     struct sx_id id = id_of(number);
 
     unit_fill(plain, size_of(number), ~(uint64_t)number);
-    sx_cache_put(cache, &id, plain, size_of(number));
+    sx_cache_put(cache, &id, plain, size_of(number), sx_crc32c(0, plain, size_of(number)));
 }
 
 /* Whether it is there; what is there is right. */
@@ -121,7 +122,7 @@ static void without_a_cache_nothing_is_found(void **state)
     struct sx_id id = id_of(1);
     struct sx_cache_counters c;
 
-    sx_cache_put(NULL, &id, "x", 1);
+    sx_cache_put(NULL, &id, "x", 1, sx_crc32c(0, "x", 1));
     assert_false(sx_cache_get(NULL, &id, &got));
     sx_cache_counters(NULL, &c);
     assert_int_equal(c.size, 0);
@@ -171,13 +172,13 @@ static void a_block_is_not_half_of_the_cache(void **state)
     struct sx_id id = id_of(1);
 
     for (unsigned i = 0; i < 3; i++)
-        sx_cache_put(cache, &id, plain, SIZE / 8 + 1);
+        sx_cache_put(cache, &id, plain, SIZE / 8 + 1, sx_crc32c(0, plain, SIZE / 8 + 1));
     assert_false(sx_cache_get(cache, &id, &got));
     for (unsigned i = 0; i < 3; i++)
-        sx_cache_put(cache, &id, plain, 0);
+        sx_cache_put(cache, &id, plain, 0, sx_crc32c(0, plain, 0));
     assert_false(sx_cache_get(cache, &id, &got));
     for (unsigned i = 0; i < 3; i++)
-        sx_cache_put(cache, &id, plain, SIZE / 8);
+        sx_cache_put(cache, &id, plain, SIZE / 8, sx_crc32c(0, plain, SIZE / 8));
     assert_true(sx_cache_get(cache, &id, &got));
     assert_int_equal(got.len, SIZE / 8);
 }
