@@ -20,7 +20,7 @@
 struct chunk {
     struct sx_id id;
     const uint8_t *p;
-    uint32_t len;
+    uint32_t len, crc;
 };
 
 /* A buffer on its way.  What comes is put at SX_CHUNK_MAX; the last bytes of the buffer before, which may
@@ -42,6 +42,7 @@ struct batch {
 struct sx_ingest {
     struct sx_app *app;
     struct sx_block_ctx *domain; /* NULL: the cluster's, not asked for yet */
+    bool customers;
     const struct sx_volume *volume;
     bool inline_ok;
     struct sx_chunker chunker;
@@ -77,6 +78,7 @@ struct sx_ingest *sx_ingest_new(struct sx_app *app, const char *user,
 void sx_ingest_under(struct sx_ingest *g, struct sx_block_ctx *ctx)
 {
     g->domain = ctx;
+    g->customers = ctx != NULL;
 }
 
 /* ---- cut, look for, encode ---- */
@@ -106,6 +108,7 @@ static int cut_and_name(struct sx_ingest *g, struct batch *b, struct sx_err *e)
         c->p = b->mem + b->cut;
         c->len = (uint32_t)sx_chunk_next(&g->chunker, c->p, b->to - b->cut);
         b->cut += c->len;
+        c->crc = sx_crc32c(0, c->p, c->len); /* before the id: of nothing else than what that is of */
         if (sx_block_id(g->domain, c->p, c->len, &c->id, e) != 0)
             return -1;
     }
@@ -140,12 +143,15 @@ static int look_for(struct sx_ingest *g, struct batch *b, struct sx_err *e)
     return 0;
 }
 
+/* Whoever reads what is encoded here need not compute the id again. */
 static int encode(struct sx_ingest *g, const struct chunk *c, struct sx_buf *out, struct sx_err *e)
 {
-    size_t at = sx_record_begin(out);
+    size_t at = sx_record_begin(out), from = out->len;
 
     if (sx_block_encode(g->domain, &c->id, c->p, c->len, g->volume->compression, 0, out, e) != 0)
         return -1;
+    if (!g->customers)
+        sx_cache_learn(g->app->cache, &c->id, sx_block_tag(out->data + from, out->len - from), c->crc);
     sx_record_end(out, at, &c->id);
     return 0;
 }

@@ -17,8 +17,12 @@ CACHE = 32 * MIB
 RANGES = ((0, 10), (MIB - 3, MIB + 3), (2 * MIB, 4 * MIB), (SIZE - 9, SIZE))
 
 
+def cache_of(c):
+    return c.status()["nodes"][0]["cache"]
+
+
 def counters(c):
-    n = c.status()["nodes"][0]["cache"]
+    n = cache_of(c)
     return n["hits"], n["misses"], n["entered"]
 
 
@@ -47,11 +51,18 @@ def customer(c, raw):
     send = {"x-amz-server-side-encryption-customer-algorithm": "AES256",
             "x-amz-server-side-encryption-customer-key": base64.b64encode(key).decode(),
             "x-amz-server-side-encryption-customer-key-md5": base64.b64encode(hashlib.md5(key).digest()).decode()}
-    secret, before = os.urandom(SIZE), counters(c)
+    secret, before, known = os.urandom(SIZE), counters(c), cache_of(c)["known"]
     put(raw, secret, "secret", **send)
     for _ in range(3):
         get(raw, secret, "secret", **send)
     assert change(c, before) == (0, 0, 0), change(c, before)
+    assert cache_of(c)["known"] == known
+
+
+def restart(c, raw):
+    c.nodes[0].stop()
+    c.nodes[0].start()
+    wait_for("the node to answer", 20, lambda: raw.request("GET", "/").status == 200, every=0.2)
 
 
 def damage(c):
@@ -83,22 +94,24 @@ def cached(c, raw):
     damage(c)
     get(raw, other)
     ranges(raw, other)
-    c.nodes[0].stop()
-    c.nodes[0].start()
-    wait_for("the node to answer", 20, lambda: raw.request("GET", "/").status == 200, every=0.2)
+    restart(c, raw)
     r = raw.request("GET", "/bucket/hot")
-    assert r.status >= 500 and not c.status()["nodes"][0]["cache"]["entered"], (r.status, len(r.body))
+    assert r.status >= 500 and not cache_of(c)["entered"], (r.status, len(r.body))
     say("what lies damaged on the disk was not given")
 
 
 def larger(c, raw):
-    """What is larger than the cache: the stored form of its blocks is known from the second time on."""
+    """What is larger than the cache: the stored form of its blocks is known from the put on; after a restart, from the first
+    time that they are read."""
     data = os.urandom(2 * CACHE)
     put(raw, data, "large")
     get(raw, data, "large")
-    known = c.status()["nodes"][0]["cache"]["known"]
+    assert cache_of(c)["known"] > 50
+    restart(c, raw)
     get(raw, data, "large")
-    assert c.status()["nodes"][0]["cache"]["known"] > known + 50
+    assert cache_of(c)["known"] == 0
+    get(raw, data, "large")
+    assert cache_of(c)["known"] > 50
     damage(c)
     try:
         r = raw.request("GET", "/bucket/large")
@@ -113,7 +126,7 @@ def main():
     with Cluster("s3-cache", settings={"cache_size": CACHE}) as c:
         raw = Site(c).raw()
         assert raw.request("PUT", "/bucket").status == 200
-        assert c.status()["nodes"][0]["cache"]["size"] == CACHE
+        assert cache_of(c)["size"] == CACHE
         cached(c, raw)
     with Cluster("s3-small-cache", settings={"cache_size": CACHE}) as c:
         raw = Site(c).raw()
@@ -126,7 +139,7 @@ def main():
         for _ in range(3):
             get(raw, data)
             ranges(raw, data)
-        assert c.status()["nodes"][0]["cache"] == {"size": 0, "hits": 0, "misses": 0, "entered": 0, "known": 0}
+        assert cache_of(c) == {"size": 0, "hits": 0, "misses": 0, "entered": 0, "known": 0}
         c.check_logs()
 
 
