@@ -29,8 +29,8 @@ struct batch {
     struct sx_ingest *ingest;
     uint8_t *mem;
     size_t from, to;
-    size_t keep; /* so much of its end may be left to the next one */
-    size_t cut;  /* where what it leaves begins */
+    bool last;
+    size_t cut; /* where what it leaves to the next one begins: what may go on there */
     struct chunk chunks[CHUNKS_MAX];
     size_t n_chunks;
     uint8_t present[CHUNKS_MAX];
@@ -101,13 +101,18 @@ static int cut_and_name(struct sx_ingest *g, struct batch *b, struct sx_err *e)
     if (domain_of(g, e) != 0)
         return -1;
     b->n_chunks = 0;
-    for (b->cut = b->from; b->to - b->cut > b->keep;) {
-        struct chunk *c = &b->chunks[b->n_chunks++];
+    for (b->cut = b->from; b->cut < b->to;) {
+        const uint8_t *p = b->mem + b->cut;
+        size_t left = b->to - b->cut, n = sx_chunk_next(&g->chunker, p, left);
+        struct chunk *c = &b->chunks[b->n_chunks];
 
+        if (n == left && n < SX_CHUNK_MAX && !b->last)
+            break;
+        b->n_chunks++;
         sx_assert(b->n_chunks <= CHUNKS_MAX);
-        c->p = b->mem + b->cut;
-        c->len = (uint32_t)sx_chunk_next(&g->chunker, c->p, b->to - b->cut);
-        b->cut += c->len;
+        c->p = p;
+        c->len = (uint32_t)n;
+        b->cut += n;
         c->crc = sx_crc32c(0, c->p, c->len); /* before the id: of nothing else than what that is of */
         if (sx_block_id(g->domain, c->p, c->len, &c->id, e) != 0)
             return -1;
@@ -232,11 +237,11 @@ static void prepare(void *arg)
 
 /* Makes this buffer the other one, and begins its MD5: only what came, as the rest of the one before
  * was in that one's. */
-static struct batch *turn(struct sx_ingest *g, size_t keep)
+static struct batch *turn(struct sx_ingest *g, bool last)
 {
     struct batch *b = &g->batches[g->turn];
 
-    b->keep = keep;
+    b->last = last;
     sx_digest_start(g->md5, b->mem + SX_CHUNK_MAX, b->to - SX_CHUNK_MAX);
     g->turn = !g->turn;
     return b;
@@ -279,7 +284,7 @@ static int flush(struct sx_ingest *g, struct sx_err *e)
         g->preparing = sx_aside_get();
         g->storing = sx_aside_get();
     }
-    sx_aside_start(g->preparing, prepare, turn(g, SX_CHUNK_MAX));
+    sx_aside_start(g->preparing, prepare, turn(g, false));
     return 0;
 }
 
@@ -309,7 +314,7 @@ int sx_ingest_add(struct sx_ingest *g, const void *p, size_t n, struct sx_err *e
 /* The whole stream in one record, which goes with the command. */
 static int end_inline(struct sx_ingest *g, struct sx_err *e)
 {
-    struct batch *b = turn(g, 0);
+    struct batch *b = turn(g, true);
 
     if (cut_and_name(g, b, e) != 0)
         return -1;
@@ -326,7 +331,7 @@ static int end_blocks(struct sx_ingest *g, struct sx_err *e)
     if (settle(g, e) != 0)
         return -1;
     if (b->to > b->from) {
-        prepare(turn(g, 0));
+        prepare(turn(g, true));
         if (settle(g, e) != 0)
             return -1;
     }

@@ -25,7 +25,7 @@ struct sx_chunker {
 void sx_chunker_init(struct sx_chunker *c, size_t min, size_t avg, size_t max);
 
 /* Length of the chunk at the start of data[0 … n).  If no cut point is found and n < max, the
- * result is n: the caller passes at least max bytes, or all that is left of the stream. */
+ * result is n, which is right only at the end of the stream: elsewhere more has to come first. */
 size_t sx_chunk_next(const struct sx_chunker *c, const uint8_t *data, size_t n);
 
 #endif
