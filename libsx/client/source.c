@@ -174,19 +174,24 @@ static int check_unmoved(int fd, const struct stat *before, uint64_t size, struc
     return 0;
 }
 
-/* Hands over all chunks that are certain; gives how many bytes were taken. */
+/* Hands over all chunks but the last one, if it may go on behind what is here; gives how many bytes were
+ * taken. */
 static size_t cut_slab(struct up_file *f, struct up_slab *s, size_t n, bool eof)
 {
     const struct sx_chunker *c = &f->u->chunker;
     size_t at = 0;
 
-    while (n - at >= c->max || (eof && at < n)) {
-        struct up_chunk *k = sx_calloc(1, sizeof *k);
+    while (at < n) {
+        size_t len = sx_chunk_next(c, s->data + at, n - at);
+        struct up_chunk *k;
 
+        if (len == n - at && len < c->max && !eof)
+            break;
+        k = sx_calloc(1, sizeof *k);
         k->file = f;
         k->slab = s;
         k->data = s->data + at;
-        k->len = (uint32_t)sx_chunk_next(c, k->data, n - at);
+        k->len = (uint32_t)len;
         k->index = f->total++;
         k->offset = f->u->source_offset;
         f->u->source_offset += k->len;
