@@ -103,6 +103,7 @@ static int write_direct(struct sx_device *d, const struct sx_claim *c, struct re
     uint64_t end = at + n;
     int fd = sx_pack_open_direct(d, c->number, O_WRONLY), failed = 0;
 
+    d->ahead.n = 0; /* what was read is overwritten */
     while (fd >= 0 && at < end && at % EDGE == 0 && !failed) {
         struct iovec v = { d->direct_buffer, SX_DIRECT_BUFFER };
 

@@ -37,6 +37,7 @@
 #define SX_DIRECT_EDGE 4096u                /* a page, and no less than the block of any disk */
 #define SX_DIRECT_MIN (256u << 10)          /* records that large may go past the page cache */
 #define SX_DIRECT_BUFFER (4u << 20)
+#define SX_DIRECT_AHEAD (2u << 20)          /* so much is read at once of records that lie in a row */
 #define SX_OPEN_PACKS_MAX 64u               /* open packs that claiming looks at */
 #define SX_USED_MS 1000u                    /* how long the sum of all packs' sizes is relied on */
 
@@ -220,6 +221,12 @@ struct sx_claim {
     uint64_t size;
 };
 
+/* What the device's buffer holds of a pack, and where the record ends that was read last. */
+struct sx_ahead {
+    uint64_t pack, from, n; /* n = 0: nothing */
+    uint64_t last;
+};
+
 struct sx_device {
     uint32_t magic;
     char *dir;
@@ -235,6 +242,7 @@ struct sx_device {
     uint64_t tick;            /* for the age of the slots */
     uint64_t last_pack;       /* appended to last; tried first */
     uint8_t *direct_buffer;   /* NULL until it is needed */
+    struct sx_ahead ahead;
     bool undirect;            /* its file system knows the page cache only */
     uint64_t since_checkpoint; /* bytes appended */
     uint64_t used;            /* sum of the packs' sizes at used_ms, and our puts since */
