@@ -27,7 +27,8 @@ struct piece {
 
 struct sx_egress {
     struct sx_app *app;
-    struct sx_block_ctx *domain; /* NULL: the cluster's */
+    struct sx_block_ctx *domain; /* NULL: the cluster's, not asked for yet */
+    bool customers;
     struct sx_file f;
     char *path;
     uint64_t at, end;       /* bytes of the file still to be given */
@@ -93,6 +94,7 @@ int sx_egress_open(struct sx_app *app, sqlite3 *db, const struct sx_file *f, uin
 void sx_egress_under(struct sx_egress *g, struct sx_block_ctx *ctx)
 {
     g->domain = ctx;
+    g->customers = ctx != NULL;
 }
 
 int sx_egress_pin(struct sx_egress *g, struct sx_err *e)
@@ -128,7 +130,7 @@ void sx_egress_free(struct sx_egress *g)
 /* What a customer's key opens is not for others' memory, and an inline block is at hand. */
 static struct sx_cache *cache_of(struct sx_egress *g)
 {
-    return g->domain || g->inline_record.len ? NULL : g->app->cache;
+    return g->customers || g->inline_record.len ? NULL : g->app->cache;
 }
 
 /* ---- read ---- */
@@ -203,31 +205,30 @@ static int verify(struct sx_cache *cache, struct sx_block_ctx *ctx, struct piece
     return 0;
 }
 
-static int domain_of(struct sx_egress *g, struct sx_block_ctx **ctx, struct sx_err *e)
+/* Asked for once: whoever is reading has the lock for as long as the disk takes. */
+static int domain_of(struct sx_egress *g, struct sx_err *e)
 {
-    int r;
+    int r = 0;
 
-    *ctx = g->domain;
-    if (*ctx)
-        return 0;
-    sx_app_lock(g->app);
-    r = sx_app_decoder(g->app, ctx, e);
-    sx_app_unlock(g->app);
+    if (!g->domain) {
+        sx_app_lock(g->app);
+        r = sx_app_decoder(g->app, &g->domain, e);
+        sx_app_unlock(g->app);
+    }
     return r;
 }
 
 static int decode(struct sx_egress *g, struct piece *p)
 {
     const struct sx_buf *from = g->inline_record.len ? &g->inline_record : &p->record;
-    struct sx_block_ctx *ctx;
     struct sx_record rec;
     size_t used;
 
-    if (domain_of(g, &ctx, &p->err) != 0)
+    if (domain_of(g, &p->err) != 0)
         return -1;
     if (sx_record_parse(from->data, from->len, &rec, &used, &p->err) != 0 || used == 0)
         return sx_err_set(&p->err, SX_ENOBLOCK, "a block's record is damaged");
-    return verify(cache_of(g), ctx, p, &rec);
+    return verify(cache_of(g), g->domain, p, &rec);
 }
 
 static void decode_piece(struct piece *p)
