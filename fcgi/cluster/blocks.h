@@ -40,8 +40,8 @@ int sx_blocks_put(const struct sx_blocks *b, unsigned replica, const struct sx_r
 int sx_blocks_have(const struct sx_blocks *b, unsigned replica, const struct sx_id *ids, size_t n,
                    uint8_t *present, uint64_t *lease, struct sx_err *e) SX_MUST_CHECK;
 
-/* Appends the block's record, from the local store or else from the first node in placement
- * order that has a good copy.  SX_ENOBLOCK. */
+/* Appends the block's record, whole and with its checksum right, from the local store or else from the
+ * first node in placement order that has a good copy.  SX_ENOBLOCK. */
 int sx_blocks_fetch(const struct sx_blocks *b, const struct sx_id *id, struct sx_buf *out,
                     struct sx_err *e) SX_MUST_CHECK;
 

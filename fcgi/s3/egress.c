@@ -218,16 +218,28 @@ static int domain_of(struct sx_egress *g, struct sx_err *e)
     return r;
 }
 
-static int decode(struct sx_egress *g, struct piece *p)
+/* A fetched one is whole and its checksum right (cluster/blocks.h). */
+static int record_of(struct sx_egress *g, struct piece *p, struct sx_record *rec)
 {
-    const struct sx_buf *from = g->inline_record.len ? &g->inline_record : &p->record;
-    struct sx_record rec;
+    const struct sx_buf *in_line = &g->inline_record;
     size_t used;
 
-    if (domain_of(g, &p->err) != 0)
-        return -1;
-    if (sx_record_parse(from->data, from->len, &rec, &used, &p->err) != 0 || used == 0)
+    if (!in_line->len) {
+        *rec = (struct sx_record){ p->id, (uint32_t)(p->record.len - SX_RECORD_HEADER),
+                                   p->record.data + SX_RECORD_HEADER };
+        return 0;
+    }
+    if (sx_record_parse(in_line->data, in_line->len, rec, &used, &p->err) != 0 || used == 0)
         return sx_err_set(&p->err, SX_ENOBLOCK, "a block's record is damaged");
+    return 0;
+}
+
+static int decode(struct sx_egress *g, struct piece *p)
+{
+    struct sx_record rec;
+
+    if (domain_of(g, &p->err) != 0 || record_of(g, p, &rec) != 0)
+        return -1;
     return verify(cache_of(g), g->domain, p, &rec);
 }
 
