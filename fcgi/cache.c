@@ -218,11 +218,22 @@ static uint64_t take_room(struct sx_cache *c, size_t n)
     return at;
 }
 
+/* In its first round the ring has no pages yet: one call for those of a block costs less than a fault for
+ * each.  Kernels before 5.14 know no such call. */
+static void have_pages(struct sx_cache *c, uint64_t at, size_t n)
+{
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), from = (uintptr_t)data_at(c, at) & -page;
+
+    if (at < 2 * c->size)
+        madvise((void *)from, (uintptr_t)data_at(c, at) + n - from, MADV_POPULATE_WRITE);
+}
+
 static void enter(struct sx_cache *c, const struct sx_id *id, const void *p, size_t n, uint32_t crc)
 {
     struct entry *e = room(c, id);
     uint64_t at = take_room(c, n);
 
+    have_pages(c, at, n);
     memcpy(data_at(c, at), p, n);
     *e = (struct entry){ *id, at, (uint32_t)n, crc };
     atomic_fetch_add(&c->entered, 1);
