@@ -23,7 +23,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "fcgi/doorkeeper.h"
+#include "fcgi/store/doorkeeper.h"
 #include "libsx/base/clock.h"
 #include "libsx/base/mem.h"
 #include "libsx/base/wire.h"

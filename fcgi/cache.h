@@ -6,7 +6,7 @@
  * never changes, so an entry is never wrong, only old.
  *
  * When the cache is full a block enters when it is offered for the second time, so that what is read
- * once, as in a backup that is restored, drives nothing out (doorkeeper.h); and of those one of some
+ * once, as in a backup that is restored, drives nothing out (store/doorkeeper.h); and of those one of some
  * ("bimodal insertion"; Qureshi et al., Adaptive insertion policies for high performance caching, ISCA 2007).  Entries leave in the order
  * they came, but one that is read near its end enters once more ("lazy promotion"; Yang et al., FIFO
  * queues are all you need for cache eviction, SOSP 2023).

@@ -2,7 +2,7 @@
 # The workers: requests, routes, answers.
 noinst_LTLIBRARIES += libsxapi.la
 libsxapi_la_SOURCES = \
-	fcgi/board.h fcgi/board.c fcgi/doorkeeper.h fcgi/cache.h fcgi/cache.c \
+	fcgi/board.h fcgi/board.c fcgi/cache.h fcgi/cache.c \
 	fcgi/api/worker.h fcgi/api/worker.c \
 	fcgi/api/app.h fcgi/api/app.c fcgi/api/pin.h fcgi/api/pin.c \
 	fcgi/api/request.h fcgi/api/request.c \

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
  * What a node's processes share about its devices: how many errors each has given, whether
- * blocks are being moved, and which were read lately.  DIR/devices.errors, mapped by all of them (docs/formats.md section 10);
- * kept over restarts, not synced.  Where it cannot be had, a process counts for itself.
+ * blocks are being moved, and which were read lately.  DIR/devices.errors, mapped by all of them
+ * (docs/formats.md section 10); kept over restarts, not synced.  Where it cannot be had, a process
+ * counts for itself.
  */
 #ifndef SX_FCGI_STORE_ERRORS_H
 #define SX_FCGI_STORE_ERRORS_H
@@ -10,7 +11,7 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
-#include "fcgi/doorkeeper.h"
+#include "fcgi/store/doorkeeper.h"
 #include "fcgi/store/values.h"
 
 #define SX_SHARED_SLOTS 32 /* twice SX_DEVICES_MAX: those of removed devices are used again */

@@ -7,7 +7,7 @@ libsxstore_la_SOURCES = \
 	fcgi/store/move.c fcgi/store/balance.c \
 	 fcgi/store/devices.h fcgi/store/devices.c fcgi/store/label.h fcgi/store/label.c \
 	fcgi/store/device.h fcgi/store/device_int.h fcgi/store/device.c fcgi/store/session.c \
-	fcgi/store/db.h fcgi/store/db.c fcgi/store/errors.h fcgi/store/errors.c \
+	fcgi/store/db.h fcgi/store/db.c fcgi/store/errors.h fcgi/store/errors.c fcgi/store/doorkeeper.h \
 	fcgi/store/shard.c fcgi/store/packs.c fcgi/store/packfile.c fcgi/store/append.c fcgi/store/read.c \
 	fcgi/store/scan.c \
 	fcgi/store/insert.c fcgi/store/ops.c fcgi/store/recover.c fcgi/store/compact.c fcgi/store/live.c \

@@ -9,7 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 
-#include "fcgi/doorkeeper.h"
+#include "fcgi/store/doorkeeper.h"
 #include "libsx/io/io.h"
 
 #define PAGE 4096u

@@ -5,8 +5,8 @@
  * 13(4), 2017).  Each block has one place, by its id, and the last one keeps it: a block may be forgotten
  * early, and one of 2^31 is taken for another.
  */
-#ifndef SX_FCGI_DOORKEEPER_H
-#define SX_FCGI_DOORKEEPER_H
+#ifndef SX_FCGI_STORE_DOORKEEPER_H
+#define SX_FCGI_STORE_DOORKEEPER_H
 
 #include <stdatomic.h>
 #include <stdbool.h>
