@@ -17,22 +17,31 @@
 
 /* ---- what is shared ---- */
 
-/* The file is written, not only made long: a page without a place on a full disk would end the
- * process that touches it. */
-static void *map(const char *path)
+/* The file is written, not only made long, and never made shorter: a page without a place on a full
+ * disk, or behind the end, would end the process that touches it.  Of several at once each writes what
+ * it finds lacking. */
+static bool make_whole(int fd)
 {
     SX_AUTO_FREE struct sx_shared *empty = sx_calloc(1, sizeof *empty);
-    SX_AUTO_CLOSE int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0640);
     struct stat st;
+    ssize_t lacks;
+
+    if (fstat(fd, &st))
+        return false;
+    atomic_init(&empty->magic, MAGIC);
+    lacks = (ssize_t)sizeof *empty - (ssize_t)st.st_size;
+    return lacks <= 0 ||
+           pwrite(fd, (const uint8_t *)empty + st.st_size, (size_t)lacks, st.st_size) == lacks;
+}
+
+static void *map(const char *path)
+{
+    SX_AUTO_CLOSE int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0640);
     void *p;
 
-    if (fd < 0 || fstat(fd, &st))
+    if (fd < 0 || !make_whole(fd))
         return NULL;
-    atomic_init(&empty->magic, MAGIC);
-    if (st.st_size != sizeof *empty &&
-        (ftruncate(fd, 0) || pwrite(fd, empty, sizeof *empty, 0) != sizeof *empty))
-        return NULL;
-    p = mmap(NULL, sizeof *empty, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    p = mmap(NULL, sizeof(struct sx_shared), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     return p == MAP_FAILED ? NULL : p;
 }
 
