@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -18,9 +19,8 @@
 /* ---- what is shared ---- */
 
 /* The file is written, not only made long, and never made shorter: a page without a place on a full
- * disk, or behind the end, would end the process that touches it.  Of several at once each writes what
- * it finds lacking. */
-static bool make_whole(int fd)
+ * disk, or behind the end, would end the process that touches it. */
+static bool write_rest(int fd)
 {
     SX_AUTO_FREE struct sx_shared *empty = sx_calloc(1, sizeof *empty);
     struct stat st;
@@ -32,6 +32,20 @@ static bool make_whole(int fd)
     lacks = (ssize_t)sizeof *empty - (ssize_t)st.st_size;
     return lacks <= 0 ||
            pwrite(fd, (const uint8_t *)empty + st.st_size, (size_t)lacks, st.st_size) == lacks;
+}
+
+/* Who comes while another writes waits, so that nobody's counts are written over.  The lock is given
+ * back here: the mapping would keep it beyond the descriptor. */
+static bool make_whole(int fd)
+{
+    bool whole;
+
+    while (flock(fd, LOCK_EX))
+        if (errno != EINTR)
+            return false;
+    whole = write_rest(fd);
+    flock(fd, LOCK_UN);
+    return whole;
 }
 
 static void *map(const char *path)

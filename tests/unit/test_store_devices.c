@@ -10,6 +10,7 @@
 #include <sys/mman.h>
 #include <sys/wait.h>
 
+#include "fcgi/store/errors.h"
 #include "fcgi/store/label.h"
 #include "libsx/base/clock.h"
 #include "libsx/base/log.h"
@@ -524,6 +525,54 @@ static void errors_are_counted(void **state)
     }
 }
 
+#define AT_ONCE 8
+#define APART 512 /* marks; several of each page */
+
+static void map_and_touch(const char *dir)
+{
+    struct sx_shared *sh = sx_shared_open(dir);
+
+    for (size_t k = 0; k < SX_DOORS; k += APART)
+        atomic_fetch_add(&sh->read.marks[k], 1);
+    sx_shared_close(sh);
+}
+
+static void all_touched(const char *dir)
+{
+    struct sx_shared *sh = sx_shared_open(dir);
+
+    for (size_t k = 0; k < SX_DOORS; k += APART)
+        assert_int_equal(atomic_load(&sh->read.marks[k]), AT_ONCE);
+    sx_shared_close(sh);
+}
+
+/* Processes that begin at the same moment: none maps what is not whole yet, cuts what another has mapped,
+ * or writes over what another has counted. */
+static void shared_by_all_at_once(void **state)
+{
+    for (int round = 0; round < 20; round++) {
+        char *dir = util_dir();
+        pid_t pids[AT_ONCE];
+
+        for (size_t i = 0; i < AT_ONCE; i++) {
+            pids[i] = fork();
+            assert_true(pids[i] >= 0);
+            if (pids[i] == 0) {
+                map_and_touch(dir);
+                _exit(0);
+            }
+        }
+        for (size_t i = 0; i < AT_ONCE; i++) {
+            int status;
+
+            assert_int_equal(waitpid(pids[i], &status, 0), pids[i]);
+            assert_int_equal(status, 0);
+        }
+        all_touched(dir);
+        util_remove(dir);
+    }
+}
+
 static void dead_one_removed(void **state)
 {
     char *dir = new_node(2);
@@ -623,6 +672,7 @@ int main(void)
         cmocka_unit_test(bad_lists),        cmocka_unit_test(drained),
         cmocka_unit_test(dead_one_removed), cmocka_unit_test(drained_under_load),
         cmocka_unit_test(drained_slowly),   cmocka_unit_test(errors_are_counted),
+        cmocka_unit_test(shared_by_all_at_once),
     };
 
     sx_log_level_set(SX_LOG_ERROR);
