@@ -103,10 +103,10 @@ static int cut_and_name(struct sx_ingest *g, struct batch *b, struct sx_err *e)
     b->n_chunks = 0;
     for (b->cut = b->from; b->cut < b->to;) {
         const uint8_t *p = b->mem + b->cut;
-        size_t left = b->to - b->cut, n = sx_chunk_next(&g->chunker, p, left);
+        size_t n = sx_chunk_cut(&g->chunker, p, b->to - b->cut, b->last);
         struct chunk *c = &b->chunks[b->n_chunks];
 
-        if (n == left && n < SX_CHUNK_MAX && !b->last)
+        if (n == 0)
             break;
         b->n_chunks++;
         sx_assert(b->n_chunks <= CHUNKS_MAX);

@@ -182,10 +182,10 @@ static size_t cut_slab(struct up_file *f, struct up_slab *s, size_t n, bool eof)
     size_t at = 0;
 
     while (at < n) {
-        size_t len = sx_chunk_next(c, s->data + at, n - at);
+        size_t len = sx_chunk_cut(c, s->data + at, n - at, eof);
         struct up_chunk *k;
 
-        if (len == n - at && len < c->max && !eof)
+        if (len == 0)
             break;
         k = sx_calloc(1, sizeof *k);
         k->file = f;

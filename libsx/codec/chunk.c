@@ -79,3 +79,10 @@ size_t sx_chunk_next(const struct sx_chunker *c, const uint8_t *data, size_t n)
         cut = scan(data, middle, end, c->mask_loose & -c->mask_loose, &h);
     return cut ? cut : end;
 }
+
+size_t sx_chunk_cut(const struct sx_chunker *c, const uint8_t *data, size_t n, bool last)
+{
+    size_t len = sx_chunk_next(c, data, n);
+
+    return len == n && n < c->max && !last ? 0 : len;
+}

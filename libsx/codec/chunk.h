@@ -10,6 +10,7 @@
 #ifndef SX_CODEC_CHUNK_H
 #define SX_CODEC_CHUNK_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -27,5 +28,8 @@ void sx_chunker_init(struct sx_chunker *c, size_t min, size_t avg, size_t max);
 /* Length of the chunk at the start of data[0 … n).  If no cut point is found and n < max, the
  * result is n, which is right only at the end of the stream: elsewhere more has to come first. */
 size_t sx_chunk_next(const struct sx_chunker *c, const uint8_t *data, size_t n);
+/* The same for data that arrives bit by bit: 0 if the chunk may go on behind the n bytes.  `last`: nothing
+ * comes behind them. */
+size_t sx_chunk_cut(const struct sx_chunker *c, const uint8_t *data, size_t n, bool last);
 
 #endif

@@ -96,6 +96,27 @@ static void test_same_as_definition(void **state)
     assert_true(cuts > 20000);
 }
 
+/* A cut that is found holds whatever follows; none is told that something behind could change. */
+static void test_cut_bit_by_bit(void **state)
+{
+    static uint8_t data[200000];
+    struct sx_chunker c;
+
+    sx_chunker_init(&c, 2048, 8192, 32768);
+    unit_fill(data, sizeof data, 7);
+    for (size_t at = 0; at < sizeof data;) {
+        size_t want = sx_chunk_next(&c, data + at, sizeof data - at);
+
+        for (size_t n = 1; n <= sizeof data - at && n <= c.max; n += 997) {
+            size_t len = sx_chunk_cut(&c, data + at, n, false);
+
+            assert_true(len == 0 ? n <= want : len == want);
+            assert_int_equal(sx_chunk_cut(&c, data + at, n, true), n < want ? n : want);
+        }
+        at += want;
+    }
+}
+
 static void test_ends(void **state)
 {
     SX_AUTO_FREE uint8_t *data = sx_calloc(1, SX_CHUNK_MAX + 1);
@@ -156,6 +177,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_masks), cmocka_unit_test(test_golden),
         cmocka_unit_test(test_same_as_definition), cmocka_unit_test(test_ends),
+        cmocka_unit_test(test_cut_bit_by_bit),
         cmocka_unit_test(test_insertion),
     };
 
