@@ -222,10 +222,12 @@ static uint64_t take_room(struct sx_cache *c, size_t n)
  * each.  Kernels before 5.14 know no such call. */
 static void have_pages(struct sx_cache *c, uint64_t at, size_t n)
 {
-    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), from = (uintptr_t)data_at(c, at) & -page;
+    uintptr_t to = (uintptr_t)data_at(c, at), from;
 
-    if (at < 2 * c->size)
-        madvise((void *)from, (uintptr_t)data_at(c, at) + n - from, MADV_POPULATE_WRITE);
+    if (at >= 2 * c->size)
+        return;
+    from = to & -(uintptr_t)sysconf(_SC_PAGESIZE);
+    madvise((void *)from, to + n - from, MADV_POPULATE_WRITE);
 }
 
 static void enter(struct sx_cache *c, const struct sx_id *id, const void *p, size_t n, uint32_t crc)

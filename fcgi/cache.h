@@ -6,14 +6,14 @@
  * never changes, so an entry is never wrong, only old.
  *
  * When the cache is full a block enters when it is offered for the second time, so that what is read
- * once, as in a backup that is restored, drives nothing out (store/doorkeeper.h); and of those one of some
- * ("bimodal insertion"; Qureshi et al., Adaptive insertion policies for high performance caching, ISCA 2007).  Entries leave in the order
- * they came, but one that is read near its end enters once more ("lazy promotion"; Yang et al., FIFO
- * queues are all you need for cache eviction, SOSP 2023).
+ * once, as in a backup that is restored, drives nothing out (store/doorkeeper.h); and of those one of
+ * some ("bimodal insertion"; Qureshi et al., Adaptive insertion policies for high performance caching,
+ * ISCA 2007).  Entries leave in the order they came, but one that is read near its end enters once more
+ * ("lazy promotion"; Yang et al., FIFO queues are all you need for cache eviction, SOSP 2023).
  *
- * Beside it, of many more blocks than fit, is kept which stored form of them (by its tag) has their id, as was
- * found when it was made here or read, and the CRC-32C of the plain bytes.  Whoever decodes that form again and finds tag and
- * CRC right need not compute the id.
+ * Beside it, of many more blocks than fit, is kept which stored form of them (by its tag) has their id,
+ * as was found when it was made here or read, and the CRC-32C of the plain bytes.  Whoever decodes that
+ * form again and finds tag and CRC right need not compute the id.
  *
  * It never has to answer: whoever cannot have its lock at once has a miss, and whoever finds that
  * the lock's holder died empties it.  What it gives is a copy whose CRC-32C was compared.

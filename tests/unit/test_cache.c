@@ -3,7 +3,6 @@
  * The cache of blocks: what enters and leaves, damage, and processes that race, stop and die.  The
  * bytes of a block follow from its number, so whatever is given can be compared.
  */
-#include "libsx/codec/record.h"
 #include "tests/unit/unit.h"
 
 #include <signal.h>
@@ -13,6 +12,7 @@
 
 #include "fcgi/cache.h"
 #include "libsx/base/clock.h"
+#include "libsx/codec/record.h"
 
 #define SIZE SX_CACHE_SIZE_MIN
 #define BLOCK (256u << 10)

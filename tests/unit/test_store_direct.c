@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
  * Direct I/O of packs: large records are written past the page cache in whole pages, and read so for
- * the first time; whatever a file system refuses of that goes through the cache.  The layer here plays the file
- * system's part, so that the machine's own does not matter.
+ * the first time; whatever a file system refuses of that goes through the cache.  The layer here
+ * plays the file system's part, so that the machine's own does not matter.
  */
 #include "tests/unit/store_util.h"
 
@@ -18,7 +18,11 @@
 #define AHEAD (2u << 20)
 #define FDS 1024
 
-enum refusal { NOTHING, OPEN, WRITE, SHORT_WRITE, BROKEN_WRITE, READ, SHORT_READ, BROKEN_READ, BROKEN_AHEAD, OLD_AHEAD };
+enum refusal {
+    NOTHING, OPEN,
+    WRITE, SHORT_WRITE, BROKEN_WRITE,
+    READ, SHORT_READ, BROKEN_READ, BROKEN_AHEAD, OLD_AHEAD
+};
 
 static struct {
     enum refusal refuses;
